@@ -1,0 +1,1 @@
+"""Turns training checkpoints into checked ONNX graphs; needs torch, transformers and optimum."""

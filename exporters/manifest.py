@@ -1,0 +1,97 @@
+"""The account that an exported graph carries: what it is, where it came from, how it was checked."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.modules import Loaded
+from exporters.onnx import graph_versions
+from harness.artifacts import GRAPH, TOKENIZER, file_sha256
+from harness.heads import describe
+from harness.task import AnyFinetune
+from harness.tensors import GraphSignature
+from training.checkpoint import Checkpoint
+
+_PACKAGES = (
+    "xtreme-harness",
+    "torch",
+    "transformers",
+    "optimum",
+    "optimum-onnx",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "numpy",
+)
+#: Characters of JSON above which a part of the checkpoint's account stays with the checkpoint.
+_BULKY = 4_000
+#: Tokens of the row that warms a server up: a sentence's length, not a paragraph's.
+_WARM_UP_TOKENS = 16
+
+
+def manifest(
+    draft: Path,
+    *,
+    checkpoint: Checkpoint,
+    finetune: AnyFinetune,
+    variant: str,
+    loaded: Loaded,
+    signature: GraphSignature,
+    parity: Mapping[str, Any],
+    probes: Sequence[NDArray[np.int64]],
+) -> dict[str, Any]:
+    """Return the manifest of the graph and the tokenizer that lie in `draft`."""
+    return {
+        "model": checkpoint.account["model"],
+        "finetune": finetune.name,
+        "variant": variant,
+        "head": describe(finetune.head),
+        "signature": signature.to_json(),
+        "graph_sha256": file_sha256(draft / GRAPH),
+        "tokenizer_sha256": file_sha256(draft / TOKENIZER),
+        "vocabulary": loaded.vocabulary,
+        "hidden": loaded.hidden,
+        "layers": loaded.layers,
+        "max_tokens": loaded.max_tokens,
+        "retrieval_layer": loaded.retrieval_layer,
+        **graph_versions(draft / GRAPH),
+        "parity": dict(parity),
+        "checkpoint": {"digest": checkpoint.digest, "account": _slim(checkpoint.account)},
+        "packages": _packages(),
+        "probe": warm_up(probes),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def warm_up(probes: Sequence[NDArray[np.int64]]) -> list[int]:
+    """Return the ids of the probe whose length is nearest to a sentence's."""
+    chosen = min(probes, key=lambda row: abs(len(row) - _WARM_UP_TOKENS))
+    return [int(token) for token in chosen]
+
+
+def _slim(account: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the account without its long parts; `omitted` names them."""
+    kept = {
+        key: value
+        for key, value in account.items()
+        if key in ("recipe", "files") or len(json.dumps(value, ensure_ascii=False)) <= _BULKY
+    }
+    omitted = sorted(account.keys() - kept.keys())
+    return {**kept, "omitted": omitted} if omitted else kept
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            # Only one of the two onnxruntime wheels can be there, and a checkout need not be installed.
+            continue
+    return found

@@ -1,0 +1,27 @@
+"""Keeps torch's, transformers' and Optimum's remarks off the user's terminal; errors pass."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from optimum.utils import logging as optimum_logging
+from transformers.utils import logging as transformers_logging
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Mute log lines below error and the warnings that every trace of a transformers model gives.
+
+    What those warnings fear, values frozen into the graph, is what `exporters.parity` tests on rows
+    of several lengths.
+    """
+    levels = [(log, log.get_verbosity()) for log in (optimum_logging, transformers_logging)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for log, _ in levels:
+                log.set_verbosity_error()
+            yield
+        finally:
+            for log, level in levels:
+                log.set_verbosity(level)

@@ -1,0 +1,83 @@
+"""The shapes of an example: one gold-labelled item of a dataset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+
+class Example(Protocol):
+    """What every example has."""
+
+    @property
+    def id(self) -> str:
+        """The id, unique within its file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PairExample:
+    """Two sentences and the label of the pair (XNLI, PAWS-X)."""
+
+    id: str
+    first: str
+    second: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceExample:
+    """A premise, a question and the choices, of which `label` is the right one's index."""
+
+    id: str
+    premise: str
+    question: str
+    choices: tuple[str, ...]
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class WordsExample:
+    """A sentence as words, with one tag for each word (UDPOS, PAN-X)."""
+
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reference answer; `start` counts characters (code points) of the context."""
+
+    text: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionExample:
+    """A question whose answers are spans of the context (XQuAD, MLQA, TyDi QA, SQuAD)."""
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceExample:
+    """A sentence of a retrieval task; `gold` holds the candidate ids that a query should find."""
+
+    id: str
+    text: str
+    side: Literal["query", "candidate"]
+    gold: frozenset[str] = frozenset()
+
+
+def scored(examples: Sequence[Any]) -> list[Any]:
+    """Return the examples that are scored: all but the candidates of a retrieval task."""
+    return [example for example in examples if getattr(example, "side", None) != "candidate"]
+
+
+def first(examples: Sequence[Any], count: int) -> list[Any]:
+    """Return the first `count` scored examples in order, and every candidate they choose from."""
+    kept = {id(example) for example in scored(examples)[:count]}
+    return [example for example in examples if id(example) in kept or getattr(example, "side", None) == "candidate"]

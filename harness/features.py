@@ -1,0 +1,91 @@
+"""A feature is one row of graph input; every example becomes one or more of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The value that losses skip (torch's cross-entropy ignores it by default).
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Feature:
+    """One row of the graph's batch."""
+
+    #: Index of the example this row was cut from.
+    example: int
+    #: Token ids (tokens,) int64, special tokens included, no padding.
+    input_ids: NDArray[np.int64]
+    #: What training predicts for the row, in the form its head's loss takes; None if nothing.
+    target: NDArray[np.int64] | None = None
+    #: The postprocessor's map from tokens back to the text; its form belongs to the featurizer.
+    alignment: NDArray[np.int64] | None = None
+
+    @property
+    def key(self) -> bytes:
+        """Return the identity of the row's content: rows with equal keys get equal answers."""
+        return sha256(self.input_ids.astype("<i4").tobytes()).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """One text as subwords: ids, and where each came from in the text."""
+
+    ids: list[int]
+    #: Start and end of each piece, in characters of the text.
+    offsets: list[tuple[int, int]]
+
+
+class Tokenizer(Protocol):
+    """What featurizers need of a tokenizer; texts are handed over in bulk, for speed."""
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills a row up."""
+        ...
+
+    @property
+    def unknown_id(self) -> int:
+        """The id of what the vocabulary lacks."""
+        ...
+
+    @property
+    def separator_id(self) -> int:
+        """The id that ends a sequence."""
+        ...
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the subword ids of each text, no special tokens."""
+        ...
+
+    def pieces_with_offsets(self, texts: Sequence[str]) -> list[Pieces]:
+        """Return the subwords of each text and their places in it."""
+        ...
+
+    def single(self, first: Sequence[int]) -> list[int]:
+        """Return one sequence in its frame of special tokens."""
+        ...
+
+    def pair(self, first: Sequence[int], second: Sequence[int]) -> list[int]:
+        """Return two sequences in their frame of special tokens."""
+        ...
+
+
+ExampleT_contra = TypeVar("ExampleT_contra", contravariant=True)
+
+
+class Featurizer(Protocol[ExampleT_contra]):
+    """Turns examples into rows; the same one serves training and evaluation."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest row it makes, special tokens included."""
+        ...
+
+    def __call__(self, examples: Sequence[ExampleT_contra], tokenizer: Tokenizer) -> list[Feature]:
+        """Return the rows in the order of the examples."""
+        ...

@@ -1,0 +1,46 @@
+"""COPA (Roemmele et al. 2011): which of two sentences is the cause or the effect, 400 examples."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.data import DataFile
+from harness.examples import ChoiceExample
+from harness.featurizers.choice import ChoiceFeaturizer
+from harness.heads import ChoiceScore
+from harness.metrics.accuracy import Accuracy
+from harness.postprocessors.label import BestChoice
+from harness.sources.rows import Jsonl, one_of
+from harness.task import Finetune, Hyperparameters
+
+
+def example(number: int, row: Mapping[str, Any]) -> ChoiceExample:
+    """Return the example of one JSON line; the prompt is that of the official scripts."""
+    question = one_of(row["question"], ("cause", "effect"), "question")
+    if row["label"] not in (0, 1):
+        message = f"label {row['label']!r} is not one of 0, 1"
+        raise ValueError(message)
+    return ChoiceExample(
+        str(number),
+        row["premise"],
+        f"What was the {question}?",
+        (row["choice1"], row["choice2"]),
+        row["label"],
+    )
+
+
+FINETUNE = Finetune(
+    name="copa",
+    head=ChoiceScore(),
+    featurizer=ChoiceFeaturizer(max_tokens=128),
+    train=Jsonl(
+        file=DataFile("xtreme", "copa/{split}.{language}.jsonl"),
+        parse=example,
+        splits=("train", "dev", "test"),
+        names={"dev": "val"},
+    ),
+    hyperparameters=Hyperparameters(
+        learning_rate=2e-5, epochs=5, batch_rows=32, source="google-research/xtreme@838c13b scripts/train_xcopa.sh"
+    ),
+    postprocess=BestChoice(),
+    metric=Accuracy(),
+)

@@ -1,0 +1,14 @@
+"""No training set: the intermediate encoder itself, whose pooled layer compares sentences."""
+
+from harness.featurizers.sentence import SentenceFeaturizer
+from harness.heads import SentenceEmbedding
+from harness.task import Finetune
+
+FINETUNE = Finetune(
+    name="encoder",
+    # `--specific_layer 13 --num_layers 24` of scripts/run_tatoeba.sh counts from 0 without the
+    # embedding output, so it is hidden state 14; for 12 layers (mBERT) 7 is hidden state 8
+    # (google-research/xtreme@838c13b).
+    head=SentenceEmbedding(layers={24: 14, 12: 8}, pooling="mean"),
+    featurizer=SentenceFeaturizer(max_tokens=512),
+)

@@ -1,0 +1,36 @@
+"""MNLI (Williams et al. 2018): three-way natural language inference, 392,702 pairs in the real set."""
+
+from collections.abc import Mapping
+
+from harness.data import DataFile
+from harness.examples import PairExample
+from harness.featurizers.pair import PairFeaturizer
+from harness.heads import SequenceClassification
+from harness.metrics.accuracy import Accuracy
+from harness.postprocessors.label import BestLabel
+from harness.sources.rows import Jsonl, one_of
+from harness.task import Finetune, Hyperparameters
+
+#: The official order (google-research/xtreme@838c13b third_party/processors/xnli.py); the hub
+#: numbers them otherwise, so sources map labels by name.
+LABELS = ("contradiction", "entailment", "neutral")
+
+
+def example(number: int, row: Mapping[str, str]) -> PairExample:
+    """Return the example of one JSON line."""
+    return PairExample(str(number), row["premise"], row["hypothesis"], one_of(row["label"], LABELS, "label"))
+
+
+FINETUNE = Finetune(
+    name="mnli",
+    head=SequenceClassification(LABELS),
+    featurizer=PairFeaturizer(LABELS, max_tokens=128),
+    train=Jsonl(
+        file=DataFile("intermediate", "mnli/{language}/{split}.jsonl"), parse=example, splits=("train", "dev")
+    ),
+    hyperparameters=Hyperparameters(
+        learning_rate=2e-5, epochs=5, batch_rows=32, source="google-research/xtreme@838c13b scripts/train_xnli.sh"
+    ),
+    postprocess=BestLabel(LABELS),
+    metric=Accuracy(),
+)

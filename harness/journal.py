@@ -1,0 +1,202 @@
+"""The journal of a run: one SQLite file in which every answer is written once, as it comes.
+
+Observed rows (answers, batches) are only ever added. Predictions and scores are derived from
+them and from the data, so a run can be scored again at any time, and resuming is the same query
+as starting: which answers are still owed.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UsageError
+from harness.features import Feature
+from harness.task import Outputs
+from harness.tensors import GraphSignature
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS run      (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS output   (graph TEXT NOT NULL, feature BLOB NOT NULL, tokens INTEGER NOT NULL,
+                                     tensors BLOB NOT NULL, PRIMARY KEY (graph, feature)) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batch    (id INTEGER PRIMARY KEY, graph TEXT NOT NULL, rows INTEGER NOT NULL,
+                                     width INTEGER NOT NULL, useful_tokens INTEGER NOT NULL,
+                                     seconds REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS prediction (task TEXT, language TEXT, example INTEGER, id TEXT NOT NULL,
+                                     prediction TEXT NOT NULL, counts TEXT NOT NULL,
+                                     PRIMARY KEY (task, language, example)) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """What one batch cost."""
+
+    rows: int
+    width: int
+    useful_tokens: int
+    seconds: float
+
+
+class Journal:
+    """One run's file. Used from one thread: there is one writer."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            # A power cut may lose the last batches, which are then owed again; the file stays whole.
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            message = f"{path} is not a journal of this version ({error}); give another folder with `--output`"
+            raise UsageError(message) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def identify(self, identity: Mapping[str, str]) -> None:
+        """Claim the file for one run, or check that it is that run's.
+
+        Raises:
+            UsageError: the file belongs to another run; names what differs.
+        """
+        known = dict(self._connection.execute("SELECT key, value FROM run"))
+        for key, value in identity.items():
+            if known.get(key, value) != value:
+                message = (
+                    f"{self.path.parent} holds a run with {key} {known[key]!r}, not {value!r}; "
+                    f"give another folder with `--output`"
+                )
+                raise UsageError(message)
+        with self._transaction():
+            self._connection.executemany("INSERT OR IGNORE INTO run VALUES (?, ?)", identity.items())
+
+    def answered(self, graph: str) -> set[bytes]:
+        """Return the keys of the features that a graph has answered."""
+        return {key for (key,) in self._connection.execute("SELECT feature FROM output WHERE graph = ?", (graph,))}
+
+    def record(
+        self, graph: str, features: Sequence[Feature], outputs: Sequence[bytes], batch: BatchRecord
+    ) -> None:
+        """Write the answers of one batch and its cost, in one transaction.
+
+        A feature that is already there stays as it is: the first answer counts.
+        """
+        rows = [
+            (graph, feature.key, len(feature.input_ids), blob) for feature, blob in zip(features, outputs, strict=True)
+        ]
+        with self._transaction():
+            self._connection.executemany("INSERT OR IGNORE INTO output VALUES (?, ?, ?, ?)", rows)
+            self._connection.execute(
+                "INSERT INTO batch (graph, rows, width, useful_tokens, seconds) VALUES (?, ?, ?, ?, ?)",
+                (graph, batch.rows, batch.width, batch.useful_tokens, batch.seconds),
+            )
+
+    def outputs(self, graph: str, features: Sequence[Feature], signature: GraphSignature) -> list[Outputs]:
+        """Return what a graph answered for each feature, in their order.
+
+        Raises:
+            KeyError: a feature has no answer yet.
+        """
+        answers = []
+        for feature in features:
+            row = self._connection.execute(
+                "SELECT tokens, tensors FROM output WHERE graph = ? AND feature = ?", (graph, feature.key)
+            ).fetchone()
+            if row is None:
+                raise KeyError(feature.key.hex())
+            answers.append(unpack(row[1], row[0], signature))
+        return answers
+
+    def write_predictions(
+        self, task: str, language: str, ids: Sequence[str], predictions: Sequence[Any], counts: NDArray[np.float64]
+    ) -> None:
+        """Replace the predictions of one task and language."""
+        rows = (
+            (task, language, index, ids[index], json.dumps(prediction, ensure_ascii=False), json.dumps(row.tolist()))
+            for index, (prediction, row) in enumerate(zip(predictions, counts, strict=True))
+        )
+        with self._transaction():
+            self._connection.execute("DELETE FROM prediction WHERE task = ? AND language = ?", (task, language))
+            self._connection.executemany("INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def predictions(self, task: str, language: str) -> list[tuple[str, Any]]:
+        """Return (example id, prediction) pairs in the order of the examples."""
+        rows = self._connection.execute(
+            "SELECT id, prediction FROM prediction WHERE task = ? AND language = ? ORDER BY example", (task, language)
+        )
+        return [(name, json.loads(text)) for name, text in rows]
+
+    def padding(self) -> dict[str, float]:
+        """Return padded and useful tokens of all batches, their ratio, batches, rows and graph seconds."""
+        padded, useful, batches, rows, seconds = self._connection.execute(
+            "SELECT COALESCE(SUM(rows * width), 0), COALESCE(SUM(useful_tokens), 0), COUNT(*),"
+            " COALESCE(SUM(rows), 0), COALESCE(SUM(seconds), 0.0) FROM batch"
+        ).fetchone()
+        return {
+            "padded_tokens": padded,
+            "useful_tokens": useful,
+            "ratio": round(padded / useful, 4) if useful else 1.0,
+            "batches": batches,
+            "rows": rows,
+            "graph_seconds": round(seconds, 3),
+        }
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._connection)
+
+
+class _Transaction:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.execute("ROLLBACK" if kind else "COMMIT")
+
+
+def pack(row: int, tokens: int, tensors: Mapping[str, NDArray[Any]], signature: GraphSignature) -> bytes:
+    """Return one row's share of a batch's outputs as bytes: float32, padding cut off, in signature order."""
+    parts = []
+    for spec in signature.outputs:
+        value = tensors[spec.name][row]
+        parts.append(np.ascontiguousarray(value[:tokens] if spec.per_token else value, dtype="<f4").tobytes())
+    return b"".join(parts)
+
+
+def unpack(blob: bytes, tokens: int, signature: GraphSignature) -> dict[str, NDArray[np.float32]]:
+    """Return what `pack` packed: output name -> float32 array without the rows axis."""
+    outputs = {}
+    flat = np.frombuffer(blob, dtype="<f4")
+    start = 0
+    for spec in signature.outputs:
+        shape = _shape(spec.axes[1:], tokens)
+        size = int(np.prod(shape, dtype=np.int64))
+        outputs[spec.name] = flat[start : start + size].reshape(shape)
+        start += size
+    if start != len(flat):
+        message = f"an answer of {len(flat)} numbers does not fit {signature.describe()} with {tokens} tokens"
+        raise ValueError(message)
+    return outputs
+
+
+def _shape(axes: Iterable[str | int], tokens: int) -> tuple[int, ...]:
+    return tuple(tokens if axis == "tokens" else int(axis) for axis in axes)

@@ -1,0 +1,31 @@
+"""Accuracy: 100 * correct / total (google-research/xtreme@838c13b evaluate.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class _Labelled(Protocol):
+    @property
+    def label(self) -> str | int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """The share of examples whose prediction equals the label."""
+
+    columns: tuple[str, ...] = ("correct", "total")
+
+    def counts(
+        self, examples: Sequence[_Labelled], predictions: Sequence[Any], language: str
+    ) -> NDArray[np.float64]:
+        """See `harness.task.Metric`."""
+        correct = [example.label == prediction for example, prediction in zip(examples, predictions, strict=True)]
+        return np.stack([np.asarray(correct, dtype=np.float64), np.ones(len(correct))], axis=1)
+
+    def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
+        """See `harness.task.Metric`."""
+        return {"accuracy": 100 * float(totals[0] / totals[1])}

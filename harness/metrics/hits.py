@@ -1,0 +1,30 @@
+"""Retrieval accuracy: the share of queries whose first hit is right (Tatoeba)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.examples import SentenceExample
+
+
+@dataclass(frozen=True, slots=True)
+class FirstHit:
+    """Accuracy over the queries; candidates count nothing."""
+
+    columns: tuple[str, ...] = ("correct", "total")
+
+    def counts(
+        self, examples: Sequence[SentenceExample], predictions: Sequence[tuple[str, ...]], language: str
+    ) -> NDArray[np.float64]:
+        """See `harness.task.Metric`."""
+        rows = np.zeros((len(examples), 2))
+        for row, example, found in zip(rows, examples, predictions, strict=True):
+            if example.side == "query":
+                row[:] = (found[:1] != () and found[0] in example.gold), 1
+        return rows
+
+    def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
+        """See `harness.task.Metric`."""
+        return {"accuracy": 100 * float(totals[0] / totals[1])}

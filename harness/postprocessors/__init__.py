@@ -1,0 +1,1 @@
+"""From what a graph answered to predictions, one for each example."""

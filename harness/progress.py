@@ -1,0 +1,32 @@
+"""How long work tells that it goes on: a protocol, so that only the terminal knows of bars."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+#: Told how many units of the total are newly done.
+Advance = Callable[[int], None]
+
+
+class Progress(Protocol):
+    """Shows steps of work; each call is one bar."""
+
+    def step(self, description: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        """Return a context in which a bar shows `total` units of work."""
+        ...
+
+    def say(self, line: str) -> None:
+        """Show one line of status."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    @contextmanager
+    def step(self, description: str, total: int, unit: str) -> Iterator[Advance]:
+        """See `Progress.step`."""
+        yield lambda done: None
+
+    def say(self, line: str) -> None:
+        """See `Progress.say`."""

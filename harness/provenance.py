@@ -1,0 +1,74 @@
+"""What a result needs so that it can be repeated: versions, commit, and digests of data and graphs."""
+
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from harness import __version__, machine
+from harness.artifacts import Artifact, file_sha256
+from harness.data import Layout
+from harness.workload import Job, by_task
+
+_PACKAGES = (
+    "numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "tritonclient", "nvidia-pytriton", "faiss-cpu",
+    "faiss-gpu-cu12", "torch", "transformers", "optimum", "optimum-onnx", "onnx", "datasets",
+)  # fmt: skip
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that a score depends on, as far as they are installed."""
+    found = {"xtreme-harness": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> dict[str, Any]:
+    """Return the git commit of the package's checkout and whether it has changes, or nulls outside of one."""
+    folder = Path(__file__).resolve().parents[1]
+
+    def git(*arguments: str) -> str | None:
+        try:
+            result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return None
+        return result.stdout.strip() if result.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", "harness/__init__.py") is None:
+        return {"commit": None, "dirty": None}
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+
+
+def data_sha256(jobs: Sequence[Job], layout: Layout) -> dict[str, str]:
+    """Return for each task a digest over the names and contents of the files it is scored on."""
+    digests = {}
+    for task, members in by_task(jobs).items():
+        digest = sha256()
+        for job in members:
+            for path in job.task.source.paths(layout, job.language, job.split):
+                digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+        digests[task] = digest.hexdigest()
+    return digests
+
+
+def provenance(jobs: Sequence[Job], layout: Layout, artifacts: Sequence[Artifact], backend: str) -> dict[str, Any]:
+    """Return the provenance of a run, as `scores.json` holds it."""
+    return {
+        "packages": packages(),
+        "git": commit(),
+        "data": str(layout.xtreme),
+        "data_sha256": data_sha256(jobs, layout),
+        "graph_sha256": {artifact.finetune: artifact.graph_sha256 for artifact in artifacts},
+        "tokenizer_sha256": artifacts[0].tokenizer_sha256,
+        "checkpoint_sha256": {artifact.finetune: artifact.manifest["checkpoint"]["digest"] for artifact in artifacts},
+        "backend": backend,
+        "machine": machine.describe(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,242 @@
+"""Recipes: one TOML file is one experiment, from the starting checkpoint to the exported graphs.
+
+A recipe is read alone: no inheritance, no interpolation. Every key is checked before anything
+starts; the resolved recipe goes into each checkpoint.
+"""
+
+import dataclasses
+import re
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from harness import finetunes
+from harness.errors import RecipeError, nearest
+from harness.languages import table
+
+#: Names of models and recipes: they become folders and Triton model names.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """Phase 1 from nothing: an XLM-R-shaped encoder trained on plain and parallel text."""
+
+    layers: int
+    width: int
+    heads: int
+    #: Entries of a tokenizer trained on the texts; leave it out where `tokenizer` names one.
+    vocabulary: int | None = None
+    #: A tokenizer.json in the data folder, for example "tokenizers/xlm-roberta/tokenizer.json".
+    tokenizer: str | None = None
+    #: Folders under text/ with one `<language>.txt` each, for masked language modelling.
+    texts: tuple[str, ...] = ()
+    #: Folders under text/ with line-aligned `<language>.txt`, for translation language modelling.
+    parallel: tuple[str, ...] = ()
+    #: Languages of both; all that have a file where left out.
+    languages: tuple[str, ...] = ()
+    steps: int
+    #: Padded tokens of a step.
+    batch_tokens: int = 4096
+    learning_rate: float = 1e-3
+    #: Share of the pieces that are masked.
+    masking: float = 0.15
+    #: Share of the steps that see translation pairs, if there is parallel text.
+    parallel_share: float = 0.5
+    max_tokens: int = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """Phase 1: a public checkpoint, or one from scratch."""
+
+    #: Hub id or directory.
+    checkpoint: str | None = None
+    #: Commit; required for a hub id.
+    revision: str | None = None
+    scratch: Scratch | None = None
+    #: Hidden state that retrieval pools, for depths without an official value.
+    retrieval_layer: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixed:
+    """One task of the intermediate mix."""
+
+    name: str
+    #: Language -> relative weight within the task; equal weights where a list is given.
+    languages: tuple[str, ...] = ("en",)
+    #: Weight of the task; its number of examples where left out.
+    weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intermediate:
+    """Phase 2: one or more tasks in one or more languages; each step draws one task and one batch."""
+
+    steps: int
+    batch_rows: int = 32
+    learning_rate: float = 1e-5
+    warmup: float = 0.1
+    tasks: tuple[Mixed, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What a recipe sets otherwise than the finetune's own hyperparameters."""
+
+    learning_rate: float | None = None
+    epochs: float | None = None
+    batch_rows: int | None = None
+    max_steps: int | None = None
+    #: Use only the first so many training examples.
+    examples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Phase 3: the finetunes whose graphs answer the benchmark's tasks."""
+
+    #: All declared ones where left out.
+    finetunes: tuple[str, ...] = ()
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Which graphs are written."""
+
+    variants: tuple[str, ...] = ("fp32",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One experiment; its name is the model that `--model` takes."""
+
+    name: str
+    description: str
+    #: "sample", a folder, or nothing: then `--data` or HARNESS_DATA says where the data is.
+    data: str | None = None
+    seed: int = 1
+    pretrained: Pretrained
+    intermediate: Intermediate | None = None
+    target: Target = field(default_factory=Target)
+    export: Export = field(default_factory=Export)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole recipe with every default filled in, as JSON values."""
+        return dataclasses.asdict(self)
+
+    def target_finetunes(self) -> tuple[str, ...]:
+        """Return the finetunes of phase 3."""
+        return self.target.finetunes or finetunes.names()
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Return the recipe in a TOML file.
+
+    Raises:
+        RecipeError: names the file, the table and the key, and the nearest right one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        message = f"no recipe {path}; the shipped ones are under recipes/"
+        raise RecipeError(message) from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message = f"{path} is not TOML: {error}"
+        raise RecipeError(message) from error
+    recipe = _build(Recipe, values, path, "")
+    _check(recipe, path)
+    return recipe
+
+
+T = TypeVar("T")
+
+
+def _build(kind: type[T], values: Mapping[str, Any], path: Path, table_name: str) -> T:
+    """Return a dataclass from a TOML table, every key checked."""
+    where = f"{path}: [{table_name}]" if table_name else f"{path}:"
+    hints = get_type_hints(kind)
+    for key in values:
+        if key not in hints:
+            message = f"{where} has no key {key!r}{nearest(key, hints)}; its keys are {', '.join(hints)}"
+            raise RecipeError(message)
+    for item in dataclasses.fields(kind):  # type: ignore[arg-type]
+        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+        if required and item.name not in values:
+            message = f"{where} lacks the key {item.name!r}"
+            raise RecipeError(message)
+    prefix = f"{table_name}." if table_name else ""
+    built = {key: _convert(hints[key], value, path, f"{prefix}{key}") for key, value in values.items()}
+    return kind(**built)
+
+
+def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
+    """Return a TOML value as the type a field declares."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        (inner,) = (argument for argument in arguments if argument is not type(None))
+        return _convert(inner, value, path, key)
+    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, path, key)  # type: ignore[arg-type]
+    if origin is tuple and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, path, key) for item in value)
+    if origin is Mapping or (origin is not None and issubclass(origin, Mapping)):
+        if isinstance(value, dict):
+            return {name: _convert(arguments[1], item, path, f"{key}.{name}") for name, item in value.items()}
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif hint in (int, str, bool) and type(value) is hint:
+        return value
+    expected = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}.get(hint, "a table")
+    if origin is tuple:
+        expected = "a list"
+    message = f"{path}: {key} is {value!r}, {expected} is expected"
+    raise RecipeError(message)
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    """Refuse values that no type rules out."""
+    if not NAME.fullmatch(recipe.name):
+        message = f"{path}: name {recipe.name!r} must be letters, digits, '_' and '.', as it names folders"
+        raise RecipeError(message)
+    if (recipe.pretrained.checkpoint is None) == (recipe.pretrained.scratch is None):
+        message = f"{path}: [pretrained] needs either 'checkpoint' or a table 'scratch'"
+        raise RecipeError(message)
+    _check_scratch(recipe, path)
+    known = finetunes.names()
+    named = [*recipe.target.finetunes, *recipe.target.overrides]
+    named += [task.name for task in recipe.intermediate.tasks] if recipe.intermediate else []
+    for name in named:
+        if name not in known:
+            message = f"{path}: no training set {name!r}{nearest(name, known)}; they are {', '.join(known)}"
+            raise RecipeError(message)
+    for task in recipe.intermediate.tasks if recipe.intermediate else ():
+        if not task.languages:
+            message = f"{path}: [intermediate] task {task.name!r} has no languages; name at least one"
+            raise RecipeError(message)
+        for code in task.languages:
+            if code not in table():
+                message = f"{path}: [intermediate] task {task.name!r}: no language {code!r}{nearest(code, table())}"
+                raise RecipeError(message)
+
+
+def _check_scratch(recipe: Recipe, path: Path) -> None:
+    scratch = recipe.pretrained.scratch
+    if scratch is None:
+        return
+    if (scratch.vocabulary is None) == (scratch.tokenizer is None):
+        message = f"{path}: [pretrained.scratch] needs either 'vocabulary' or 'tokenizer'"
+        raise RecipeError(message)
+    if scratch.width % scratch.heads:
+        message = f"{path}: [pretrained.scratch] width {scratch.width} is not a multiple of heads {scratch.heads}"
+        raise RecipeError(message)
+    if not scratch.texts and not scratch.parallel:
+        message = f"{path}: [pretrained.scratch] needs 'texts' or 'parallel' to learn from"
+        raise RecipeError(message)

@@ -1,0 +1,126 @@
+"""Tables from results: pure functions, values in, text out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.evaluate import Result
+from harness.languages import language, scripts, table
+from harness.results import TaskScore
+from harness.suites import Suite, group_means
+
+#: What an empty cell prints.
+EMPTY = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled grid of strings; the first column holds the rows' names."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def text(self) -> str:
+        """Return the table with aligned columns, names to the left and numbers to the right."""
+        grid = [list(self.columns), *(list(row) for row in self.rows)]
+        widths = [max(len(row[column]) for row in grid) for column in range(len(self.columns))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if column == 0 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in grid
+        ]
+        return "\n".join([self.title, *(f"  {line}" for line in lines)])
+
+    def markdown(self) -> str:
+        """Return the table as Markdown, for documents."""
+        rows = [self.columns, ["---", *("--:" for _ in self.columns[1:])], *self.rows]
+        return "\n".join([f"**{self.title}**", "", *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return EMPTY
+    return f"{value:+.1f}" if signed else f"{value:.1f}"
+
+
+def language_table(tasks: Sequence[TaskScore], title: str) -> Table:
+    """Return one row for each language with its script, one column for each task: headline, percent."""
+    cells = {(row.language, task.task.name): task.headline(row) for task in tasks for row in task.languages}
+    codes = [code for code in table() if any((code, task.task.name) in cells for task in tasks)]
+    names = [task.task.name for task in tasks]
+    rows = [
+        [f"{code} {language(code).script}", *(_number(cells.get((code, name))) for name in names)] for code in codes
+    ]
+    mean = ["mean", *(_number(task.score) for task in tasks)]
+    return Table(title, ["language", *names], [*rows, mean])
+
+
+def script_table(tasks: Sequence[TaskScore], title: str) -> Table:
+    """Return one row for each task, one column for each script: mean headline, percent."""
+    means = {task.task.name: task.by_script() for task in tasks}
+    return _by_script(means, {task.task.name: task.score for task in tasks}, title, signed=False)
+
+
+def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], title: str) -> Table:
+    """Return right minus left in percentage points: one row for each task, one column for each script."""
+    before = {task.task.name: task for task in left}
+    pairs = [(before[task.task.name], task) for task in right if task.task.name in before]
+    means = {
+        new.task.name: {
+            script: value - old.by_script()[script]
+            for script, value in new.by_script().items()
+            if script in old.by_script()
+        }
+        for old, new in pairs
+    }
+    return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
+
+
+def _by_script(
+    means: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], title: str, *, signed: bool
+) -> Table:
+    used = [script for script in scripts() if any(script in row for row in means.values())]
+    rows = [
+        [
+            name,
+            *(_number(row.get(script), signed=signed) for script in used),
+            _number(overall[name], signed=signed),
+        ]
+        for name, row in means.items()
+    ]
+    return Table(title, ["task", *used, "mean"], rows)
+
+
+def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
+    """Return for each task what its number depends on: split, languages, metric, choices, completeness."""
+    lines = []
+    for task in tasks:
+        parts = [f"{task.task.name}: mean of {' and '.join(task.task.headline)}", f"{len(task.languages)} languages"]
+        parts.append(task.split if task.complete else f"{task.split}, partial")
+        if task.task.protocol:
+            parts.append(task.task.protocol)
+        lines.append(", ".join(parts))
+    return lines
+
+
+def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
+    """Return the group means of a suite; a group with a partial or missing task has none."""
+    complete = {task.task.name: task.score for task in tasks if task.complete}
+    means = group_means(suite, complete)
+    lines = []
+    for group, names in suite.groups.items():
+        absent = [name for name in names if name not in complete]
+        value = _number(means.get(group))
+        lines.append(f"{suite.name} {group}: {value}" + (f" (not complete: {', '.join(absent)})" if absent else ""))
+    return lines
+
+
+def padding_line(result: Result) -> str:
+    """Return how much of what was computed was padding."""
+    padding = result.padding
+    return (
+        f"padded/useful tokens {padding['ratio']:.3f} ({padding['padded_tokens']:,} / {padding['useful_tokens']:,}) "
+        f"in {padding['batches']} batches, {padding['graph_seconds']:.1f} s in graphs"
+    )

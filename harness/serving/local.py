@@ -1,0 +1,288 @@
+"""A Triton Inference Server on this machine, from the nvidia-pytriton wheel: no Docker, no GPU.
+
+It lives exactly as long as its parent: leaving the context stops the server and waits for it, and
+`harness.serving.supervisor` does so if the parent dies, even by kill -9.
+"""
+
+import http.client
+import json
+import logging
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from subprocess import Popen
+from types import TracebackType
+from typing import Any, Self
+
+from harness.errors import EndpointError, UsageError, nearest
+from harness.serving.config import check_name
+from harness.serving.known_answer import FILE, read_known_answer
+from harness.serving.process import free_ports, is_free, spawn, stop
+from harness.serving.supervisor import clean
+from harness.serving.wheel import Wheel, build_runtime, environment, find_wheel
+
+_LOGGER = logging.getLogger(__name__)
+#: Called with a model's name and "loading", "loaded" (by the server's log) or "ready" (it answered right).
+Progress = Callable[[str, str], None]
+
+_POLL = 0.05
+_ATTEMPTS = 3
+_CLASH = re.compile(r"failed to start \S+ service: .*already in use")
+#: Logged just before a service that then fails to start, hence needed but not enough.
+_STARTED = ("Started GRPCInferenceService", "Started HTTPService", "Started Metrics Service")
+_LOADED = re.compile(r"successfully loaded '([^']+)'")
+#: Triton's lines look like `E1122 13:30:11.123456 4242 model_lifecycle.cc:641] "text"`.
+_ERROR = re.compile(r"^E\d{4} \S+ +\d+ [\w.]+:\d+\] \"?(.*?)\"?$", re.MULTILINE)
+
+#: Every start on a machine without a GPU logs it as an error.
+_HARMLESS = "CudaDriverHelper has not been initialized"
+
+
+class LocalTriton:
+    """A local server as a context; inside it, every model is ready and has given its known answer.
+
+    Start it from the main thread: the kernel ends the server with the thread that started it.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        models: Sequence[str],
+        *,
+        http_port: int | None = None,
+        grpc_port: int | None = None,
+        metrics_port: int | None = None,
+        host: str = "127.0.0.1",
+        log: Path,
+        progress: Progress | None = None,
+        timeout: float = 300.0,
+    ) -> None:
+        """Prepare a server; entering the context starts it.
+
+        Args:
+            repository: a model repository that `harness.serving.repository.publish` wrote.
+            models: names of the models to load.
+            http_port: as grpc_port and metrics_port, a free one where not given.
+            grpc_port: where `harness.endpoints.triton` connects.
+            metrics_port: Prometheus metrics.
+            host: the address to listen on; the default is reachable from this machine only.
+            log: gets the server's output; what was in it is lost.
+            progress: called as each model comes nearer to being ready.
+            timeout: seconds until all models must be ready; a graph of 1.1 GB loads in 6-9 s.
+
+        Raises:
+            UsageError: the repository lacks a model; names the nearest.
+        """
+        self.repository = repository.absolute()
+        self.models = list(dict.fromkeys(models))
+        self.host = host
+        self.log = log
+        self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
+        self._progress: Progress = progress or (lambda _model, _state: None)
+        self._timeout = timeout
+        self._loaded: set[str] = set()
+        self._process: Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._check_models()
+
+    def _check_models(self) -> None:
+        known = sorted(path.parent.name for path in self.repository.glob("*/config.pbtxt"))
+        if not self.models:
+            message = f"no model to serve; {self.repository} has {', '.join(known) or 'none'}"
+            raise UsageError(message)
+        for name in self.models:
+            check_name(name)
+            if name not in known:
+                message = (
+                    f"{self.repository} has no model {name!r}{nearest(name, known)}; "
+                    "`harness export` publishes one, `harness models` lists them"
+                )
+                raise UsageError(message)
+
+    @property
+    def uri(self) -> str:
+        """Return what `--endpoint` takes: ``triton://127.0.0.1:8001``."""
+        return f"triton://{self.host}:{self.grpc_port}"
+
+    @property
+    def pid(self) -> int:
+        """Return the supervisor's process number, which is the session of server and stubs too."""
+        if self._process is None:
+            message = "the server is not running"
+            raise ValueError(message)
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:  # Ctrl-C while models load included: __exit__ would not be called
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop the server and its stubs, and remove what it left in /tmp and /dev/shm."""
+        process, self._process = self._process, None
+        folder, self._folder = self._folder, None
+        try:
+            if process is not None:
+                stop(process)
+        finally:
+            if folder is not None:  # the supervisor does this too, unless it never ran or was killed
+                clean(folder)
+
+    def wait(self) -> None:
+        """Wait until the server ends, as `harness serve` does.
+
+        Raises:
+            EndpointError: it ended by itself.
+        """
+        if self._process is not None:
+            status = self._process.wait()
+            raise EndpointError(self._failure(f"Triton stopped by itself (exit status {status})"))
+
+    def _start(self) -> None:
+        wheel = find_wheel()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        limit = time.monotonic() + self._timeout
+        for name in self.models:
+            self._progress(name, "loading")
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._choose_ports()
+            self._spawn(wheel)
+            if self._listens(limit):
+                break
+            self.stop()
+            if attempt == _ATTEMPTS or not _CLASH.search(self._log_text()):
+                raise EndpointError(self._failure("Triton did not start"))
+            _LOGGER.warning("a port was taken by another process meanwhile; starting Triton again with others")
+        for name in self.models:
+            self.check(name)
+            self._progress(name, "ready")
+
+    def _spawn(self, wheel: Wheel) -> None:
+        self.log.write_bytes(b"")
+        self._loaded.clear()
+        self._folder = Path(tempfile.mkdtemp(prefix="harness-triton-"))
+        build_runtime(wheel, self._folder)
+        command = [str(wheel.server), *self._options(self._folder)]
+        self._process = spawn(command, environment(wheel, self._folder), self._folder, self.log)
+
+    def _choose_ports(self) -> None:
+        for service, port in self._wanted_ports.items():
+            if port is not None and not is_free(self.host, port):
+                message = (
+                    f"{self.host}:{port} is taken by another process; "
+                    f"stop that one, or choose another port with `harness serve --{service}-port`"
+                )
+                raise EndpointError(message)
+        free = free_ports(self.host, len(self._wanted_ports))
+        chosen = [port or other for port, other in zip(self._wanted_ports.values(), free, strict=True)]
+        self.http_port, self.grpc_port, self.metrics_port = chosen
+
+    def _options(self, folder: Path) -> list[str]:
+        options = [
+            f"--model-repository={self.repository}",
+            f"--backend-directory={folder / 'backends'}",
+            f"--backend-config=python,shm-region-prefix-name={folder.name}",
+            "--model-control-mode=explicit",
+            "--disable-auto-complete-config",
+            "--strict-readiness=true",
+            "--exit-on-error=true",
+            "--allow-gpu-metrics=false",
+        ]
+        for service in ("http", "grpc", "metrics"):
+            options += [f"--{service}-address={self.host}", f"--{service}-port={getattr(self, f'{service}_port')}"]
+        return options + [f"--load-model={name}" for name in self.models]
+
+    def _listens(self, limit: float) -> bool:
+        """Wait until the server listens, which it does once all models are loaded; False if it fails.
+
+        Raises:
+            EndpointError: the time is over.
+        """
+        assert self._process is not None
+        while self._process.poll() is None:
+            text = self._log_text()
+            self._report_loaded(text)
+            if _CLASH.search(text):
+                break
+            if all(line in text for line in _STARTED) and self._is_ready():
+                return True
+            if time.monotonic() > limit:
+                raise EndpointError(self._failure(f"Triton was not ready after {self._timeout:.0f} s"))
+            time.sleep(_POLL)
+        return False
+
+    def _report_loaded(self, text: str) -> None:
+        for name in _LOADED.findall(text):
+            if name in self.models and name not in self._loaded:
+                self._loaded.add(name)
+                self._progress(name, "loaded")
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=1)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def check(self, name: str) -> None:
+        """Send a model its known question: a model may report ready while its stub is dead.
+
+        Raises:
+            EndpointError: it does not answer, or wrongly.
+        """
+        for version in self._served_versions(name):
+            answer = read_known_answer(self.repository / name / str(version) / FILE)
+            body = {"inputs": [_json_tensor(key, value) for key, value in answer.inputs.items()]}
+            reply = self._request("POST", f"/v2/models/{name}/versions/{version}/infer", name, json.dumps(body))
+            outputs = {output["name"]: output["data"] for output in reply["outputs"]}
+            if wrong := answer.difference(outputs):
+                message = (
+                    f"model {name!r} version {version} is loaded but answers wrongly: {wrong}; "
+                    "publish it again with `harness export`"
+                )
+                raise EndpointError(message)
+
+    def _served_versions(self, name: str) -> list[int]:
+        return [int(version) for version in self._request("GET", f"/v2/models/{name}", name)["versions"]]
+
+    def _request(self, method: str, path: str, name: str, body: str | None = None) -> Any:
+        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=self._timeout)
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            value = json.loads(response.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            message = self._failure(f"model {name!r} gives no answer ({error!r})")
+            raise EndpointError(message) from error
+        finally:
+            connection.close()
+        if response.status != 200:
+            what = f"model {name!r} is loaded but fails its known question: {value.get('error', value)}"
+            raise EndpointError(self._failure(what))
+        return value
+
+    def _log_text(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
+
+    def _failure(self, what: str) -> str:
+        text = self._log_text()
+        lines = [line for line in dict.fromkeys(_ERROR.findall(text)) if not line.startswith(_HARMLESS)]
+        lines = lines or text.strip().splitlines()
+        return f"{what}: {' | '.join(lines[-4:]) or 'it wrote nothing'}; the whole log is {self.log}"
+
+
+def _json_tensor(name: str, value: list[Any]) -> dict[str, Any]:
+    return {"name": name, "datatype": "INT64", "shape": [len(value), len(value[0])], "data": value}

@@ -1,0 +1,81 @@
+"""A server as a child process that cannot outlive its parent, and the ports it listens on."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness.serving import supervisor
+
+#: Seconds that the supervisor may take beyond what it gives the server.
+_MARGIN = 10.0
+
+
+def spawn(command: Sequence[str], variables: Mapping[str, str], folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a server under a supervisor, which also ends it when this process dies in whatever way.
+
+    In a session of their own, so that Ctrl-C in the terminal reaches only the client, which then
+    stops the server in order. Not with preexec_fn: that is not safe beside threads, as gRPC's are.
+
+    Args:
+        command: the server's program and arguments.
+        variables: its environment.
+        folder: removed when the server has ended; shared memory whose name starts with the
+            folder's is removed too.
+        log: its output is appended here.
+
+    Raises:
+        ValueError: not called from the main thread: the kernel watches the thread, not the process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        message = "a server must be started from the main thread, or it stops when the starting thread ends"
+        raise ValueError(message)
+    # Isolated and without site: nothing but the standard library, which halves its start.
+    script = [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), str(folder)]
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            [*script, *command],
+            env=dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End what `spawn` started and wait for it; interrupted by Ctrl-C, end it the hard way."""
+    try:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(supervisor.PATIENCE + _MARGIN)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)  # the second one makes the supervisor kill
+            process.wait()
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Return ports that were free a moment ago."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((host, 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def is_free(host: str, port: int) -> bool:
+    """Return whether a server could listen on a port."""
+    with socket.socket() as probe:
+        # As servers do: connections that ended a minute ago do not keep a port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

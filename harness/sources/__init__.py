@@ -1,0 +1,1 @@
+"""Readers: one for each raw file format of the benchmark."""

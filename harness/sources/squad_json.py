@@ -1,0 +1,66 @@
+"""SQuAD's JSON: articles of paragraphs of questions, answers as spans of the paragraph."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.data import DataFile, Layout
+from harness.errors import DataError
+from harness.examples import Answer, QuestionExample
+from harness.task import Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SquadJson:
+    """Questions in file order; ids must be unique, as predictions are keyed by them."""
+
+    file: DataFile
+    splits: tuple[Split, ...]
+    #: What the files call a split, where that differs.
+    names: Mapping[Split, str] = field(default_factory=dict)
+
+    def paths(self, layout: Layout, language: str, split: Split) -> tuple[Path, ...]:
+        """See `harness.task.Source`."""
+        return (self.file.at(layout, language=language, split=self.names.get(split, split)),)
+
+    def read(self, layout: Layout, language: str, split: Split) -> list[QuestionExample]:
+        """See `harness.task.Source`."""
+        (path,) = self.paths(layout, language, split)
+        try:
+            articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+            examples = [
+                _question(path, paragraph["context"], question)
+                for article in articles
+                for paragraph in article["paragraphs"]
+                for question in paragraph["qas"]
+            ]
+        except FileNotFoundError as error:
+            message = f"{path} is missing; `--data` must name a folder that holds it"
+            raise DataError(message) from error
+        except json.JSONDecodeError as error:
+            message = f"{path}:{error.lineno}: not JSON ({error.msg}); SQuAD's format is expected"
+            raise DataError(message) from error
+        except (KeyError, TypeError) as error:
+            message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
+            raise DataError(message) from error
+        seen: set[str] = set()
+        for example in examples:
+            if example.id in seen:
+                message = f"{path}: question id {example.id!r} occurs twice; ids must be unique"
+                raise DataError(message)
+            seen.add(example.id)
+        return examples
+
+
+def _question(path: Path, context: str, row: Mapping[str, Any]) -> QuestionExample:
+    answers = tuple(Answer(answer["text"], int(answer["answer_start"])) for answer in row["answers"])
+    if not answers:
+        message = f"{path}: question {row['id']!r} has no answer, as in files whose labels were stripped; use --split dev"
+        raise DataError(message)
+    for answer in answers:
+        if not 0 <= answer.start < max(1, len(context)):
+            message = f"{path}: question {row['id']!r} has answer_start {answer.start} outside its context"
+            raise DataError(message)
+    return QuestionExample(str(row["id"]), row["question"], context, answers)

@@ -1,0 +1,22 @@
+"""XQuAD: SQuAD v1.1 questions translated into 11 languages, SQuAD JSON."""
+
+from harness.data import DataFile
+from harness.finetunes.squad import FINETUNE
+from harness.metrics.squad import Squad
+from harness.postprocessors.span import BestSpan
+from harness.sources.squad_json import SquadJson
+from harness.task import Task
+
+XTREME = tuple("en es de el ru tr ar vi th zh hi".split())
+
+TASK = Task(
+    name="xquad",
+    languages={"xtreme": XTREME, "xtreme-r": (*XTREME, "ro")},
+    finetune=FINETUNE,
+    source=SquadJson(file=DataFile("xtreme", "xquad/xquad.{language}.json"), splits=("test",)),
+    postprocess=BestSpan(n_best=20, max_answer=30),
+    metric=Squad(),
+    headline=("exact_match", "f1"),
+    official=1_190,
+    paper="Artetxe et al. 2020, https://aclanthology.org/2020.acl-main.421",
+)

@@ -1,0 +1,96 @@
+"""Names, types and axes of a graph's tensors, and padding: the one place where rows get equal width."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+DType: TypeAlias = Literal["int64", "float32"]
+#: A dynamic axis by name, or a fixed size.
+Axis: TypeAlias = Literal["rows", "tokens"] | int
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a graph."""
+
+    name: str
+    dtype: DType
+    axes: tuple[Axis, ...]
+
+    @property
+    def per_token(self) -> bool:
+        """Whether the tensor has a tokens axis, so that padding has to be cut off."""
+        return "tokens" in self.axes
+
+    def describe(self) -> str:
+        """Return the spec as people write it, for messages: ``logits float32 (rows, 3)``."""
+        return f"{self.name} {self.dtype} ({', '.join(str(axis) for axis in self.axes)})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {"name": self.name, "dtype": self.dtype, "axes": list(self.axes)}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "TensorSpec":
+        """Return the spec that `to_json` wrote."""
+        return TensorSpec(value["name"], value["dtype"], tuple(value["axes"]))
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSignature:
+    """What a graph takes and gives; two graphs with equal signatures are interchangeable to a client."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def describe(self) -> str:
+        """Return the outputs as people write them, for messages."""
+        return ", ".join(spec.describe() for spec in self.outputs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that manifests hold."""
+        return {
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "GraphSignature":
+        """Return the signature that `to_json` wrote."""
+        return GraphSignature(
+            tuple(TensorSpec.from_json(spec) for spec in value["inputs"]),
+            tuple(TensorSpec.from_json(spec) for spec in value["outputs"]),
+        )
+
+
+#: XLM-R graphs take these two and no token types; a graph input that a client could leave out
+#: cannot be declared optional in a batching Triton model (onnxruntime_backend, onnxruntime.cc).
+ENCODER_INPUTS = (
+    TensorSpec("input_ids", "int64", ("rows", "tokens")),
+    TensorSpec("attention_mask", "int64", ("rows", "tokens")),
+)
+
+
+def pad(rows: Sequence[NDArray[np.int64]], pad_id: int, width: int | None = None) -> dict[str, NDArray[np.int64]]:
+    """Return `input_ids` and `attention_mask`, both (rows, width) int64, padded on the right.
+
+    Args:
+        rows: token ids, each (tokens,).
+        pad_id: fills `input_ids`; the mask is 0 there.
+        width: columns; the longest row where not given. Must not be below it.
+    """
+    longest = max(len(row) for row in rows)
+    columns = longest if width is None else width
+    if columns < longest:
+        message = f"width {columns} is below the longest row, {longest}"
+        raise ValueError(message)
+    ids = np.full((len(rows), columns), pad_id, dtype=np.int64)
+    mask = np.zeros((len(rows), columns), dtype=np.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = row
+        mask[index, : len(row)] = 1
+    return {"input_ids": ids, "attention_mask": mask}

@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from safetensors.torch import load_file, save_file
+from tiny_checkpoints import HEADS, LAYERS, save_checkpoint, tiny_network
+from torch import Tensor
+
+from exporters.modules import load_module
+from harness.errors import CheckpointError
+from harness.heads import SentenceEmbedding, TokenClassification, describe
+from harness.tensors import pad
+from training.checkpoint import read_checkpoint, write_checkpoint
+
+
+@pytest.fixture
+def batch(probes: list) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(value) for name, value in pad(probes, 1).items()}
+
+
+def test_choice_rows_score_as_the_multiple_choice_network_scores_them(checkpoints, batch) -> None:
+    pairs = {name: value[:4] for name, value in batch.items()}
+    with torch.no_grad():
+        expected = tiny_network("copa")(**{name: value.view(2, 2, -1) for name, value in pairs.items()}).logits
+        rows = load_module(read_checkpoint(checkpoints["copa"]), HEADS["copa"]).module(**pairs)["logits"]
+
+    assert rows.shape == (4, 1)
+    assert_allclose(rows.view(2, 2), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", range(LAYERS + 1))
+def test_cut_embedding_equals_the_full_networks_hidden_state(layer: int, tmp_path: Path, batch) -> None:
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": layer})
+    with torch.no_grad():
+        hidden = tiny_network("encoder")(**batch, output_hidden_states=True).hidden_states[layer]
+        embedding = load_module(read_checkpoint(directory), HEADS["encoder"]).module(**batch)["embedding"]
+    mask = batch["attention_mask"].unsqueeze(-1)
+    mean = (hidden * mask).sum(1) / mask.sum(1)
+
+    assert_allclose(embedding, mean / mean.norm(dim=1, keepdim=True), atol=1e-5)
+
+
+def test_the_heads_own_layer_goes_before_the_recipes(checkpoints) -> None:
+    head = SentenceEmbedding(layers={LAYERS: 2})
+
+    assert load_module(read_checkpoint(checkpoints["encoder"]), head).retrieval_layer == 2
+
+
+def test_encoder_of_a_phase_without_head_can_be_exported(tmp_path: Path) -> None:
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"head": None, "finetune": None})
+
+    assert load_module(read_checkpoint(directory), HEADS["encoder"]).layers == LAYERS
+
+
+def test_unknown_depth_names_the_recipe_key(tmp_path: Path) -> None:
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": None})
+
+    with pytest.raises(CheckpointError, match=r"has 3 hidden layers.*12.*`retrieval_layer` in \[pretrained\]"):
+        load_module(read_checkpoint(directory), HEADS["encoder"])
+
+
+def test_layer_beyond_the_network_is_refused(tmp_path: Path) -> None:
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": 4})
+
+    with pytest.raises(CheckpointError, match="retrieval layer 4 is none of the hidden states 0 to 3"):
+        load_module(read_checkpoint(directory), HEADS["encoder"])
+
+
+def test_checkpoint_of_another_head_is_refused_naming_both(checkpoints) -> None:
+    with pytest.raises(CheckpointError, match=r"SpanExtraction.*TokenClassification"):
+        load_module(read_checkpoint(checkpoints["squad"]), HEADS["udpos"])
+
+
+def test_architecture_that_belies_the_account_is_refused(tmp_path: Path) -> None:
+    directory = save_checkpoint(tmp_path / "squad", "squad", account={"head": describe(HEADS["udpos"])})
+
+    with pytest.raises(CheckpointError, match="holds XLMRobertaForQuestionAnswering, XLMRobertaForTokenClass"):
+        load_module(read_checkpoint(directory), HEADS["udpos"])
+
+
+def test_label_count_that_belies_the_account_is_refused(tmp_path: Path) -> None:
+    head = TokenClassification(("A", "B"))
+    directory = save_checkpoint(tmp_path / "udpos", "udpos", account={"head": describe(head)})
+
+    with pytest.raises(CheckpointError, match="has 5 labels, the head has 2"):
+        load_module(read_checkpoint(directory), head)
+
+
+def test_checkpoint_without_its_heads_weights_is_refused(tmp_path: Path) -> None:
+    source = save_checkpoint(tmp_path / "source", "mnli")
+
+    def save(draft: Path) -> None:
+        (draft / "config.json").write_bytes((source / "config.json").read_bytes())
+        weights = load_file(source / "model.safetensors")
+        kept = {name: value for name, value in weights.items() if not name.startswith("classifier.out_proj")}
+        save_file(kept, draft / "model.safetensors", metadata={"format": "pt"})
+
+    directory = write_checkpoint(tmp_path / "broken", {"head": describe(HEADS["mnli"])}, save).directory
+    with pytest.raises(CheckpointError, match=r"lacks weights .*classifier\.out_proj\.bias"):
+        load_module(read_checkpoint(directory), HEADS["mnli"])
+
+
+def test_checkpoint_without_any_weights_is_refused(tmp_path: Path) -> None:
+    def save(draft: Path) -> None:
+        tiny_network("mnli").config.save_pretrained(draft)
+        config = draft / "config.json"
+        config.write_text(
+            config.read_text().replace("{", '{"architectures": ["XLMRobertaForSequenceClassification"],', 1)
+        )
+
+    directory = write_checkpoint(tmp_path / "empty", {"head": describe(HEADS["mnli"])}, save).directory
+    with pytest.raises(CheckpointError, match="cannot be loaded"):
+        load_module(read_checkpoint(directory), HEADS["mnli"])

@@ -1,0 +1,142 @@
+"""Tiny graphs of every head, written with onnx.helper, and one local Triton that serves some of them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from harness.artifacts import Artifact, file_sha256
+from harness.heads import (
+    ChoiceScore,
+    Head,
+    SentenceEmbedding,
+    SequenceClassification,
+    SpanExtraction,
+    TokenClassification,
+)
+from harness.tensors import GraphSignature
+
+VOCABULARY = 50
+HIDDEN = 8
+PROBE = [0, 5, 6, 7, 2]
+
+HEADS: dict[str, Head] = {
+    "sequence": SequenceClassification(("entailment", "neutral", "contradiction")),
+    "choice": ChoiceScore(),
+    "token": TokenClassification(("NOUN", "VERB", "X", "PUNCT")),
+    "span": SpanExtraction(),
+    "embedding": SentenceEmbedding(layers={}),
+}
+
+
+def write_graph(path: Path, signature: GraphSignature, seed: int) -> None:
+    """Write a graph of the signature: a table of vectors, their masked mean, and a product for each output."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    numbers = np.random.default_rng(seed)
+    weights = {
+        "table": numbers.standard_normal((VOCABULARY, HIDDEN)).astype(np.float32),
+        "last": np.array([2]),
+        "tokens": np.array([1]),
+    }
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+        helper.make_node("Mul", ["vectors", "column"], ["attended"]),
+        helper.make_node("ReduceSum", ["attended", "tokens"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["column", "tokens"], ["count"], keepdims=0),
+        helper.make_node("Div", ["sum", "count"], ["mean"]),
+    ]
+    for spec in signature.outputs:
+        size = spec.axes[-1] if isinstance(spec.axes[-1], int) else 1
+        weights[f"w_{spec.name}"] = numbers.standard_normal((HIDDEN, size)).astype(np.float32)
+        squeezed = spec.axes[-1] == "tokens"
+        source, product = ("vectors" if spec.per_token else "mean"), (f"p_{spec.name}" if squeezed else spec.name)
+        nodes.append(helper.make_node("MatMul", [source, f"w_{spec.name}"], [product]))
+        if squeezed:
+            nodes.append(helper.make_node("Squeeze", [product, "last"], [spec.name]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(s.name, TensorProto.INT64, s.axes) for s in signature.inputs],
+        [helper.make_tensor_value_info(s.name, TensorProto.FLOAT, s.axes) for s in signature.outputs],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    path.unlink(missing_ok=True)  # a published graph is a link to this file
+    onnx.save(model, path)
+
+
+def make_artifact(folder: Path, kind: str, *, model: str = "tiny", seed: int = 0, vocabulary: bool = False) -> Artifact:
+    signature = HEADS[kind].signature(HIDDEN)
+    directory = folder / model / kind / "fp32"
+    directory.mkdir(parents=True, exist_ok=True)
+    write_graph(directory / "model.onnx", signature, seed)
+    manifest = {"vocabulary": VOCABULARY} if vocabulary else {}
+    digest = file_sha256(directory / "model.onnx")
+    return Artifact(model, kind, "fp32", directory, signature, digest, "0" * 64, manifest)
+
+
+@pytest.fixture(scope="session")
+def probe() -> list[int]:
+    return PROBE
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Callable[..., Artifact]:
+    """Write a tiny artifact: ``artifact("token", seed=1)``."""
+    return lambda kind="embedding", **options: make_artifact(tmp_path / "artifacts", kind, **options)
+
+
+class Served(NamedTuple):
+    """A running server and what it serves, by kind of head; "bounded" knows its vocabulary."""
+
+    hosts: list[str]
+    artifacts: dict[str, Artifact]
+    server: object
+    repository: Path
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    from harness.endpoints.triton import parse_hosts
+    from harness.serving.config import Serving
+    from harness.serving.local import LocalTriton
+    from harness.serving.repository import publish
+
+    root = tmp_path_factory.mktemp("served")
+    artifacts = {kind: make_artifact(root, kind) for kind in HEADS}
+    artifacts["bounded"] = make_artifact(root, "embedding", model="bounded", vocabulary=True)
+    # A delay, so that requests that are sent together are answered together.
+    serving = Serving(max_batch_size=32, threads=1, queue_delay_us=100_000)
+    for each in artifacts.values():
+        publish(each, root / "repository", serving, probe_ids=PROBE)
+    names = [each.name for each in artifacts.values()]
+    with LocalTriton(root / "repository", names, log=root / "triton.log") as server:
+        yield Served(parse_hosts(server.uri), artifacts, server, root / "repository")
+
+
+@pytest.fixture(scope="session")
+def session_members() -> Callable[[int], dict[int, str]]:
+    """Processes of a session, by number, with their programs; dead ones that init has still to reap do not count."""
+
+    def members(session: int) -> dict[int, str]:
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            try:
+                state, _parent, _group, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                program = (entry / "cmdline").read_text().partition("\0")[0]
+            except OSError:
+                continue
+            if int(its_session) == session and state != "Z":
+                found[int(entry.name)] = Path(program).name
+        return found
+
+    return members

@@ -1,0 +1,90 @@
+"""Tests of the sample's language tables, of the sentences made from them, and of the guard."""
+
+from collections import Counter
+
+import pytest
+
+from harness.sample import LANGUAGES
+from harness.sample.guard import Guard
+from harness.sample.render import Language, read_table
+from harness.sample.tasks import answers
+from harness.sample.world import (
+    AGENTS,
+    OPPOSITE,
+    PLACES,
+    RULES,
+    THINGS,
+    TIMES,
+    Sentence,
+    event_split,
+)
+
+UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
+SPACELESS = ("th", "zh")
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_every_concept_has_a_form_with_universal_tags(code):
+    rows = read_table(code)
+    concepts = [*AGENTS, *OPPOSITE, *THINGS, *PLACES, *TIMES, *RULES]
+    concepts += [f"{rule}.then" for rule in RULES]
+    assert [concept for concept in concepts if concept not in rows] == []
+    fixed = [item for form in rows.values() for item in form.split() if "/" in item]
+    assert {item.rpartition("/")[2] for item in fixed} <= UPOS
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_concepts_of_one_kind_have_different_forms(code):
+    rows = read_table(code)
+    for kind in (AGENTS, tuple(OPPOSITE), THINGS, PLACES, TIMES, RULES):
+        forms = Counter(rows[key] + rows.get(f"{key}.tail", "") for key in kind)
+        assert max(forms.values()) == 1
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_spans_show_the_slot_in_the_text(code):
+    language = Language(code)
+    said = language.render(Sentence("do", "cook", "find", "key", "park", "monday"))
+    assert set(said.spans) == {"agent", "act", "object", "place", "time"}
+    gap = "" if code in SPACELESS else " "
+    for slot, concept in (("agent", "cook"), ("place", "park"), ("time", "monday")):
+        first, last = said.spans[slot]
+        form = gap.join(word for word, _ in language.forms[concept])
+        assert said.text[first:last].lower() == form.lower()
+
+
+def test_spanish_questions_open_with_a_mark_and_a_capital():
+    said = Language("es").render(Sentence("who", "", "buy", "apple", "market"))
+    assert said.text == "¿Quién compra la manzana en el mercado?"
+
+
+def test_a_turkish_dotted_i_keeps_its_dot_as_capital():
+    assert Language("tr").render(Sentence("answer", answer="station")).text == "İstasyonda."
+
+
+def test_a_tamil_accusative_doubles_the_next_hard_consonant():
+    said = Language("ta").render(Sentence("do", "cook", "find", "key"))
+    assert said.text == "சமையல்காரர் சாவியைக் கண்டுபிடிக்கிறார்."
+
+
+def test_an_action_shares_its_split_with_its_antonym():
+    for act, opposite in OPPOSITE.items():
+        one = Sentence("do", "cook", act, "box", "park")
+        assert event_split(one) == event_split(one._replace(act=opposite, place="school"))
+
+
+def test_a_question_is_answered_only_by_events_with_its_slots():
+    event = Sentence("do", "cook", "buy", "apple", "market", "monday")
+    question = Sentence("where", "cook", "buy", "apple", "", "monday")
+    assert answers(event, question)
+    assert not answers(event._replace(agent="guard"), question)
+
+
+def test_the_guard_stops_a_held_question_inside_other_sentences():
+    guard = Guard({"en": Language("en")})
+    event = Sentence("do", "cook", "buy", "apple", "market")
+    question = Sentence("who", "", "buy", "apple", "market")
+    assert guard.passes("en", [event, question])
+    guard.hold("en", [question])
+    assert not guard.passes("en", [event, question])
+    assert guard.passes("en", [event])

@@ -1,0 +1,166 @@
+"""The torch module of each head, always around a given encoder and always with a fresh head."""
+
+from collections.abc import Mapping
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    PreTrainedModel,
+    XLMRobertaConfig,
+    XLMRobertaForMaskedLM,
+    XLMRobertaForMultipleChoice,
+    XLMRobertaForQuestionAnswering,
+    XLMRobertaForSequenceClassification,
+    XLMRobertaForTokenClassification,
+    XLMRobertaModel,
+)
+
+from harness.errors import CheckpointError
+from harness.heads import (
+    ChoiceScore,
+    Head,
+    SentenceEmbedding,
+    SequenceClassification,
+    SpanExtraction,
+    TokenClassification,
+)
+
+
+def load_encoder(source: str | Path, revision: str | None = None) -> XLMRobertaModel:
+    """Return the encoder of a checkpoint, without any head it may have.
+
+    Raises:
+        CheckpointError: there is no checkpoint of the XLM-R family there.
+    """
+    try:
+        return XLMRobertaModel.from_pretrained(str(source), revision=revision or "main", add_pooling_layer=False)
+    except (OSError, ValueError) as error:
+        message = f"no XLM-R checkpoint can be loaded from {str(source)!r}: {error}"
+        raise CheckpointError(message) from error
+
+
+@singledispatch
+def build(head: Head, encoder: XLMRobertaModel) -> PreTrainedModel:
+    """Return a model that ends in a head: the encoder's weights, and a head freshly initialised."""
+    message = f"no module for the head {head!r}"
+    raise TypeError(message)
+
+
+def _labelled(config: XLMRobertaConfig, labels: tuple[str, ...]) -> XLMRobertaConfig:
+    copied = XLMRobertaConfig.from_dict(config.to_dict())
+    copied.id2label = dict(enumerate(labels))
+    copied.label2id = {label: number for number, label in enumerate(labels)}
+    return copied
+
+
+@build.register
+def _(head: SequenceClassification, encoder: XLMRobertaModel) -> PreTrainedModel:
+    return _around(encoder, XLMRobertaForSequenceClassification(_labelled(encoder.config, head.labels)))
+
+
+@build.register
+def _(head: TokenClassification, encoder: XLMRobertaModel) -> PreTrainedModel:
+    return _around(encoder, XLMRobertaForTokenClassification(_labelled(encoder.config, head.labels)))
+
+
+@build.register
+def _(head: ChoiceScore, encoder: XLMRobertaModel) -> PreTrainedModel:
+    return _around(encoder, XLMRobertaForMultipleChoice(_labelled(encoder.config, ("score",))))
+
+
+@build.register
+def _(head: SpanExtraction, encoder: XLMRobertaModel) -> PreTrainedModel:
+    return _around(encoder, XLMRobertaForQuestionAnswering(_labelled(encoder.config, ("start", "end"))))
+
+
+@build.register
+def _(head: SentenceEmbedding, encoder: XLMRobertaModel) -> PreTrainedModel:
+    return encoder
+
+
+def _around(encoder: XLMRobertaModel, model: PreTrainedModel) -> PreTrainedModel:
+    """Return the model with the encoder's weights copied in; no other weight may change.
+
+    `load_state_dict(strict=False)` on the whole model would also carry every head whose name
+    matches, so that MNLI would warm-start XNLI unnoticed; hence only the encoder is loaded, and
+    what it lacks may only be the pooler, which belongs to the heads.
+    """
+    heads = {name: value.clone() for name, value in model.state_dict().items() if not name.startswith("roberta.")}
+    missing, unexpected = model.roberta.load_state_dict(encoder.state_dict(), strict=False)
+    if unexpected or any(not name.startswith("pooler.") for name in missing):
+        message = f"the encoder does not fit {type(model).__name__}: lacks {missing}, has {unexpected} beyond"
+        raise CheckpointError(message)
+    assert_fresh(model, heads)
+    return model
+
+
+def assert_fresh(model: PreTrainedModel, heads: Mapping[str, torch.Tensor]) -> None:
+    """Refuse a model whose head changed while its encoder was loaded.
+
+    Raises:
+        CheckpointError: names the weights that were carried over.
+    """
+    carried = [name for name, value in heads.items() if not torch.equal(model.state_dict()[name], value)]
+    if carried:
+        message = f"head weights were carried over from another phase: {', '.join(carried)}"
+        raise CheckpointError(message)
+
+
+class MaskedLanguageModel(nn.Module):
+    """Predicts masked pieces; logits are computed at masked positions only.
+
+    A vocabulary of 250,002 times 4,096 positions of logits would take 4 GB, a sixth of it is used.
+    """
+
+    def __init__(self, config: XLMRobertaConfig) -> None:
+        super().__init__()
+        self.model = XLMRobertaForMaskedLM(config)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Return the mean cross-entropy over the positions whose label is not -100."""
+        hidden = self.model.roberta(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        masked = labels >= 0
+        logits = self.model.lm_head(hidden[masked])
+        return {"loss": nn.functional.cross_entropy(logits, labels[masked])}
+
+
+class MultiTask(nn.Module):
+    """Several heads on one encoder; each batch names the head that answers it."""
+
+    def __init__(self, heads: Mapping[str, Head], encoder: XLMRobertaModel) -> None:
+        super().__init__()
+        self.models = nn.ModuleDict({name: build(head, encoder) for name, head in heads.items()})
+        self.encoder = next(iter(self.models.values())).roberta
+        for model in self.models.values():
+            pooler = model.roberta.pooler
+            # One encoder for all; a pooler belongs to its head, so each model keeps its own.
+            model.roberta.embeddings = self.encoder.embeddings
+            model.roberta.encoder = self.encoder.encoder
+            model.roberta.pooler = pooler
+
+    def forward(
+        self,
+        task: str,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor | None = None,
+        start_positions: torch.Tensor | None = None,
+        end_positions: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return the loss of one batch of one task; every head takes some of the targets."""
+        targets = {"labels": labels, "start_positions": start_positions, "end_positions": end_positions}
+        given = {name: value for name, value in targets.items() if value is not None}
+        return {"loss": self.models[task](input_ids=input_ids, attention_mask=attention_mask, **given).loss}
+
+    def shared_encoder(self) -> XLMRobertaModel:
+        """Return the encoder alone, with the trained weights."""
+        config: Any = self.encoder.config
+        alone = XLMRobertaModel(config, add_pooling_layer=False)
+        weights = {name: value for name, value in self.encoder.state_dict().items() if not name.startswith("pooler.")}
+        alone.load_state_dict(weights)
+        return alone

@@ -17,6 +17,8 @@ from harness import finetunes
 from harness.errors import RecipeError, nearest
 from harness.languages import table
 
+#: Objectives of phase 1 from scratch, and the key of the text each learns from.
+OBJECTIVES = {"mlm": "texts", "tlm": "parallel", "alignment": "parallel"}
 #: Names of models and recipes: they become folders and Triton model names.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 
@@ -32,10 +34,14 @@ class Scratch:
     vocabulary: int | None = None
     #: A tokenizer.json in the data folder, for example "tokenizers/xlm-roberta/tokenizer.json".
     tokenizer: str | None = None
-    #: Folders under text/ with one `<language>.txt` each, for masked language modelling.
+    #: Folders under text/ with one `<language>.txt` each.
     texts: tuple[str, ...] = ()
-    #: Folders under text/ with line-aligned `<language>.txt`, for translation language modelling.
+    #: Folders under text/ with line-aligned `<language>.txt`.
     parallel: tuple[str, ...] = ()
+    #: Objective -> share of the steps: "mlm" on the texts; on the parallel text "tlm", masked pieces
+    #: of two languages in one row (Conneau and Lample 2019), and "alignment", which in addition to
+    #: masking ranks a sentence's translation above the others of the batch (as LaBSE, Feng et al. 2022).
+    objectives: Mapping[str, float] = field(default_factory=lambda: {"mlm": 1.0})
     #: Languages of both; all that have a file where left out.
     languages: tuple[str, ...] = ()
     steps: int
@@ -44,8 +50,7 @@ class Scratch:
     learning_rate: float = 1e-3
     #: Share of the pieces that are masked.
     masking: float = 0.15
-    #: Share of the steps that see translation pairs, if there is parallel text.
-    parallel_share: float = 0.5
+    dropout: float = 0.1
     max_tokens: int = 128
 
 
@@ -81,6 +86,8 @@ class Intermediate:
     batch_rows: int = 32
     learning_rate: float = 1e-5
     warmup: float = 0.1
+    #: The embeddings and so many layers stay as they were.
+    frozen_layers: int | None = None
     tasks: tuple[Mixed, ...]
 
 
@@ -102,6 +109,8 @@ class Target:
 
     #: All declared ones where left out.
     finetunes: tuple[str, ...] = ()
+    #: The embeddings and so many layers stay as they were.
+    frozen_layers: int | None = None
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
 
@@ -237,6 +246,13 @@ def _check_scratch(recipe: Recipe, path: Path) -> None:
     if scratch.width % scratch.heads:
         message = f"{path}: [pretrained.scratch] width {scratch.width} is not a multiple of heads {scratch.heads}"
         raise RecipeError(message)
-    if not scratch.texts and not scratch.parallel:
-        message = f"{path}: [pretrained.scratch] needs 'texts' or 'parallel' to learn from"
+    for name in scratch.objectives:
+        if name not in OBJECTIVES:
+            message = f"{path}: no objective {name!r}{nearest(name, OBJECTIVES)}; they are {', '.join(OBJECTIVES)}"
+            raise RecipeError(message)
+        if not getattr(scratch, OBJECTIVES[name]):
+            message = f"{path}: objective {name!r} needs {OBJECTIVES[name]!r} to learn from"
+            raise RecipeError(message)
+    if "alignment" in scratch.objectives and recipe.pretrained.retrieval_layer is None:
+        message = f"{path}: objective 'alignment' pools a hidden state; name it as [pretrained] retrieval_layer"
         raise RecipeError(message)

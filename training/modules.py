@@ -109,24 +109,81 @@ def assert_fresh(model: PreTrainedModel, heads: Mapping[str, torch.Tensor]) -> N
         raise CheckpointError(message)
 
 
+#: Cosines are multiplied with this before the softmax over a batch's translations.
+ALIGNMENT_SCALE = 20.0
+
+
+def freeze(encoder: XLMRobertaModel, layers: int | None) -> None:
+    """Keep the embeddings and the first `layers` layers as they are; nothing for None.
+
+    What aligns languages sits there, and English training would pull it away from the others.
+    """
+    if layers is None:
+        return
+    for module in (encoder.embeddings, *encoder.encoder.layer[:layers]):
+        module.requires_grad_(False)
+
+
 class MaskedLanguageModel(nn.Module):
     """Predicts masked pieces; logits are computed at masked positions only.
 
     A vocabulary of 250,002 times 4,096 positions of logits would take 4 GB, a sixth of it is used.
     """
 
-    def __init__(self, config: XLMRobertaConfig) -> None:
+    def __init__(self, config: XLMRobertaConfig, alignment_layer: int | None = None) -> None:
         super().__init__()
         self.model = XLMRobertaForMaskedLM(config)
+        self._layer = alignment_layer
 
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor,
+        aligned: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Return the mean cross-entropy over the positions whose label is not -100."""
-        hidden = self.model.roberta(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        """Return the mean cross-entropy over the positions whose label is not -100.
+
+        With `aligned` = n, rows n.. are the translations of rows ..n, and the cross-entropy of
+        picking each one's translation among the batch's, both ways, is added.
+        """
+        states = self.model.roberta(
+            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=aligned is not None
+        )
         masked = labels >= 0
-        logits = self.model.lm_head(hidden[masked])
-        return {"loss": nn.functional.cross_entropy(logits, labels[masked])}
+        logits = self.model.lm_head(states.last_hidden_state[masked])
+        loss = nn.functional.cross_entropy(logits, labels[masked])
+        if aligned is not None:
+            loss = loss + _alignment_loss(states.hidden_states[self._layer], attention_mask, int(aligned))
+        return {"loss": loss}
+
+
+def _alignment_loss(states: torch.Tensor, attention_mask: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the in-batch ranking loss of translations, states (2 * count, tokens, hidden).
+
+    Two scores are ranked: the cosine of the mean-pooled sentences, which retrieval uses; and the mean
+    over a sentence's tokens of the best cosine in the other one (late interaction, Khattab and
+    Zaharia 2020), without which words of different languages stay apart: pooled alone, tags and
+    answers hardly transferred.
+    """
+    mask = attention_mask.to(states.dtype)
+    pooled = nn.functional.normalize((states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=1)
+    loss = _ranking_loss(pooled[:count] @ pooled[count:].T)
+    tokens = nn.functional.normalize(states, dim=2) * mask[..., None]
+    cosines = torch.einsum("itd,jud->ijtu", tokens[:count], tokens[count:])
+    first, second = mask[:count], mask[count:]
+    best = cosines.masked_fill(second[None, :, None, :] == 0, -1.0).amax(3)
+    back = cosines.masked_fill(first[:, None, :, None] == 0, -1.0).amax(2)
+    forward = (best * first[:, None, :]).sum(2) / first.sum(1)[:, None]
+    backward = (back * second[None, :, :]).sum(2) / second.sum(1)[None, :]
+    return loss + _ranking_loss((forward + backward) / 2)
+
+
+def _ranking_loss(scores: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of the diagonal of (count, count) cosines, mean of both directions."""
+    right = torch.arange(len(scores), device=scores.device)
+    scaled = ALIGNMENT_SCALE * scores
+    return (nn.functional.cross_entropy(scaled, right) + nn.functional.cross_entropy(scaled.T, right)) / 2
 
 
 class MultiTask(nn.Module):

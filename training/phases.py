@@ -29,7 +29,7 @@ from harness.workspace import Workspace
 from training.batches import EpochBatches, MixedBatches, TrainingSet, by_example
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
 from training.development import development_scores
-from training.modules import MaskedLanguageModel, MultiTask, build, load_encoder
+from training.modules import MaskedLanguageModel, MultiTask, build, freeze, load_encoder
 from training.text import MASK, TextBatches, read_corpus, train_tokenizer
 from training.trainer import Schedule, fit
 
@@ -142,7 +142,7 @@ def _pretrained(training: Training) -> Checkpoint:
     corpus = read_corpus(scratch, training.layout)
     data = _digests(corpus.paths)
     cut = replace(scratch, steps=training.steps(scratch.steps))
-    key = _key("pretrained", asdict(cut), training.recipe.seed, data)
+    key = _key("pretrained", asdict(cut), training.retrieval_layer, training.recipe.seed, data)
     directory = training.workspace.checkpoints / f"pretrained-{key[:12]}"
     found = _current(directory, key)
     if found is not None:
@@ -153,12 +153,12 @@ def _pretrained(training: Training) -> Checkpoint:
         vocabulary = json.loads(tokenizer_path.read_text(encoding="utf-8"))
         mask_id = next(entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK)
         transformers.set_seed(training.recipe.seed)
-        model = MaskedLanguageModel(_config(cut, mask_id + 1))
+        model = MaskedLanguageModel(_config(cut, mask_id + 1), training.retrieval_layer)
         losses = fit(
             model,
             TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed),
             Schedule(steps=cut.steps, learning_rate=cut.learning_rate, seed=training.recipe.seed),
-            f"{training.recipe.name}: phase 1, masked and translation LM",
+            f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
         )
 
@@ -195,6 +195,8 @@ def _config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
         # XLM-R counts positions from 2, so 512 tokens need 514.
         max_position_embeddings=514,
         type_vocab_size=1,
+        hidden_dropout_prob=scratch.dropout,
+        attention_probs_dropout_prob=scratch.dropout,
         pad_token_id=1,
         bos_token_id=0,
         eos_token_id=2,
@@ -275,6 +277,7 @@ def _intermediate(training: Training, parent: Checkpoint) -> Checkpoint:
     batches = MixedBatches(sets, sizes, mix.batch_rows, steps, training.recipe.seed, tokenizer.pad_id)
     transformers.set_seed(training.recipe.seed)
     model = MultiTask({task.name: finetunes.load(task.name).head for task in mix.tasks}, _encoder_of(parent))
+    freeze(model.encoder, mix.frozen_layers)
     losses = fit(
         model,
         batches,
@@ -324,7 +327,7 @@ def _target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Ch
     settings = asdict(_hyperparameters(training, finetune)) if finetune.train is not None else {}
     extra = asdict(override) if override else {}
     key = _key("target", finetune.name, describe(finetune.head), settings, extra, training.max_steps,
-               training.retrieval_layer, training.recipe.seed, parent.digest, data)  # fmt: skip
+               training.recipe.target.frozen_layers, training.retrieval_layer, training.recipe.seed, parent.digest, data)  # fmt: skip
     directory = training.directory("target", finetune.name)
     found = _current(directory, key)
     if found is not None:
@@ -355,6 +358,7 @@ def _fine_tune(training: Training, finetune: AnyFinetune, parent: Checkpoint, mo
     batches = EpochBatches(
         train_set, rows=settings.batch_rows, steps=steps, seed=training.recipe.seed, pad_id=tokenizer.pad_id
     )
+    freeze(model.roberta, training.recipe.target.frozen_layers)
     schedule = Schedule(steps=steps, learning_rate=settings.learning_rate, seed=training.recipe.seed)
     losses = fit(model, batches, schedule, f"{training.recipe.name}: phase 3, {finetune.name}", training.progress)
     scores = development_scores(finetune, model, training.layout, language, tokenizer)

@@ -1,13 +1,14 @@
 """Phase 1 from scratch: a tokenizer and batches for masked and translation language modelling."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch.utils.data import Dataset
 
 from harness.data import Layout
@@ -20,6 +21,8 @@ from harness.sources.lines import read_lines
 from harness.tensors import pad
 from harness.tokenizer import FastTokenizer
 from training.collate import Batch
+
+T = TypeVar("T")
 
 #: XLM-R's first four entries, in its order; `<mask>` is the last of the vocabulary.
 _FIRST = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -79,18 +82,19 @@ def _files(folder: str, scratch: Scratch, layout: Layout) -> list[tuple[str, Pat
 
 
 def train_tokenizer(lines: Iterator[str], vocabulary: int) -> Tokenizer:
-    """Return a unigram tokenizer of XLM-R's shape: same special ids, frame and white space rule."""
-    tokenizer = Tokenizer(models.Unigram())
+    """Return a tokenizer with XLM-R's special ids, frame and white space rule, of byte pair merges.
+
+    Merges rather than XLM-R's unigram model: on a few hundred kilobytes the unigram trainer keeps
+    long rare strings and cuts the commonest words to pieces ("the" became two).
+    """
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]  # type: ignore[list-item]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]  # type: ignore[list-item]
     )
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocabulary - 1, special_tokens=_FIRST, unk_token="<unk>", show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary - 1, special_tokens=_FIRST, show_progress=False)
     tokenizer.train_from_iterator(lines, trainer)
     tokenizer.add_special_tokens([MASK])
-    tokenizer.decoder = decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",
@@ -100,7 +104,7 @@ def train_tokenizer(lines: Iterator[str], vocabulary: int) -> Tokenizer:
 
 
 class TextBatches(Dataset[Batch]):
-    """Masked rows of one line, or of one line in two languages; a pure function of seed and step."""
+    """One batch of one objective for each step: a pure function of the seed and the step."""
 
     def __init__(self, corpus: Corpus, scratch: Scratch, tokenizer: FastTokenizer, *, mask_id: int, seed: int) -> None:
         self._scratch = scratch
@@ -109,6 +113,7 @@ class TextBatches(Dataset[Batch]):
         self._seed = seed
         self._plain = {code: tokenizer.pieces(lines) for code, lines in corpus.plain.items()}
         self._parallel = {code: tokenizer.pieces(lines) for code, lines in corpus.parallel.items()}
+        self._batches = {"mlm": self._mlm, "tlm": self._tlm, "alignment": self._alignment}
         self._special = np.asarray(sorted({*tokenizer.pair([], []), tokenizer.pad_id}), dtype=np.int64)
 
     def __len__(self) -> int:
@@ -116,30 +121,48 @@ class TextBatches(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         generator = np.random.default_rng([self._seed, step])
-        paired = bool(self._parallel) and (
-            not self._plain or generator.random() < self._scratch.parallel_share
-        )
-        rows: list[NDArray[np.int64]] = []
-        longest = 0
-        while True:
-            row = self._pair(generator) if paired else self._single(generator)
-            longest = max(longest, len(row))
-            if rows and longest * (len(rows) + 1) > self._scratch.batch_tokens:
-                return self._masked(rows, generator)
-            rows.append(np.asarray(row, dtype=np.int64))
+        names = list(self._scratch.objectives)
+        shares = np.asarray(list(self._scratch.objectives.values()))
+        return self._batches[names[int(generator.choice(len(names), p=shares / shares.sum()))]](generator)
 
-    def _single(self, generator: np.random.Generator) -> list[int]:
-        codes = list(self._plain)
-        lines = self._plain[codes[int(generator.integers(len(codes)))]]
-        room = self._scratch.max_tokens - len(self._tokenizer.single([]))
-        return self._tokenizer.single(lines[int(generator.integers(len(lines)))][:room])
+    def _mlm(self, generator: np.random.Generator) -> Batch:
+        """Return lines of any language."""
 
-    def _pair(self, generator: np.random.Generator) -> list[int]:
-        first, second = generator.choice(list(self._parallel), size=2, replace=False)
-        line = int(generator.integers(len(self._parallel[first])))
-        return pair_row(
-            self._tokenizer, self._parallel[first][line], self._parallel[second][line], self._scratch.max_tokens
-        )
+        def draw() -> tuple[list[int], ...]:
+            lines = _any(generator, list(self._plain.values()))
+            return (self._single(_any(generator, lines)),)
+
+        (rows,) = _similar(draw, self._scratch.batch_tokens, generator)
+        return self._masked(rows, generator)
+
+    def _tlm(self, generator: np.random.Generator) -> Batch:
+        """Return lines in two languages, one row each."""
+
+        def draw() -> tuple[list[int], ...]:
+            first, second = generator.choice(list(self._parallel), size=2, replace=False)
+            line = int(generator.integers(len(self._parallel[first])))
+            left, right = self._parallel[first][line], self._parallel[second][line]
+            return (pair_row(self._tokenizer, left, right, self._scratch.max_tokens),)
+
+        (rows,) = _similar(draw, self._scratch.batch_tokens, generator)
+        return self._masked(rows, generator)
+
+    def _alignment(self, generator: np.random.Generator) -> Batch:
+        """Return lines in one language each, then the same lines in another one each."""
+        codes = list(self._parallel)
+        # Distinct lines: a line's own translation must be the only right one of the batch.
+        lines = iter(generator.permutation(len(self._parallel[codes[0]])).tolist())
+
+        def draw() -> tuple[list[int], ...]:
+            line = next(lines)
+            first, second = generator.choice(codes, size=2, replace=False)
+            return self._single(self._parallel[first][line]), self._single(self._parallel[second][line])
+
+        firsts, seconds = _similar(draw, self._scratch.batch_tokens // 2, generator)
+        return {**self._masked([*firsts, *seconds], generator), "aligned": torch.tensor(len(firsts))}
+
+    def _single(self, pieces: list[int]) -> list[int]:
+        return self._tokenizer.single(pieces[: self._scratch.max_tokens - len(self._tokenizer.single([]))])
 
     def _masked(self, rows: Sequence[NDArray[np.int64]], generator: np.random.Generator) -> Batch:
         """Return the rows with pieces replaced: 80 % by the mask, 10 % at random, 10 % as they are (BERT)."""
@@ -158,3 +181,34 @@ class TextBatches(Dataset[Batch]):
             "attention_mask": torch.from_numpy(batch["attention_mask"]),
             "labels": torch.from_numpy(labels),
         }
+
+
+def _any(generator: np.random.Generator, values: Sequence[T]) -> T:
+    return values[int(generator.integers(len(values)))]
+
+
+def _similar(
+    draw: Callable[[], tuple[list[int], ...]], budget: int, generator: np.random.Generator
+) -> tuple[list[NDArray[np.int64]], ...]:
+    """Return rows of similar lengths that fill a budget of padded tokens, column by column.
+
+    Rows of random lengths leave 40 % of a batch to padding, so three times as many are drawn and a
+    random run of them, sorted by length, is kept.
+    """
+    pool: list[tuple[list[int], ...]] = []
+    tokens = 0
+    while tokens < 3 * budget:
+        try:
+            row = draw()
+        except StopIteration:
+            break
+        tokens += max(map(len, row))
+        pool.append(row)
+    pool.sort(key=lambda row: max(map(len, row)))
+    start = int(generator.integers(max(1, 2 * len(pool) // 3)))
+    kept: list[tuple[list[int], ...]] = []
+    for row in pool[start:]:
+        if kept and max(map(len, row)) * (len(kept) + 1) > budget:
+            break
+        kept.append(row)
+    return tuple([np.asarray(row, dtype=np.int64) for row in column] for column in zip(*kept, strict=True))

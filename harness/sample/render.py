@@ -7,6 +7,7 @@ reading code.
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 from importlib import resources
 from typing import NamedTuple
 
@@ -112,6 +113,14 @@ class Language:
                 parts.append(("", "", tagged(item)))
         return parts
 
+    def _borrowed(self, sentence: Sentence, slot: str, suffix: str, lender: "Language") -> list[tuple[str, str]]:
+        """Return the words of a slot in another language, where they are one piece there."""
+        field, rule_suffix = SLOTS[slot]
+        key = getattr(sentence, field) + rule_suffix
+        if suffix or not key or key + ".tail" in lender.forms or key + ".tail" in self.forms:
+            return self._form(sentence, slot, suffix)
+        return lender.forms.get(key, [])
+
     def _form(self, sentence: Sentence, slot: str, suffix: str) -> list[tuple[str, str]]:
         """Return the words of a slot; none when the sentence does not mention it."""
         field, rule_suffix = SLOTS[slot]
@@ -123,13 +132,24 @@ class Language:
             return self.forms.get(key, [])
         return self.forms[key]
 
-    def _render(self, sentence: Sentence) -> Rendered:
+    def mixed(self, sentence: Sentence, lend: Callable[[], "Language | None"]) -> str:
+        """Return the text of the sentence with words of other languages, as bilingual speakers mix.
+
+        `lend` is asked once for each slot; None keeps the slot in this language.
+        """
+        return self._render(sentence, lend).text
+
+    def _render(self, sentence: Sentence, lend: Callable[[], "Language | None"] = lambda: None) -> Rendered:
         """Return the sentence in this language."""
         words: list[str] = []
         tags: list[str] = []
         ranges: dict[str, tuple[int, int]] = {}
         for slot, suffix, fixed in self.templates[sentence.kind]:
-            pairs = self._form(sentence, slot, suffix) if slot else fixed
+            lender = lend() if slot else None
+            if lender is not None:
+                pairs = self._borrowed(sentence, slot, suffix, lender)
+            else:
+                pairs = self._form(sentence, slot, suffix) if slot else fixed
             start = len(words)
             for word, tag in pairs:
                 if tag:

@@ -24,6 +24,9 @@ TATOEBA = 100
 MNLI = {"train": 1500, "dev": 90}
 MONO = 1500
 PARALLEL = 2500
+MIXED = 1500
+SWITCHED = 0.5
+"""Share of the phrases of code-switched text that are in another language."""
 
 XNLI_LANGUAGES = ("en", "de", "es", "tr", "ru", "bg", "el", "ar", "hi", "th", "zh")
 UDPOS_LANGUAGES = ("en", "de", "es", "tr", "id", "ru", "bg", "el", "ar", "hi", "ta", "zh")
@@ -224,10 +227,25 @@ class Sample:
             items = self.draw(tasks.document, "text", f"mono/{code}", MONO, (code,))
             lines = (language.paragraph(item.said()) for item in items)
             self.save(f"text/mono/{code}.txt", lines)
+        self.mixed_texts()
         items = self.draw(tasks.single, "text", "parallel", PARALLEL, LANGUAGES)
         for code in LANGUAGES:
             lines = (self.text(code, item.sentences[0]) for item in items)
             self.save(f"text/parallel/{code}.txt", lines)
+
+    def mixed_texts(self) -> None:
+        """Write code-switched text: about half of a sentence's phrases are in another language."""
+        for code, language in self.languages.items():
+            others = [other for other in self.languages.values() if other is not language]
+            rng = random.Random(f"{SEED}/mixed/{code}/languages")
+            items = self.draw(tasks.single, "text", f"mixed/{code}", MIXED, (code,))
+            lines = (
+                language.mixed(
+                    item.sentences[0], lambda: rng.choice(others) if rng.random() < SWITCHED else None
+                )
+                for item in items
+            )
+            self.save(f"text/mixed/{code}.txt", lines)
 
     def evaluation(self) -> None:
         """Write every file that is evaluated on; must come before `training`."""

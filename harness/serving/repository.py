@@ -39,6 +39,18 @@ def versions(model: Path) -> list[int]:
     return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
+def serves(artifact: Artifact, repository: Path) -> bool:
+    """Return whether the newest published version of an artifact's name is the artifact's graph."""
+    model = repository / artifact.name
+    numbers = versions(model)
+    if not numbers:
+        return False
+    published = model / str(numbers[-1]) / GRAPH
+    return published.is_file() and (
+        published.samefile(artifact.graph) or file_sha256(published) == artifact.graph_sha256
+    )
+
+
 def _known_answer(artifact: Artifact, inputs: dict[str, NDArray[np.int64]]) -> KnownAnswer:
     with OnnxEndpoint.of(artifact) as endpoint:
         check_signature(endpoint, artifact)

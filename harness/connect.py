@@ -1,0 +1,103 @@
+"""From what `--endpoint` says to endpoints: in process, a running Triton, or one of our own."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from harness.artifacts import Artifact
+from harness.endpoints import Endpoint, check_signature
+from harness.errors import UsageError, nearest
+from harness.progress import Progress
+from harness.serving.repository import serves, versions
+
+Connect = Callable[[Artifact], Endpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to open endpoints, and how results name the way."""
+
+    name: str
+    open: Connect
+
+
+@contextmanager
+def connection(
+    endpoint: str | None, artifacts: Sequence[Artifact], repository: Path, progress: Progress
+) -> Iterator[Connection]:
+    """Give a way to open endpoints for the artifacts; never falls back from one way to another.
+
+    Args:
+        endpoint: None for a local Triton that lives as long as the context; ``onnx`` for this
+            process; ``triton://host:port[,host:port]`` for a server that runs already.
+        artifacts: every graph that will be asked.
+        repository: what a local Triton serves.
+        progress: told when a local Triton starts and is ready.
+
+    Raises:
+        UsageError: `endpoint` is none of these.
+        EndpointError: the server does not start, is down, or lacks a model.
+    """
+    if endpoint is None:
+        with _local(artifacts, repository, progress) as local:
+            yield local
+    elif endpoint == "onnx":
+        from harness.endpoints.onnx import OnnxEndpoint
+
+        yield Connection("onnx", lambda artifact: _checked(OnnxEndpoint.of(artifact), artifact))
+    elif endpoint.startswith("triton://"):
+        yield _remote(endpoint)
+    else:
+        hint = nearest(endpoint, ("onnx", "triton://localhost:8001"))
+        message = f"no endpoint {endpoint!r}{hint}; it is `onnx`, `triton://host:port[,host:port]`, or left out"
+        raise UsageError(message)
+
+
+def _checked(endpoint: Endpoint, artifact: Artifact) -> Endpoint:
+    check_signature(endpoint, artifact)
+    return endpoint
+
+
+def _remote(uri: str) -> Connection:
+    from harness.endpoints.triton import TritonEndpoint, parse_hosts
+
+    hosts = parse_hosts(uri)
+    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact), artifact))
+
+
+@contextmanager
+def _local(artifacts: Sequence[Artifact], repository: Path, progress: Progress) -> Iterator[Connection]:
+    from harness.serving.local import LocalTriton
+
+    for artifact in artifacts:
+        check_published(artifact, repository)
+    names = [artifact.name for artifact in artifacts]
+    with TemporaryDirectory(prefix="harness-triton-log-") as folder:
+        log = Path(folder) / "triton.log"
+        with progress.step(f"starting Triton with {len(names)} models", len(names), "models") as advance:
+            server = LocalTriton(
+                repository, names, log=log, progress=lambda _, state: advance(1) if state == "ready" else None
+            )
+            server.__enter__()
+        try:
+            yield Connection("triton (local)", _remote(server.uri).open)
+        finally:
+            with progress.step("stopping Triton", 1, "server") as advance:
+                server.stop()
+                advance(1)
+
+
+def check_published(artifact: Artifact, repository: Path) -> None:
+    """Refuse to serve another graph than the one that was exported.
+
+    Raises:
+        UsageError: the repository lacks the model or holds another graph under its name.
+    """
+    if not serves(artifact, repository):
+        state = "is published from another export" if versions(repository / artifact.name) else "is not published"
+        message = (
+            f"model {artifact.name!r} {state} in {repository}; publish it with `harness export --model {artifact.model}`"
+        )
+        raise UsageError(message)

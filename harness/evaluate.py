@@ -145,6 +145,22 @@ def answer(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def answer_seconds(artifact: Artifact, owed: Sequence[Feature], plan: Sequence[Batch], pad_id: int) -> float:
+    """Return about how many seconds a plan takes in this process, from a few of its batches.
+
+    Widest, middle and narrowest batch are timed after one warm-up; time is taken as proportional to
+    padded tokens between them, which leaves out that attention grows with the square of the width.
+    """
+    from harness.endpoints.onnx import OnnxEndpoint
+
+    with OnnxEndpoint.of(artifact) as endpoint:
+        chosen = [plan[place] for place in sorted({0, len(plan) // 2, len(plan) - 1})]
+        inputs = [pad([owed[row].input_ids for row in batch.rows], pad_id, batch.width) for batch in chosen]
+        _ask(endpoint, inputs[-1])
+        seconds = sum(_ask(endpoint, batch).seconds for batch in inputs)
+    return seconds * sum(batch.padded_tokens for batch in plan) / sum(batch.padded_tokens for batch in chosen)
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
     tensors: Tensors

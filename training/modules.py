@@ -154,7 +154,8 @@ class MaskedLanguageModel(nn.Module):
         logits = self.model.lm_head(states.last_hidden_state[masked])
         loss = nn.functional.cross_entropy(logits, labels[masked])
         if aligned is not None:
-            loss = loss + _alignment_loss(states.hidden_states[self._layer], attention_mask, int(aligned))
+            layers = states.hidden_states[1:]
+            loss = loss + sum(_alignment_loss(layer, attention_mask, int(aligned)) for layer in layers) / len(layers)
         return {"loss": loss}
 
 

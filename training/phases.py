@@ -154,10 +154,16 @@ def _pretrained(training: Training) -> Checkpoint:
         mask_id = next(entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK)
         transformers.set_seed(training.recipe.seed)
         model = MaskedLanguageModel(_config(cut, mask_id + 1), training.retrieval_layer)
+        model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
         losses = fit(
             model,
             TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed),
-            Schedule(steps=cut.steps, learning_rate=cut.learning_rate, seed=training.recipe.seed),
+            Schedule(
+                steps=cut.steps,
+                learning_rate=cut.learning_rate,
+                embedding_learning_rate=cut.embedding_learning_rate,
+                seed=training.recipe.seed,
+            ),
             f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
         )

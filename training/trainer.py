@@ -26,11 +26,29 @@ class Schedule:
     learning_rate: float
     warmup: float = 0.1
     weight_decay: float = 0.01
+    #: Of the piece embeddings; `learning_rate` for all where None.
+    embedding_learning_rate: float | None = None
     seed: int
 
 
 class _Ordered(Trainer):
     """A Trainer whose dataset already holds whole batches in their order."""
+
+    #: See `Schedule`.
+    embedding_learning_rate: float | None = None
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Return the Trainer's optimiser, with a group of its own for the piece embeddings."""
+        optimizer = super().create_optimizer(*([model] if model is not None else []))
+        if self.embedding_learning_rate is not None:
+            words = {id(value) for name, value in self.model.named_parameters() if "word_embeddings" in name}
+            for group in list(optimizer.param_groups):
+                own = [value for value in group["params"] if id(value) in words]
+                if own:
+                    group["params"] = [value for value in group["params"] if id(value) not in words]
+                    settings = {name: value for name, value in group.items() if name not in ("params", "lr")}
+                    optimizer.add_param_group({**settings, "params": own, "lr": self.embedding_learning_rate})
+        return optimizer
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
@@ -86,6 +104,7 @@ def fit(
             trainer = _Ordered(
                 model=model, args=arguments, train_dataset=batches, data_collator=_one, callbacks=[follow]
             )
+            trainer.embedding_learning_rate = schedule.embedding_learning_rate
             trainer.remove_callback(transformers.PrinterCallback)
             trainer.train()
     model.eval()

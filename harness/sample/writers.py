@@ -24,8 +24,8 @@ TATOEBA = 100
 MNLI = {"train": 1500, "dev": 90}
 MONO = 1500
 PARALLEL = 2500
-MIXED = 1500
-SWITCHED = 0.5
+MIXED = 3000
+SWITCHED = 0.7
 """Share of the phrases of code-switched text that are in another language."""
 
 XNLI_LANGUAGES = ("en", "de", "es", "tr", "ru", "bg", "el", "ar", "hi", "th", "zh")
@@ -238,11 +238,13 @@ class Sample:
         for code, language in self.languages.items():
             others = [other for other in self.languages.values() if other is not language]
             rng = random.Random(f"{SEED}/mixed/{code}/languages")
-            items = self.draw(tasks.single, "text", f"mixed/{code}", MIXED, (code,))
+            items = self.draw(tasks.document, "text", f"mixed/{code}", MIXED, (code,))
+
+            def lend(others: list[Language] = others, rng: random.Random = rng) -> Language | None:
+                return rng.choice(others) if rng.random() < SWITCHED else None
+
             lines = (
-                language.mixed(
-                    item.sentences[0], lambda: rng.choice(others) if rng.random() < SWITCHED else None
-                )
+                language.sentence_gap.join(language.mixed(sentence, lend) for sentence in item.said())
                 for item in items
             )
             self.save(f"text/mixed/{code}.txt", lines)

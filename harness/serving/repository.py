@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from harness.artifacts import GRAPH, Artifact, file_sha256
 from harness.endpoints import check_signature
 from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError
+from harness.errors import ArtifactError, UsageError, nearest
 from harness.serving.config import Serving, WarmUp, check_name, render_config
 from harness.serving.known_answer import FILE, KnownAnswer
 from harness.tensors import pad
@@ -37,6 +37,27 @@ def versions(model: Path) -> list[int]:
     if not model.is_dir():
         return []
     return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def published(repository: Path, names: Sequence[str]) -> list[str]:
+    """Return the served names: all of them, or those that names of models or of graphs stand for.
+
+    Raises:
+        UsageError: nothing is published, or a name stands for nothing; tells the nearest.
+    """
+    there = sorted(path.name for path in repository.glob("*") if (path / CONFIG).is_file())
+    if not there:
+        message = f"nothing is published in {repository}; publish a model with `harness export --model NAME`"
+        raise UsageError(message)
+    chosen: dict[str, None] = {}
+    for name in names:
+        found = [served for served in there if name in (served, served.split("-")[0])]
+        if not found:
+            known = sorted({*there, *(served.split("-")[0] for served in there)})
+            message = f"nothing is published as {name!r}{nearest(name, known)}; {repository} has {', '.join(there)}"
+            raise UsageError(message)
+        chosen.update(dict.fromkeys(found))
+    return list(chosen) if names else there
 
 
 def serves(artifact: Artifact, repository: Path) -> bool:

@@ -1,13 +1,17 @@
 """Tiny graphs of every head, written with onnx.helper, and one local Triton that serves some of them."""
 
-from collections.abc import Callable, Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from harness.artifacts import Artifact, file_sha256
+from harness import finetunes
+from harness.artifacts import Artifact, file_sha256, read_artifact
+from harness.data import Layout
 from harness.heads import (
     ChoiceScore,
     Head,
@@ -17,6 +21,7 @@ from harness.heads import (
     TokenClassification,
 )
 from harness.tensors import GraphSignature
+from harness.tokenizer import FastTokenizer
 
 VOCABULARY = 50
 HIDDEN = 8
@@ -140,3 +145,91 @@ def session_members() -> Callable[[int], dict[int, str]]:
         return found
 
     return members
+
+
+PIECES = ["<s>", "<pad>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz0123456789.,?!"]
+
+
+@pytest.fixture(scope="session")
+def tokenizer_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer in which each letter is a piece, with XLM-R's frame; U+200B leaves no piece."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    toy = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(PIECES)}, unk_token="<unk>"))
+    toy.normalizer = normalizers.Replace("\u200b", "")
+    toy.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("."), "isolated")]
+    )
+    toy.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    toy.save(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tokenizer_file: Path) -> FastTokenizer:
+    return FastTokenizer(tokenizer_file)
+
+
+@pytest.fixture(scope="session")
+def spell() -> Callable[[Iterable[int]], str]:
+    """Read a row of the toy tokenizer: special tokens as they are, letters without spaces."""
+    return lambda ids: "".join(PIECES[int(number)] for number in ids)
+
+
+@pytest.fixture
+def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
+    """Write an artifact whose graph is never run: ``graph_of("mnli")`` under tmp_path/artifacts."""
+
+    def make(finetune: str, *, model: str = "tiny", hidden: int = 4, graph: bytes = b"graph") -> Artifact:
+        directory = tmp_path / "artifacts" / model / finetune / "fp32"
+        directory.mkdir(parents=True)
+        (directory / "model.onnx").write_bytes(graph)
+        shutil.copy(tokenizer_file, directory / "tokenizer.json")
+        manifest = {
+            "model": model,
+            "finetune": finetune,
+            "variant": "fp32",
+            "signature": finetunes.load(finetune).head.signature(hidden).to_json(),
+            "graph_sha256": file_sha256(directory / "model.onnx"),
+            "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
+            "hidden": hidden,
+            "checkpoint": {"digest": "c" * 64},
+        }
+        (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+        return read_artifact(directory)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The sample's evaluation files, byte for byte as `harness.sample.write` writes them, in a fraction of its time."""
+    from harness.sample.writers import Sample
+
+    sample = Sample(tmp_path_factory.mktemp("data") / "sample")
+    sample.evaluation()
+    sample.coverage()
+    return Layout.at(sample.folder)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    """Write a file below tmp_path/data/xtreme byte by byte: ``write("xnli/test-ru.tsv", "...")``."""
+
+    def make(name: str, content: str | bytes) -> Path:
+        path = tmp_path / "data" / "xtreme" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return make
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """The data folder that `write` fills."""
+    (tmp_path / "data" / "xtreme").mkdir(parents=True, exist_ok=True)
+    return Layout.at(tmp_path / "data")

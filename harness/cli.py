@@ -1,0 +1,229 @@
+"""The `harness` command: parses, calls, prints.
+
+Heavy packages are imported inside the commands, so that `harness --help` answers at once.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness import __version__
+from harness.errors import HarnessError, MissingExtra
+
+if TYPE_CHECKING:
+    from harness.progress import Progress
+
+app = typer.Typer(
+    name="harness",
+    help="Train, export, serve and evaluate multilingual encoders on XTREME and XTREME-R.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Model = Annotated[list[str], typer.Option("--model", help="A model's name; give it twice to compare two.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Data folder; the recipe's own, or $HARNESS_DATA.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no status lines.")]
+Variant = Annotated[str, typer.Option("--variant", help="Precision of the graphs.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 2, Ctrl-C is 130."""
+    import click
+
+    try:
+        status = app(standalone_mode=False)
+    except HarnessError as error:
+        print(f"harness: {error}", file=sys.stderr)  # noqa: T201 - the one place that words a failure
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print("harness: stopped", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    sys.exit(status or 0)
+
+
+def _progress(quiet: bool) -> "Progress":
+    from harness import terminal
+
+    return terminal.Quiet() if quiet else terminal.Terminal()
+
+
+def _names(values: str | None) -> list[str]:
+    return [part.strip() for part in (values or "").split(",") if part.strip()]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes, TOML files.")],
+    data: Data = None,
+    target: Annotated[str | None, typer.Option(help="Finetunes of phase 3, comma-separated; the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed; the model is then named NAME.seedN.")] = None,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Steps of every phase at most.")] = None,
+    export: Annotated[bool, typer.Option("--export", help="Export and publish what was trained.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the phases of recipes that are not done, and leave their checkpoints."""
+    from harness.recipe import load_recipe
+    from harness.workspace import Workspace
+
+    progress, workspace = _progress(quiet), Workspace.current()
+    loaded = [load_recipe(path) for path in recipes]
+    with progress.step("loading torch and transformers", 1, "packages") as advance:
+        try:
+            from training.run import train_recipe
+        except ImportError as error:
+            raise MissingExtra(error.name or "torch", "train") from error
+        advance(1)
+    for recipe in loaded:
+        trained = train_recipe(
+            recipe, workspace, data=data, targets=_names(target), seed=seed, max_steps=max_steps, progress=progress
+        )
+        for name, checkpoint in trained.checkpoints.items():
+            progress.say(f"{trained.recipe.name}: {name} in {checkpoint.directory.relative_to(workspace.root)}")
+        if export:
+            _export(trained.recipe.name, trained.recipe.export.variants, data, force=False, progress=progress)
+
+
+def _export(model: str, variants: tuple[str, ...], data: Path | None, *, force: bool, progress: "Progress") -> None:
+    from harness.workspace import Workspace
+
+    try:
+        from exporters.run import export_model
+    except ImportError as error:
+        raise MissingExtra(error.name or "optimum", "export") from error
+    for published in export_model(model, variants, Workspace.current(), data=data, force=force, progress=progress):
+        state = "written" if published.written else "unchanged"
+        progress.say(f"{published.artifact.name}: version {published.version}, {state}")
+
+
+@app.command(name="export")
+def export_command(
+    model: Annotated[str, typer.Option(help="A trained model.")],
+    variant: Annotated[str | None, typer.Option(help="Variants, comma-separated; the recipe's.")] = None,
+    data: Data = None,
+    force: Annotated[bool, typer.Option("--force", help="Export again what is there.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Export a model's checkpoints to ONNX through Optimum, check them, publish them to Triton's repository."""
+    _export(model, tuple(_names(variant)), data, force=force, progress=_progress(quiet))
+
+
+@app.command()
+def serve(
+    models: Annotated[str | None, typer.Option(help="Models or served names, comma-separated; all of them.")] = None,
+    http_port: Annotated[int | None, typer.Option(help="HTTP port; a free one.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="gRPC port; a free one.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Prometheus port; a free one.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; this machine only by default.")] = "127.0.0.1",
+    log: Annotated[Path, typer.Option(help="Where the server's own log goes.")] = Path("runs/triton.log"),
+    quiet: Quiet = False,
+) -> None:
+    """Serve the model repository with a local Triton until Ctrl-C."""
+    from harness.serving.local import LocalTriton
+    from harness.serving.repository import published
+    from harness.workspace import Workspace
+
+    progress, repository = _progress(quiet), Workspace.current().model_repository
+    names = published(repository, _names(models))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with LocalTriton(
+        repository,
+        names,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        host=host,
+        log=log,
+        progress=lambda name, state: progress.say(f"{name}: {state}") if state == "ready" else None,
+    ) as server:
+        typer.echo(f"Triton serves {len(names)} models: gRPC {server.uri}, HTTP http://{host}:{server.http_port}")
+        typer.echo(f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it")
+        server.wait()
+
+
+@app.command(name="eval")
+def eval_command(
+    model: Model,
+    tasks: Annotated[str, typer.Option(help="Tasks, comma-separated, or all.")] = "all",
+    suite: Annotated[str | None, typer.Option(help="xtreme or xtreme-r: its languages, order and groups.")] = None,
+    languages: Annotated[str | None, typer.Option(help="Only these languages, comma-separated.")] = None,
+    scripts: Annotated[str | None, typer.Option(help="Only languages of these scripts, comma-separated.")] = None,
+    split: Annotated[str, typer.Option(help="A split for all tasks, or TASK=SPLIT,...")] = "test",
+    data: Data = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="onnx, or triton://host:port[,host:port]; a local Triton of its own.")
+    ] = None,
+    variant: Variant = "fp32",
+    limit: Annotated[int | None, typer.Option(min=1, help="Examples of each language at most.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the run; a new one under runs/.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate models on tasks through an endpoint, and print scores per language and per script."""
+    from harness import evaluation
+    from harness.workspace import Workspace
+
+    request = evaluation.Request(
+        models=tuple(dict.fromkeys(model)),
+        tasks=tuple(_names(tasks)),
+        suite=suite,
+        languages=tuple(_names(languages)),
+        scripts=tuple(_names(scripts)),
+        split=split,
+        data=data,
+        endpoint=endpoint,
+        variant=variant,
+        limit=limit,
+        output=output,
+    )
+    progress, workspace = _progress(quiet), Workspace.current()
+    lines = evaluation.dry_run(request, workspace, progress) if dry_run else evaluation.run(request, workspace, progress)
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def tasks(name: Annotated[str | None, typer.Argument(help="A task to explain.")] = None) -> None:
+    """List the tasks, or explain one."""
+    from harness.listing import explain, task_table
+
+    typer.echo(task_table().text() if name is None else explain(name))
+
+
+@app.command()
+def models() -> None:
+    """List the models: their checkpoints, graphs and served versions."""
+    from harness.listing import model_table
+    from harness.workspace import Workspace
+
+    typer.echo(model_table(Workspace.current()).text())
+
+
+@app.command()
+def doctor() -> None:
+    """Check that this machine can evaluate and serve; exit code 1 if it cannot."""
+    from harness.serving.doctor import checks
+
+    failed = False
+    for check in checks():
+        failed = failed or (check.required and not check.ok)
+        mark = "ok  " if check.ok else ("FAIL" if check.required else "warn")
+        typer.echo(f"{mark} {check.name}: {check.detail}" + (f"; {check.remedy}" if check.remedy else ""))
+    raise typer.Exit(1 if failed else 0)

@@ -1,0 +1,191 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import finetunes
+from harness.errors import RecipeError
+from harness.recipe import Mixed, Override, load_recipe
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "recipes").rglob("*.toml"))
+
+SMALL = """
+name = "mine"
+description = "a try"
+[pretrained]
+checkpoint = "FacebookAI/xlm-roberta-base"
+"""
+SCRATCH = """
+name = "mine"
+description = "a try"
+[pretrained.scratch]
+layers = 2
+width = 8
+heads = 2
+steps = 10
+vocabulary = 100
+texts = ["mono"]
+"""
+MIX = "[intermediate]\nsteps = 5\n[[intermediate.tasks]]\nname = 'mnli'\n"
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def read(text: str):
+        path = tmp_path / "mine.toml"
+        path.write_text(text, encoding="utf-8")
+        return load_recipe(path)
+
+    return read
+
+
+@pytest.fixture
+def refused(load, tmp_path: Path):
+    """Load a recipe that must be refused; return the message without the file's name, which it must start with."""
+
+    def read(text: str) -> str:
+        with pytest.raises(RecipeError) as error:
+            load(text)
+        message = str(error.value)
+        assert message.startswith(str(tmp_path / "mine.toml"))
+        return message.removeprefix(str(tmp_path / "mine.toml"))
+
+    return read
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_shipped_recipe_is_right(path: Path) -> None:
+    assert load_recipe(path).name
+
+
+def test_no_two_shipped_recipes_share_a_name() -> None:
+    names = [load_recipe(path).name for path in SHIPPED]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_keys_that_are_left_out_have_their_defaults(load) -> None:
+    recipe = load(SMALL)
+    assert (recipe.seed, recipe.intermediate, recipe.export.variants) == (1, None, ("fp32",))
+
+
+def test_target_finetunes_are_all_where_none_is_named(load) -> None:
+    assert load(SMALL).target_finetunes() == finetunes.names()
+
+
+def test_tables_become_records(load) -> None:
+    recipe = load(SMALL + MIX + "languages = ['en', 'ru']\nweight = 2\n[target.overrides.mnli]\nepochs = 3\n")
+    assert recipe.intermediate.tasks == (Mixed(name="mnli", languages=("en", "ru"), weight=2.0),)
+    assert recipe.target.overrides == {"mnli": Override(epochs=3.0)}
+
+
+def test_resolved_recipe_has_every_key(load) -> None:
+    assert load(SMALL).resolved()["target"] == {"finetunes": (), "frozen_layers": None, "overrides": {}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nmae = 'x'\n" + SMALL, ": has no key 'nmae', did you mean 'name'"),
+        (SMALL + "chekpoint = 'x'\n", ": [pretrained] has no key 'chekpoint', did you mean 'checkpoint'"),
+        (SMALL + MIX.replace("steps", "stesp"), ": [intermediate] has no key 'stesp', did you mean 'steps'"),
+        (SMALL + MIX + "langs = ['en']\n", ": [intermediate.tasks] has no key 'langs', did you mean 'languages'"),
+        (SMALL + "[target.overrides.mnli]\nepoch = 1\n", ": [target.overrides.mnli] has no key 'epoch', did you mean"),
+    ],
+    ids=["top", "table", "two-words", "list-of-tables", "named-table"],
+)
+def test_wrong_key_is_refused_with_table_and_nearest(refused, text: str, message: str) -> None:
+    assert refused(text).startswith(message)
+
+
+def test_key_like_no_other_is_answered_with_the_list(refused) -> None:
+    assert refused(SMALL + "qqqq = 1\n") == (
+        ": [pretrained] has no key 'qqqq'; its keys are checkpoint, revision, scratch, retrieval_layer"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SMALL.replace('"mine"', "5"), ": name is 5, a string is expected"),
+        ("seed = '1'\n" + SMALL, ": seed is '1', a whole number is expected"),
+        ("seed = 1.5\n" + SMALL, ": seed is 1.5, a whole number is expected"),
+        ("seed = true\n" + SMALL, ": seed is True, a whole number is expected"),
+        (SMALL + MIX + "weight = true\n", ": intermediate.tasks.weight is True, a number is expected"),
+        (SMALL + MIX + "languages = 'en'\n", ": intermediate.tasks.languages is 'en', a list is expected"),
+        (SMALL + MIX + "languages = [1]\n", ": intermediate.tasks.languages is 1, a string is expected"),
+        ("target = 5\n" + SMALL, ": target is 5, a table is expected"),
+        (SMALL + "[target]\noverrides = 5\n", ": target.overrides is 5, a table is expected"),
+        (SMALL + "[export]\nvariants = 'fp32'\n", ": export.variants is 'fp32', a list is expected"),
+    ],
+    ids=["string", "text-for-number", "fraction", "truth-for-whole", "truth-for-number", "text-for-list", "in-list",
+         "number-for-table", "number-for-named-tables", "text-for-variants"],
+)  # fmt: skip
+def test_wrong_type_is_refused_with_key_and_type(refused, text: str, message: str) -> None:
+    assert refused(text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SMALL.replace('name = "mine"', ""), "lacks the key 'name'"),
+        (SMALL + "[intermediate]\nsteps = 5\n", "[intermediate] lacks the key 'tasks'"),
+        (SCRATCH.replace("layers = 2", ""), "[pretrained.scratch] lacks the key 'layers'"),
+    ],
+    ids=["top", "table", "inner-table"],
+)
+def test_missing_key_is_refused(refused, text: str, message: str) -> None:
+    assert message in refused(text)
+
+
+@pytest.mark.parametrize("name", ["../mine", "a/b", "/tmp/x", "a\\\\b", "", ".", "..", "a b", "-x", "имя", "a-b"])
+def test_name_that_is_no_plain_folder_name_is_refused(refused, name: str) -> None:
+    assert "must be letters, digits" in refused(SMALL.replace("mine", name))
+
+
+@pytest.mark.parametrize("name", ["mine", "mixed_ru", "v1.2", "7"])
+def test_plain_name_is_fine(load, name: str) -> None:
+    assert load(SMALL.replace("mine", name)).name == name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SMALL.replace('checkpoint = "FacebookAI/xlm-roberta-base"', ""), "either 'checkpoint' or a table 'scratch'"),
+        (SCRATCH.replace("vocabulary = 100", ""), "needs either 'vocabulary' or 'tokenizer'"),
+        (SCRATCH + "tokenizer = 'x'\n", "needs either 'vocabulary' or 'tokenizer'"),
+        (SCRATCH.replace("heads = 2", "heads = 3"), "width 8 is not a multiple of heads 3"),
+        (SCRATCH + "[pretrained.scratch.objectives]\nmlmm = 1\n", "no objective 'mlmm', did you mean 'mlm'"),
+        (SCRATCH + "[pretrained.scratch.objectives]\ntlm = 1\n", "objective 'tlm' needs 'parallel' to learn from"),
+        (SMALL + "[target]\nfinetunes = ['sqad']\n", "no training set 'sqad', did you mean 'squad'"),
+        (SMALL + "[target.overrides.mnil]\nepochs = 1\n", "no training set 'mnil', did you mean 'mnli'"),
+        (SMALL + MIX.replace("mnli", "mnl"), "no training set 'mnl', did you mean 'mnli'"),
+        (SMALL + MIX + "languages = []\n", "task 'mnli' has no languages"),
+        (SMALL + MIX + "languages = ['rus']\n", "no language 'rus', did you mean 'ru'"),
+    ],
+    ids=["no-start", "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
+         "no-languages", "language"],
+)  # fmt: skip
+def test_wrong_value_is_refused(refused, text: str, message: str) -> None:
+    assert message in refused(text)
+
+
+def test_heads_of_zero_are_refused(refused) -> None:
+    assert "heads" in refused(SCRATCH.replace("heads = 2", "heads = 0"))
+
+
+def test_file_that_is_no_toml_is_refused(refused) -> None:
+    assert refused("name = ").startswith(" is not TOML: ")
+
+
+def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(SMALL.replace("a try", "проба").encode("cp1251"))
+    with pytest.raises(RecipeError, match=re.escape(str(path))):
+        load_recipe(path)
+
+
+@pytest.mark.parametrize("name", ["gone.toml", "."], ids=["missing", "folder"])
+def test_missing_recipe_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RecipeError, match=r"no recipe .*; the shipped ones are under recipes/"):
+        load_recipe(tmp_path / name)

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+
+from harness import tasks
+from harness.evaluate import Result
+from harness.report import (
+    Table,
+    difference_table,
+    language_table,
+    padding_line,
+    protocol_lines,
+    script_table,
+    suite_lines,
+)
+from harness.results import LanguageScore, TaskScore
+from harness.suites import SUITES
+
+
+def score(name: str, *, complete: bool = True, split: str = "test", **languages: float) -> TaskScore:
+    task = tasks.load(name)
+    rows = [
+        LanguageScore(language=code, examples=10, scores=dict.fromkeys(task.headline, value), official=True)
+        for code, value in languages.items()
+    ]
+    return TaskScore(task=task, split=split, languages=rows, complete=complete)
+
+
+XNLI, XQUAD = score("xnli", ru=70, en=80, bg=72), score("xquad", ru=50, en=60.04, zh=40)
+
+
+def test_language_table_has_a_dash_where_a_task_lacks_the_language() -> None:
+    table = language_table([XNLI, XQUAD], "t")
+    assert table.rows == [
+        ["bg Cyrl", "72.0", "-"],
+        ["en Latn", "80.0", "60.0"],
+        ["ru Cyrl", "70.0", "50.0"],
+        ["zh Hani", "-", "40.0"],
+        ["mean", "74.0", "50.0"],
+    ]
+
+
+def test_language_table_has_a_column_for_each_task() -> None:
+    assert language_table([XNLI, XQUAD], "t").columns == ["language", "xnli", "xquad"]
+
+
+def test_script_table_has_a_dash_where_a_task_lacks_the_script() -> None:
+    table = script_table([XNLI, XQUAD], "t")
+    assert (table.columns, table.rows) == (
+        ["task", "Latn", "Cyrl", "Hani", "mean"],
+        [["xnli", "80.0", "71.0", "-", "74.0"], ["xquad", "60.0", "50.0", "40.0", "50.0"]],
+    )
+
+
+def test_difference_table_is_right_minus_left_with_signs() -> None:
+    table = difference_table([XNLI, XQUAD], [score("xnli", ru=73, en=79, bg=72), XQUAD], "t")
+    assert (table.columns, table.rows) == (
+        ["task", "Latn", "Cyrl", "Hani", "mean"],
+        [["xnli", "-1.0", "+1.5", "-", "+0.7"], ["xquad", "+0.0", "+0.0", "+0.0", "+0.0"]],
+    )
+
+
+def test_difference_table_leaves_out_tasks_of_one_side() -> None:
+    assert [row[0] for row in difference_table([XNLI], [XNLI, XQUAD], "t").rows] == ["xnli"]
+
+
+def test_difference_table_has_a_dash_for_scripts_of_one_side() -> None:
+    table = difference_table([score("xnli", ru=70, en=80)], [score("xnli", ru=71, en=82, zh=50)], "t")
+    assert table.columns == ["task", "Latn", "Cyrl", "mean"]
+
+
+def test_difference_of_means_is_over_the_languages_of_both_sides() -> None:
+    table = difference_table([score("xnli", ru=70, en=80)], [score("xnli", ru=71, en=81, zh=50)], "t")
+    assert table.rows == [["xnli", "+1.0", "+1.0", "+1.0"]]
+
+
+def test_difference_of_a_script_is_over_the_languages_of_both_sides() -> None:
+    table = difference_table([score("xnli", ru=70, bg=50)], [score("xnli", ru=71)], "t")
+    assert table.rows[0][1] == "+1.0"
+
+
+def test_text_aligns_names_left_and_numbers_right() -> None:
+    assert Table("t", ["task", "a"], [["xnli", "7.0"], ["x", "10.0"]]).text() == (
+        "t\n  task     a\n  xnli   7.0\n  x     10.0"
+    )
+
+
+def test_markdown_aligns_numbers_right() -> None:
+    assert Table("t", ["task", "a"], [["xnli", "7.0"]]).markdown() == (
+        "**t**\n\n| task | a |\n| --- | --: |\n| xnli | 7.0 |"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
+        (score("xnli", complete=False, ru=1, en=1), "xnli: mean of accuracy, 2 languages, test, partial"),
+        (
+            score("udpos", complete=False, split="dev", ru=1),
+            "udpos: mean of f1, 1 languages, dev, partial, seqeval legacy (up to 0.0.13) on bare tags",
+        ),
+    ],
+    ids=["complete", "partial", "dev-with-protocol"],
+)
+def test_protocol_line_says_what_a_number_depends_on(task: TaskScore, line: str) -> None:
+    assert protocol_lines([task]) == [line]
+
+
+def test_group_with_a_partial_or_missing_task_has_no_mean() -> None:
+    lines = suite_lines(SUITES["xtreme-r"], [XNLI, score("xcopa", complete=False, th=50)])
+    assert lines[0] == "xtreme-r classification: - (not complete: xcopa)"
+
+
+def test_group_of_complete_tasks_has_its_mean() -> None:
+    lines = suite_lines(SUITES["xtreme-r"], [XNLI, score("xcopa", th=50)])
+    assert lines[0] == "xtreme-r classification: 62.0"
+
+
+def test_suite_has_a_line_for_each_group() -> None:
+    assert len(suite_lines(SUITES["xtreme"], [])) == len(SUITES["xtreme"].groups)
+
+
+def test_padding_line_gives_ratio_tokens_and_seconds() -> None:
+    padding = {"ratio": 1.25, "padded_tokens": 12500, "useful_tokens": 10000, "batches": 3, "graph_seconds": 2.0}
+    assert padding_line(Result("m", Path("run"), [], padding)) == (
+        "padded/useful tokens 1.250 (12,500 / 10,000) in 3 batches, 2.0 s in graphs"
+    )

@@ -1,0 +1,85 @@
+"""Claims about the source tree itself, read with `ast`: nothing is imported but the names of the tasks."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import tasks
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("harness", "training", "exporters")
+MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+#: Third-party package -> the only files of harness/ that may import it.
+DOORS = {
+    "onnxruntime": ("harness/endpoints/onnx.py", "harness/serving/backends/"),
+    "tritonclient": ("harness/endpoints/triton.py",),
+    "faiss": ("harness/postprocessors/neighbours.py",),
+    "torch": (),
+    "transformers": (),
+    "optimum": (),
+}
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), named(path))
+
+
+def public(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+    """Yield public functions and classes, and those inside public classes."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body, f"{node.name}.")
+
+
+def imported(tree: ast.Module) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def strings(node: ast.expr) -> Iterator[str]:
+    """Yield the literal strings of one side of a comparison, those of a tuple or set included."""
+    for inner in [node, *getattr(node, "elts", [])]:
+        if isinstance(inner, ast.Constant) and isinstance(inner.value, str):
+            yield inner.value
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_module_has_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(parse(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_public_names_have_docstrings(path: Path) -> None:
+    assert [name for name, node in public(parse(path).body) if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("package", DOORS)
+def test_harness_imports_it_at_its_door_only(package: str) -> None:
+    inside = [path for path in MODULES if named(path).startswith("harness/")]
+    importing = [named(path) for path in inside if package in imported(parse(path))]
+    assert [name for name in importing if not name.startswith(DOORS[package])] == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if "harness/tasks/" not in named(path)], ids=named)
+def test_nothing_branches_on_a_tasks_name(path: Path) -> None:
+    names = set(tasks.names())
+    sides = [
+        side
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Compare | ast.MatchValue)
+        for side in ([node.value] if isinstance(node, ast.MatchValue) else [node.left, *node.comparators])
+    ]
+    assert [f"line {side.lineno}: {text!r}" for side in sides for text in strings(side) if text in names] == []

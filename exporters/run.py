@@ -1,6 +1,5 @@
 """The body of `harness export`: every target checkpoint of a model to graphs that Triton serves."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -194,7 +194,9 @@ def eval_command(
         output=output,
     )
     progress, workspace = _progress(quiet), Workspace.current()
-    lines = evaluation.dry_run(request, workspace, progress) if dry_run else evaluation.run(request, workspace, progress)
+    lines = (
+        evaluation.dry_run(request, workspace, progress) if dry_run else evaluation.run(request, workspace, progress)
+    )
     for line in lines:
         typer.echo(line)
 

@@ -97,7 +97,6 @@ def check_published(artifact: Artifact, repository: Path) -> None:
     """
     if not serves(artifact, repository):
         state = "is published from another export" if versions(repository / artifact.name) else "is not published"
-        message = (
-            f"model {artifact.name!r} {state} in {repository}; publish it with `harness export --model {artifact.model}`"
-        )
+        fix = f"publish it with `harness export --model {artifact.model}`"
+        message = f"model {artifact.name!r} {state} in {repository}; {fix}"
         raise UsageError(message)

@@ -55,7 +55,7 @@ class Layout:
             raise DataError(message)
         if (path / "xtreme").is_dir():
             return Layout(path / "xtreme", path)
-        return Layout(path, path.parent if path.resolve().name == "xtreme" else None)
+        return Layout(path, path.resolve().parent if path.resolve().name == "xtreme" else None)
 
     def coverage(self) -> dict[str, tuple[str, ...]] | None:
         """Return the languages of each task, where the folder says that it holds only some.

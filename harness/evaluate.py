@@ -141,6 +141,12 @@ def answer(
                 waiting.append((batch, pool.submit(_ask, endpoint, pad(rows, pad_id, batch.width))))
             while waiting:
                 _record(artifact, owed, *waiting.popleft(), journal, advance)
+    except EndpointError:
+        # One batch failed; what was answered beside it is kept, so that a resumed run owes less.
+        for batch, future in waiting:
+            if not future.cancel() and future.exception() is None:
+                _record(artifact, owed, batch, future, journal, lambda _: None)
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -216,9 +222,7 @@ def score_all(evaluation: Evaluation, journal: Journal, progress: Progress) -> l
 def _task_score(evaluation: Evaluation, name: str, rows: Sequence[LanguageScore]) -> TaskScore:
     job = next(job for job in evaluation.jobs if job.task.name == name)
     expected = set(job.task.all_languages(evaluation.suite))
-    complete = (
-        job.split == "test" and expected == {row.language for row in rows} and all(row.official for row in rows)
-    )
+    complete = job.split == "test" and expected == {row.language for row in rows} and all(row.official for row in rows)
     return TaskScore(task=job.task, split=job.split, languages=tuple(rows), complete=complete)
 
 
@@ -228,9 +232,7 @@ def score(item: FeaturizedJob, artifact: Artifact, journal: Journal) -> Language
     outputs = journal.outputs(artifact.graph_sha256, item.features, artifact.signature)
     predictions: Sequence[Any] = task.postprocess(item.examples, item.features, outputs)
     counts = task.metric.counts(item.examples, predictions, job.language)
-    journal.write_predictions(
-        task.name, job.language, [example.id for example in item.examples], predictions, counts
-    )
+    journal.write_predictions(task.name, job.language, [example.id for example in item.examples], predictions, counts)
     examples = len(scored(item.examples))
     return LanguageScore(
         language=job.language,

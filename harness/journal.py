@@ -89,9 +89,7 @@ class Journal:
         """Return the keys of the features that a graph has answered."""
         return {key for (key,) in self._connection.execute("SELECT feature FROM output WHERE graph = ?", (graph,))}
 
-    def record(
-        self, graph: str, features: Sequence[Feature], outputs: Sequence[bytes], batch: BatchRecord
-    ) -> None:
+    def record(self, graph: str, features: Sequence[Feature], outputs: Sequence[bytes], batch: BatchRecord) -> None:
         """Write the answers of one batch and its cost, in one transaction.
 
         A feature that is already there stays as it is: the first answer counts.
@@ -112,7 +110,7 @@ class Journal:
         Raises:
             KeyError: a feature has no answer yet.
         """
-        answers = []
+        answers: list[Outputs] = []
         for feature in features:
             row = self._connection.execute(
                 "SELECT tokens, tensors FROM output WHERE graph = ? AND feature = ?", (graph, feature.key)

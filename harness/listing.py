@@ -53,7 +53,9 @@ def explain(name: str) -> str:
     if task.protocol:
         lines.append(f"  choices: {task.protocol}")
     settings = task.finetune.hyperparameters
-    trained = f"trained on {task.finetune.name} in {' '.join(task.finetune.languages)}" if settings else "not fine-tuned"
+    trained = (
+        f"trained on {task.finetune.name} in {' '.join(task.finetune.languages)}" if settings else "not fine-tuned"
+    )
     lines.append(f"  graph: {task.finetune.name}, {type(task.finetune.head).__name__}, {trained}")
     if settings:
         lines.append(
@@ -71,7 +73,15 @@ def model_table(workspace: Workspace) -> Table:
         account = json.loads(path.read_text(encoding="utf-8"))
         model, finetune = account["model"], account["finetune"]
         seen.add((model, finetune))
-        rows.append([model, finetune, str(account.get("steps", EMPTY)), _development(account), *_served(workspace, model, finetune)])
+        rows.append(
+            [
+                model,
+                finetune,
+                str(account.get("steps", EMPTY)),
+                _development(account),
+                *_served(workspace, model, finetune),
+            ]
+        )
     for artifact in workspace.artifacts.all():
         if (artifact.model, artifact.finetune) not in seen:
             seen.add((artifact.model, artifact.finetune))

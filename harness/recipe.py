@@ -157,9 +157,12 @@ def load_recipe(path: Path) -> Recipe:
         RecipeError: names the file, the table and the key, and the nearest right one.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
         message = f"no recipe {path}; the shipped ones are under recipes/"
+        raise RecipeError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 at byte {error.start}; recipes are UTF-8"
         raise RecipeError(message) from error
     try:
         values = tomllib.loads(text)
@@ -249,6 +252,10 @@ def _check_scratch(recipe: Recipe, path: Path) -> None:
     if (scratch.vocabulary is None) == (scratch.tokenizer is None):
         message = f"{path}: [pretrained.scratch] needs either 'vocabulary' or 'tokenizer'"
         raise RecipeError(message)
+    for key in ("layers", "width", "heads", "steps", "batch_tokens", "max_tokens"):
+        if getattr(scratch, key) < 1:
+            message = f"{path}: [pretrained.scratch] {key} is {getattr(scratch, key)}, at least 1 is expected"
+            raise RecipeError(message)
     if scratch.width % scratch.heads:
         message = f"{path}: [pretrained.scratch] width {scratch.width} is not a multiple of heads {scratch.heads}"
         raise RecipeError(message)

@@ -31,6 +31,8 @@ class Registry(Generic[T]):
         """
         known = self.names()
         if name not in known:
-            message = f"no {self._kind} named {name!r}{nearest(name, known)}; `{self._listing}` lists {', '.join(known)}"
+            message = (
+                f"no {self._kind} named {name!r}{nearest(name, known)}; `{self._listing}` lists {', '.join(known)}"
+            )
             raise UsageError(message)
         return cast(T, getattr(import_module(f"{self._package}.{name}"), self._constant))

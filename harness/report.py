@@ -1,7 +1,7 @@
 """Tables from results: pure functions, values in, text out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.evaluate import Result
 from harness.languages import language, scripts, table
@@ -66,7 +66,8 @@ def script_table(tasks: Sequence[TaskScore], title: str) -> Table:
 def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], title: str) -> Table:
     """Return right minus left in percentage points: one row for each task, one column for each script."""
     before = {task.task.name: task for task in left}
-    pairs = [(before[task.task.name], task) for task in right if task.task.name in before]
+    pairs = [_shared(before[task.task.name], task) for task in right if task.task.name in before]
+    pairs = [(old, new) for old, new in pairs if old.languages]
     means = {
         new.task.name: {
             script: value - old.by_script()[script]
@@ -76,6 +77,13 @@ def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], titl
         for old, new in pairs
     }
     return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
+
+
+def _shared(old: TaskScore, new: TaskScore) -> tuple[TaskScore, TaskScore]:
+    """Return both with the languages that both have: means over different languages do not compare."""
+    common = {row.language for row in old.languages} & {row.language for row in new.languages}
+    kept = [replace(task, languages=[row for row in task.languages if row.language in common]) for task in (old, new)]
+    return kept[0], kept[1]
 
 
 def _by_script(

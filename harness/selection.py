@@ -18,6 +18,9 @@ def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]
         UsageError: an unknown name, or a task that the suite lacks.
     """
     if "all" in names:
+        for name in names:
+            if name != "all":
+                tasks.load(name)
         chosen = [tasks.load(name) for name in tasks.names()]
         return [task for task in chosen if suite is None or suite in task.languages]
     chosen = [tasks.load(name) for name in dict.fromkeys(names)]
@@ -54,10 +57,13 @@ def parse_splits(text: str, chosen: Sequence[AnyTask]) -> dict[str, Split]:
     for part in text.split(","):
         name, equals, split = part.rpartition("=")
         if split not in known:
-            message = f"no split {split!r}{nearest(split, known)}; write `--split test` or `--split {chosen[0].name}=dev`"
+            message = (
+                f"no split {split!r}{nearest(split, known)}; write `--split test` or `--split {chosen[0].name}=dev`"
+            )
             raise UsageError(message)
         if equals and name not in splits:
-            message = f"`--split {part}` names no task of this evaluation{nearest(name, splits)}; they are {', '.join(splits)}"
+            hint = nearest(name, splits)
+            message = f"`--split {part}` names no task of this evaluation{hint}; they are {', '.join(splits)}"
             raise UsageError(message)
         for task in [name] if equals else list(splits):
             splits[task] = cast(Split, split)

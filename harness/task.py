@@ -13,7 +13,6 @@ from harness.features import Feature, Featurizer
 from harness.heads import Head
 
 ExampleT = TypeVar("ExampleT")
-ExampleT_co = TypeVar("ExampleT_co", covariant=True)
 ExampleT_contra = TypeVar("ExampleT_contra", contravariant=True)
 PredictionT = TypeVar("PredictionT")
 PredictionT_co = TypeVar("PredictionT_co", covariant=True)
@@ -25,7 +24,7 @@ Split = Literal["train", "dev", "test"]
 Outputs: TypeAlias = Mapping[str, NDArray[np.float32]]
 
 
-class Source(Protocol[ExampleT_co]):
+class Source(Protocol[ExampleT]):
     """Where the examples of a dataset come from."""
 
     @property
@@ -37,7 +36,7 @@ class Source(Protocol[ExampleT_co]):
         """Return the files that `read` would open."""
         ...
 
-    def read(self, layout: Layout, language: str, split: Split) -> list[ExampleT_co]:
+    def read(self, layout: Layout, language: str, split: Split) -> list[ExampleT]:
         """Return the examples of one language in file order.
 
         Raises:

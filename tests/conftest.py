@@ -1,5 +1,4 @@
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +6,6 @@ from typing import Any
 import pytest
 
 TESTS = Path(__file__).parent
-# `--import-mode=importlib` puts no test folder on the path, and this one holds a module that its tests share.
-sys.path.append(str(TESTS / "exporters"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

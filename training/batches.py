@@ -61,9 +61,7 @@ class EpochBatches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         size = len(self._set.examples)
         places = np.arange(step * self._rows, (step + 1) * self._rows)
-        orders = {
-            epoch: np.random.default_rng([self._seed, epoch]).permutation(size) for epoch in set(places // size)
-        }
+        orders = {epoch: np.random.default_rng([self._seed, epoch]).permutation(size) for epoch in set(places // size)}
         chosen = [int(orders[place // size][place % size]) for place in places]
         return collate(self._set.head, _rows(self._set.examples, chosen), self._pad_id)
 

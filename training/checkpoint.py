@@ -42,9 +42,7 @@ class Checkpoint:
         return self.directory / "tokenizer.json"
 
 
-def write_checkpoint(
-    directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]
-) -> Checkpoint:
+def write_checkpoint(directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
     """Write a checkpoint atomically: `save` fills a temporary directory, which is then renamed.
 
     Args:

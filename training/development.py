@@ -35,9 +35,7 @@ def development_scores(
     return {**finetune.metric.scores(totals), "examples": len(examples)}
 
 
-def _answers(
-    finetune: AnyFinetune, model: PreTrainedModel, features: Sequence[Feature], pad_id: int
-) -> list[Outputs]:
+def _answers(finetune: AnyFinetune, model: PreTrainedModel, features: Sequence[Feature], pad_id: int) -> list[Outputs]:
     """Return the outputs of each feature under the names of the head's signature."""
     names = [spec.name for spec in finetune.head.signature(model.config.hidden_size).outputs]
     answers: list[Outputs] = [{} for _ in features]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from functools import singledispatch
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -192,14 +191,13 @@ class MultiTask(nn.Module):
 
     def __init__(self, heads: Mapping[str, Head], encoder: XLMRobertaModel) -> None:
         super().__init__()
-        self.models = nn.ModuleDict({name: build(head, encoder) for name, head in heads.items()})
-        self.encoder = next(iter(self.models.values())).roberta
-        for model in self.models.values():
-            pooler = model.roberta.pooler
+        built = {name: build(head, encoder) for name, head in heads.items()}
+        self.encoder: XLMRobertaModel = next(iter(built.values())).roberta
+        for model in built.values():
             # One encoder for all; a pooler belongs to its head, so each model keeps its own.
             model.roberta.embeddings = self.encoder.embeddings
             model.roberta.encoder = self.encoder.encoder
-            model.roberta.pooler = pooler
+        self.models = nn.ModuleDict(built)
 
     def forward(
         self,
@@ -217,8 +215,7 @@ class MultiTask(nn.Module):
 
     def shared_encoder(self) -> XLMRobertaModel:
         """Return the encoder alone, with the trained weights."""
-        config: Any = self.encoder.config
-        alone = XLMRobertaModel(config, add_pooling_layer=False)
+        alone = XLMRobertaModel(self.encoder.config, add_pooling_layer=False)
         weights = {name: value for name, value in self.encoder.state_dict().items() if not name.startswith("pooler.")}
         alone.load_state_dict(weights)
         return alone

@@ -332,8 +332,19 @@ def _target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Ch
     data = _train_digests(training, [(finetune, code) for code in finetune.languages])
     settings = asdict(_hyperparameters(training, finetune)) if finetune.train is not None else {}
     extra = asdict(override) if override else {}
-    key = _key("target", finetune.name, describe(finetune.head), settings, extra, training.max_steps,
-               training.recipe.target.frozen_layers, training.retrieval_layer, training.recipe.seed, parent.digest, data)  # fmt: skip
+    key = _key(
+        "target",
+        finetune.name,
+        describe(finetune.head),
+        settings,
+        extra,
+        training.max_steps,
+        training.recipe.target.frozen_layers,
+        training.retrieval_layer,
+        training.recipe.seed,
+        parent.digest,
+        data,
+    )
     directory = training.directory("target", finetune.name)
     found = _current(directory, key)
     if found is not None:
@@ -346,7 +357,7 @@ def _target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Ch
     more["parents_drawn"] = parent.account.get("drawn", {})
     if finetune.train is not None:
         more |= _fine_tune(training, finetune, parent, model)
-    account = _account(training, "target", key, {parent.account["phase"]: parent.digest}, **{"data_sha256": data, **more})
+    account = _account(training, "target", key, {parent.account["phase"]: parent.digest}, data_sha256=data, **more)
     return write_checkpoint(directory, account, _saving(model, parent))
 
 

@@ -76,7 +76,8 @@ def _files(folder: str, scratch: Scratch, layout: Layout) -> list[tuple[str, Pat
     found = [(code, directory / f"{code}.txt") for code in codes if (directory / f"{code}.txt").is_file()]
     absent = sorted(set(scratch.languages) - {code for code, _ in found})
     if not found or absent:
-        message = f"{directory} has no text in {' '.join(absent) or 'any language'}; see the recipe's [pretrained.scratch]"
+        lacking = " ".join(absent) or "any language"
+        message = f"{directory} has no text in {lacking}; see the recipe's [pretrained.scratch]"
         raise DataError(message)
     return found
 
@@ -89,9 +90,7 @@ def train_tokenizer(lines: Iterator[str], vocabulary: int) -> Tokenizer:
     """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.NFKC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]  # type: ignore[list-item]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     trainer = trainers.BpeTrainer(vocab_size=vocabulary - 1, special_tokens=_FIRST, show_progress=False)
     tokenizer.train_from_iterator(lines, trainer)
     tokenizer.add_special_tokens([MASK])

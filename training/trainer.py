@@ -31,7 +31,7 @@ class Schedule:
     seed: int
 
 
-class _Ordered(Trainer):
+class _Ordered(Trainer):  # type: ignore[misc]
     """A Trainer whose dataset already holds whole batches in their order."""
 
     #: See `Schedule`.
@@ -39,7 +39,7 @@ class _Ordered(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the Trainer's optimiser, with a group of its own for the piece embeddings."""
-        optimizer = super().create_optimizer(*([model] if model is not None else []))
+        optimizer: torch.optim.Optimizer = super().create_optimizer(*([model] if model is not None else []))
         if self.embedding_learning_rate is not None:
             words = {id(value) for name, value in self.model.named_parameters() if "word_embeddings" in name}
             for group in list(optimizer.param_groups):
@@ -54,7 +54,7 @@ class _Ordered(Trainer):
         return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
 
 
-class _Follow(TrainerCallback):
+class _Follow(TrainerCallback):  # type: ignore[misc]
     """Moves the bar and keeps the losses."""
 
     def __init__(self, advance: Any) -> None:

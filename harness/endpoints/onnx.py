@@ -12,7 +12,7 @@ from harness.tensors import GraphSignature, Tensors, TensorSpec
 try:
     import onnxruntime as ort
 except ImportError as error:
-    raise MissingExtra("onnxruntime", "cpu") from error
+    raise MissingExtra(package="onnxruntime", extra="cpu") from error
 
 _DTYPES = {"tensor(int64)": "int64", "tensor(float)": "float32"}
 
@@ -33,7 +33,7 @@ def session_options(threads: int) -> "ort.SessionOptions":
 
 def _spec(node: Any) -> TensorSpec:
     axes = tuple(int(axis) if isinstance(axis, int) else axis for axis in node.shape)
-    return TensorSpec(node.name, _DTYPES.get(node.type, node.type), axes)  # type: ignore[arg-type]
+    return TensorSpec(node.name, _DTYPES.get(node.type, node.type), axes)
 
 
 class OnnxEndpoint(Closing):

@@ -43,7 +43,8 @@ class WordsFeaturizer:
     ) -> Iterator[tuple[int, list[list[int]]]]:
         """Yield the index of a row's first word and the pieces of each of its words."""
         room = self.max_tokens - 3
-        start, used, row = 0, 0, []
+        start, used = 0, 0
+        row: list[list[int]] = []
         for position, word in enumerate(words):
             ids = pieces[word]
             if not 0 < len(ids) <= room:

@@ -9,7 +9,7 @@ from harness.featurizers.choice import ChoiceFeaturizer
 from harness.heads import ChoiceScore
 from harness.metrics.accuracy import Accuracy
 from harness.postprocessors.label import BestChoice
-from harness.sources.rows import Jsonl, one_of
+from harness.sources.rows import Jsonl, one_of, text_of
 from harness.task import Finetune, Hyperparameters
 
 
@@ -21,9 +21,9 @@ def example(number: int, row: Mapping[str, Any]) -> ChoiceExample:
         raise ValueError(message)
     return ChoiceExample(
         str(number),
-        row["premise"],
+        text_of(row, "premise"),
         f"What was the {question}?",
-        (row["choice1"], row["choice2"]),
+        (text_of(row, "choice1"), text_of(row, "choice2")),
         row["label"],
     )
 

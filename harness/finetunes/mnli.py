@@ -8,7 +8,7 @@ from harness.featurizers.pair import PairFeaturizer
 from harness.heads import SequenceClassification
 from harness.metrics.accuracy import Accuracy
 from harness.postprocessors.label import BestLabel
-from harness.sources.rows import Jsonl, one_of
+from harness.sources.rows import Jsonl, one_of, text_of
 from harness.task import Finetune, Hyperparameters
 
 #: The official order (google-research/xtreme@838c13b third_party/processors/xnli.py); the hub
@@ -18,16 +18,15 @@ LABELS = ("contradiction", "entailment", "neutral")
 
 def example(number: int, row: Mapping[str, str]) -> PairExample:
     """Return the example of one JSON line."""
-    return PairExample(str(number), row["premise"], row["hypothesis"], one_of(row["label"], LABELS, "label"))
+    premise, hypothesis = text_of(row, "premise"), text_of(row, "hypothesis")
+    return PairExample(str(number), premise, hypothesis, one_of(row["label"], LABELS, "label"))
 
 
 FINETUNE = Finetune(
     name="mnli",
     head=SequenceClassification(LABELS),
     featurizer=PairFeaturizer(LABELS, max_tokens=128),
-    train=Jsonl(
-        file=DataFile("intermediate", "mnli/{language}/{split}.jsonl"), parse=example, splits=("train", "dev")
-    ),
+    train=Jsonl(file=DataFile("intermediate", "mnli/{language}/{split}.jsonl"), parse=example, splits=("train", "dev")),
     hyperparameters=Hyperparameters(
         learning_rate=2e-5, epochs=5, batch_rows=32, source="google-research/xtreme@838c13b scripts/train_xnli.sh"
     ),

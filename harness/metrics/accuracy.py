@@ -19,9 +19,7 @@ class Accuracy:
 
     columns: tuple[str, ...] = ("correct", "total")
 
-    def counts(
-        self, examples: Sequence[_Labelled], predictions: Sequence[Any], language: str
-    ) -> NDArray[np.float64]:
+    def counts(self, examples: Sequence[_Labelled], predictions: Sequence[Any], language: str) -> NDArray[np.float64]:
         """See `harness.task.Metric`."""
         correct = [example.label == prediction for example, prediction in zip(examples, predictions, strict=True)]
         return np.stack([np.asarray(correct, dtype=np.float64), np.ones(len(correct))], axis=1)

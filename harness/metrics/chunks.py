@@ -44,11 +44,7 @@ def chunks(tags: Sequence[str], variant: Variant) -> Iterator[Chunk]:
     for index, whole in enumerate([*tags, "O"]):
         tag, kind = whole[0], read_type(whole)
         changed = kind != previous_type
-        if (
-            previous_tag in "ES"
-            or (previous_tag in "BI" and tag in "BSO")
-            or (previous_tag not in "O." and changed)
-        ):
+        if previous_tag in "ES" or (previous_tag in "BI" and tag in "BSO") or (previous_tag not in "O." and changed):
             yield Chunk(previous_type, begin, index - 1)
         if tag in "BS" or (previous_tag in "ESO" and tag in "EI") or (tag not in "O." and changed):
             begin = index

@@ -14,7 +14,7 @@ from harness.task import Outputs
 try:
     import faiss
 except ImportError as error:
-    raise MissingExtra("faiss", "cpu") from error
+    raise MissingExtra(package="faiss", extra="cpu") from error
 
 #: Inner products closer than this count as equal; float32 sums of a thousand products differ by less.
 TIE = 1e-6
@@ -32,7 +32,9 @@ def search(
     index.add(np.ascontiguousarray(candidates, dtype=np.float32))
     extra = min(len(candidates), count + 8)
     products, found = index.search(np.ascontiguousarray(queries, dtype=np.float32), extra)
-    order = np.lexsort((found, -np.round(products / TIE)), axis=1)[:, :count]
+    # A run of products, each closer than TIE to the one before, is one tie.
+    ties = np.cumsum(np.diff(products, axis=1, prepend=products[:, :1]) < -TIE, axis=1)
+    order = np.lexsort((found, ties), axis=1)[:, :count]
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(products, order, axis=1)
 
 

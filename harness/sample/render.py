@@ -89,9 +89,7 @@ class Language:
         self.word_gap = " " if rows.pop("words") == "space" else ""
         self.sentence_gap = " " if rows.pop("sentences") == "space" else ""
         self.capitals = {
-            key.removeprefix("capital."): rows.pop(key)
-            for key in list(rows)
-            if key.startswith("capital.")
+            key.removeprefix("capital."): rows.pop(key) for key in list(rows) if key.startswith("capital.")
         }
         self.templates = {
             key.removeprefix("sentence."): self._parts(rows.pop(key))
@@ -161,9 +159,7 @@ class Language:
                 ranges[slot] = (start, len(words))
         self._capitalise(words, tags)
         text, places = self._join(words, tags)
-        spans = {
-            slot: (places[first][0], places[last - 1][1]) for slot, (first, last) in ranges.items()
-        }
+        spans = {slot: (places[first][0], places[last - 1][1]) for slot, (first, last) in ranges.items()}
         return Rendered(tuple(words), tuple(tags), text, spans)
 
     def _capitalise(self, words: list[str], tags: list[str]) -> None:

@@ -176,9 +176,7 @@ def reading(rng: random.Random, split: str, number: int) -> Reading:
         rng.shuffle(sentences)
         kinds = rng.sample(sorted(ASKED), 3)
         places = rng.sample(range(len(sentences)), 3)
-        questions = tuple(
-            (ask(sentences[i], kind), i, ASKED[kind]) for kind, i in zip(kinds, places, strict=True)
-        )
+        questions = tuple((ask(sentences[i], kind), i, ASKED[kind]) for kind, i in zip(kinds, places, strict=True))
         if all(sum(answers(s, question) for s in sentences) == 1 for question, _, _ in questions):
             return Reading(tuple(sentences), questions)
 

@@ -92,12 +92,7 @@ DEEDS = _by_split(
     ]
 )
 STATES = _by_split(
-    [
-        Sentence("state", agent, place=place, rule=rule)
-        for agent in AGENTS
-        for place in PLACES
-        for rule in RULES
-    ]
+    [Sentence("state", agent, place=place, rule=rule) for agent in AGENTS for place in PLACES for rule in RULES]
 )
 
 
@@ -109,9 +104,7 @@ def deed(rng: random.Random, split: str) -> Sentence:
 
 def set_scene(rng: random.Random, event: Sentence, where: bool, when: bool) -> Sentence:
     """Return the event with a random place if `where`, and a random time if `when`."""
-    return event._replace(
-        place=rng.choice(PLACES) if where else "", time=rng.choice(TIMES) if when else ""
-    )
+    return event._replace(place=rng.choice(PLACES) if where else "", time=rng.choice(TIMES) if when else "")
 
 
 def state(rng: random.Random, split: str) -> Sentence:

@@ -69,9 +69,7 @@ class Sample:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes("".join(line + end for line in lines).encode())
 
-    def draw(
-        self, make: Maker, split: str, name: str, count: int, codes: Iterable[str]
-    ) -> list[Any]:
+    def draw(self, make: Maker, split: str, name: str, count: int, codes: Iterable[str]) -> list[Any]:
         """Return distinct items; holds evaluation items, and keeps others clear of them."""
         rng = random.Random(f"{SEED}/{name}")
         codes = tuple(codes)
@@ -97,10 +95,7 @@ class Sample:
             items = self.draw(tasks.inference, split, f"xnli/{split}", count, XNLI_LANGUAGES)
             random.Random(f"{SEED}/xnli/{split}/order").shuffle(items)
             for code in XNLI_LANGUAGES:
-                rows = (
-                    (self.text(code, item.premise), self.text(code, item.hypothesis), item.label)
-                    for item in items
-                )
+                rows = ((self.text(code, item.premise), self.text(code, item.hypothesis), item.label) for item in items)
                 self.save(f"xtreme/xnli/{split}-{code}.tsv", map("\t".join, rows))
 
     def mnli(self, split: str) -> None:
@@ -244,8 +239,7 @@ class Sample:
                 return rng.choice(others) if rng.random() < SWITCHED else None
 
             lines = (
-                language.sentence_gap.join(language.mixed(sentence, lend) for sentence in item.said())
-                for item in items
+                language.sentence_gap.join(language.mixed(sentence, lend) for sentence in item.said()) for item in items
             )
             self.save(f"text/mixed/{code}.txt", lines)
 
@@ -286,8 +280,7 @@ class Sample:
         """Write SHA256SUMS over all files."""
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         lines = [
-            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  "
-            f"{path.relative_to(self.folder).as_posix()}"
+            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(self.folder).as_posix()}"
             for path in paths
         ]
         self.save("SHA256SUMS", lines)

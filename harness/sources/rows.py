@@ -72,6 +72,20 @@ class Jsonl(Generic[ExampleT]):
         return examples
 
 
+def text_of(row: Mapping[str, Any], key: str) -> str:
+    """Return a row's value if it is text.
+
+    Raises:
+        KeyError: the row lacks the key.
+        ValueError: the value is something else; readers add file and line.
+    """
+    value = row[key]
+    if not isinstance(value, str):
+        message = f"{key} is {value!r}, text is expected"
+        raise ValueError(message)
+    return value
+
+
 def one_of(value: str, known: tuple[str, ...], what: str) -> str:
     """Return the value if it is a known one.
 

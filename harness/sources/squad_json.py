@@ -9,6 +9,7 @@ from typing import Any
 from harness.data import DataFile, Layout
 from harness.errors import DataError
 from harness.examples import Answer, QuestionExample
+from harness.sources.rows import text_of
 from harness.task import Split
 
 
@@ -39,10 +40,13 @@ class SquadJson:
         except FileNotFoundError as error:
             message = f"{path} is missing; `--data` must name a folder that holds it"
             raise DataError(message) from error
+        except UnicodeDecodeError as error:
+            message = f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8"
+            raise DataError(message) from error
         except json.JSONDecodeError as error:
             message = f"{path}:{error.lineno}: not JSON ({error.msg}); SQuAD's format is expected"
             raise DataError(message) from error
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
             raise DataError(message) from error
         seen: set[str] = set()
@@ -55,12 +59,15 @@ class SquadJson:
 
 
 def _question(path: Path, context: str, row: Mapping[str, Any]) -> QuestionExample:
-    answers = tuple(Answer(answer["text"], int(answer["answer_start"])) for answer in row["answers"])
-    if not answers:
-        message = f"{path}: question {row['id']!r} has no answer, as in files whose labels were stripped; use --split dev"
+    answers = tuple(Answer(text_of(answer, "text"), int(answer["answer_start"])) for answer in row["answers"])
+    # XTREME's remove_qa_test_annotations leaves one empty answer at 0.
+    if not any(answer.text for answer in answers):
+        message = (
+            f"{path}: question {row['id']!r} has no answer, as in files whose labels were stripped; use --split dev"
+        )
         raise DataError(message)
     for answer in answers:
         if not 0 <= answer.start < max(1, len(context)):
             message = f"{path}: question {row['id']!r} has answer_start {answer.start} outside its context"
             raise DataError(message)
-    return QuestionExample(str(row["id"]), row["question"], context, answers)
+    return QuestionExample(str(row["id"]), text_of(row, "question"), context, answers)

@@ -8,7 +8,8 @@ from harness.sources.parallel import ParallelLines
 from harness.task import Task
 
 XTREME = tuple(
-    "ar he vi id jv tl eu ml ta te af nl de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw zh kk tr et fi hu".split()
+    "ar he vi id jv tl eu ml ta te af nl de el bn hi mr ur "
+    "fa fr it pt es bg ru ja ka ko th sw zh kk tr et fi hu".split()
 )
 #: Everything else has 1,000 sentences (facebookresearch/LASER data/tatoeba/v1).
 SMALLER = {"jv": 205, "ka": 746, "kk": 575, "ml": 687, "sw": 390, "ta": 307, "te": 234, "th": 548}

@@ -48,8 +48,7 @@ def tagged_of(path: Path) -> list[list[tuple[str, str]]]:
     """Return the sentences of a tagged file as (word, tag) pairs."""
     text = path.read_text(encoding="utf-8")
     return [
-        [tuple(line.split("\t")) for line in block.split("\n")]
-        for block in text.removesuffix("\n\n").split("\n\n")
+        [tuple(line.split("\t")) for line in block.split("\n")] for block in text.removesuffix("\n\n").split("\n\n")
     ]
 
 
@@ -117,7 +116,7 @@ def strings(sample: Path) -> dict[bool, dict[str, list[str]]]:
     """Return the strings of all task files: by whether they are trained on, and by language."""
     found: dict[bool, dict[str, list[str]]] = {True: defaultdict(list), False: defaultdict(list)}
     for path in sorted(sample.rglob("*")):
-        if path.is_file() and path.parent != sample:
+        if path.is_file() and path.parent != sample and path.name != "coverage.json":
             kind = found[is_training(path, sample)]
             kind[language_of(path, sample)].extend(read_strings(path))
     return found
@@ -162,8 +161,7 @@ def test_the_sums_cover_every_file(sample):
     listed = dict(line.split("  ")[::-1] for line in lines_of(sample / "SHA256SUMS"))
     files = [path for path in sample.rglob("*") if path.is_file() and path.name != "SHA256SUMS"]
     assert listed == {
-        path.relative_to(sample).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
+        path.relative_to(sample).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
     }
 
 
@@ -184,8 +182,7 @@ def test_only_xcopa_has_carriage_returns_and_no_file_has_a_mark_at_its_start(sam
 @pytest.mark.parametrize(("split", "count"), [("dev", 90), ("test", 180)])
 def test_xnli_is_balanced_and_parallel(sample, split, count):
     labels = {
-        tuple(line.split("\t")[2] for line in lines_of(sample / f"xtreme/xnli/{split}-{code}.tsv"))
-        for code in XNLI
+        tuple(line.split("\t")[2] for line in lines_of(sample / f"xtreme/xnli/{split}-{code}.tsv")) for code in XNLI
     }
     assert len(labels) == 1
     third = count // 3
@@ -211,9 +208,7 @@ def test_an_xnli_hypothesis_alone_does_not_tell_the_label(sample):
 
 @pytest.mark.parametrize(("split", "count"), [("train", 1500), ("dev", 90)])
 def test_mnli_is_parallel_in_its_languages(sample, split, count):
-    english, russian = (
-        records_of(sample / f"intermediate/mnli/{code}/{split}.jsonl") for code in ("en", "ru")
-    )
+    english, russian = (records_of(sample / f"intermediate/mnli/{code}/{split}.jsonl") for code in ("en", "ru"))
     assert [r["label"] for r in english] == [r["label"] for r in russian]
     assert [r["idx"] for r in english] == list(range(count))
     assert set(english[0]) == {"premise", "hypothesis", "label", "idx"}

@@ -53,6 +53,8 @@ class Scratch:
     embedding_learning_rate: float | None = None
     #: Share of the pieces that are masked.
     masking: float = 0.15
+    #: Of phases 2 and 3. Phase 1 trains without: it sees each line too rarely to overfit, and
+    #: drawing the masks takes 40 % of its time on a CPU.
     dropout: float = 0.1
     #: Learn position embeddings; false keeps them small and random, so that order weighs little
     #: beside words, which helps transfer to other word orders (Liu et al. 2020, arXiv 2001.11164).

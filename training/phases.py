@@ -169,6 +169,8 @@ def _pretrained(training: Training) -> Checkpoint:
         )
 
         def save(folder: Path) -> None:
+            model.model.config.hidden_dropout_prob = cut.dropout
+            model.model.config.attention_probs_dropout_prob = cut.dropout
             model.model.save_pretrained(folder)
             shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
 
@@ -201,8 +203,8 @@ def _config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
         # XLM-R counts positions from 2, so 512 tokens need 514.
         max_position_embeddings=514,
         type_vocab_size=1,
-        hidden_dropout_prob=scratch.dropout,
-        attention_probs_dropout_prob=scratch.dropout,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         pad_token_id=1,
         bos_token_id=0,
         eos_token_id=2,

@@ -1,0 +1,90 @@
+"""A randomly initialised encoder of a given shape, exported as a trained one is: for speed, never for scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer as RustTokenizer
+from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
+
+from exporters.export import export_artifact
+from harness.artifacts import Artifact
+from harness.errors import UsageError
+from harness.heads import SequenceClassification, describe
+from harness.machine import cores
+from harness.serving.config import Serving
+from harness.serving.repository import publish
+from harness.task import AnyFinetune
+from training.checkpoint import Checkpoint, write_checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of an encoder; the default is XLM-R base (Conneau et al. 2020, table 1 of the appendix)."""
+
+    name: str = "base-shape"
+    layers: int = 12
+    width: int = 768
+    heads: int = 12
+    feed_forward: int = 3072
+    positions: int = 514
+
+    def describe(self) -> str:
+        """Return the shape as rows name it."""
+        return f"{self.layers} x {self.width}"
+
+
+def write_random(folder: Path, shape: Shape, finetune: AnyFinetune, tokenizer: Path, seed: int) -> Checkpoint:
+    """Write a checkpoint of random weights for a sequence classification finetune.
+
+    Raises:
+        UsageError: the finetune has another head.
+    """
+    if not isinstance(finetune.head, SequenceClassification):
+        message = f"{finetune.name!r} does not classify sequences; random weights are made for `mnli`"
+        raise UsageError(message)
+    vocabulary = RustTokenizer.from_file(str(tokenizer)).get_vocab(with_added_tokens=True)
+    config = XLMRobertaConfig(
+        vocab_size=max(vocabulary.values()) + 1,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.feed_forward,
+        max_position_embeddings=shape.positions,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        num_labels=len(finetune.head.labels),
+    )
+    torch.manual_seed(seed)
+    network = XLMRobertaForSequenceClassification(config).eval()
+
+    def save(draft: Path) -> None:
+        network.save_pretrained(draft)
+        (draft / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+
+    account = {
+        "phase": "target",
+        "model": shape.name,
+        "finetune": finetune.name,
+        "head": describe(finetune.head),
+        "seed": seed,
+        "recipe": {"name": shape.name, "description": "random weights, no score"},
+    }
+    return write_checkpoint(folder / "checkpoints" / shape.name / "target" / finetune.name, account, save)
+
+
+def export_random(
+    folder: Path, checkpoint: Checkpoint, finetune: AnyFinetune, probes: Sequence[NDArray[np.int64]]
+) -> Artifact:
+    """Export and publish a checkpoint below a folder, `artifacts/` and `model_repository/`.
+
+    Raises:
+        ArtifactError: the graph differs from PyTorch.
+    """
+    out = folder / "artifacts" / checkpoint.account["model"] / finetune.name / "fp32"
+    artifact = export_artifact(checkpoint.directory, finetune, "fp32", out, probes)
+    publish(artifact, folder / "model_repository", Serving(threads=cores()), probe_ids=artifact.manifest["probe"])
+    return artifact

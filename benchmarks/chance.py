@@ -1,0 +1,412 @@
+"""How far above chance a model is: English and the unseen languages of each task, over seeds.
+
+::
+
+    python -m benchmarks.chance runs/seed1 runs/seed2 runs/seed3 --seen en
+
+The level of chance is computed from the data that each run was scored on, never typed in: what a
+predictor would score that knows the form of an answer and nothing else.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from benchmarks.runner import guarded
+from harness import tasks
+from harness.data import Layout
+from harness.errors import DataError, UsageError
+from harness.examples import QuestionExample, scored
+from harness.heads import ChoiceScore, SentenceEmbedding, SequenceClassification, SpanExtraction, TokenClassification
+from harness.languages import language as language_row
+from harness.provenance import commit, data_sha256, packages
+from harness.report import Table
+from harness.results import write_json
+from harness.task import AnyTask, Split
+from harness.workload import Job
+
+ENGLISH = "en"
+#: What the project promises of its sample models, as multiples of chance.
+ENGLISH_AT_LEAST = 2.0
+UNSEEN_AT_LEAST = 1.3
+#: Answers of the random predictors are drawn so many times, and their scores averaged.
+DRAWS = 5
+SEED = 0
+#: Scripts that put no spaces between words: there, each character is a word.
+SPACELESS = frozenset({"Hani", "Jpan", "Thai"})
+
+
+# The level of chance, by the head of a task's graph
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How the level of chance of one task is found."""
+
+    text: str
+    #: The level in percent on the examples of one language.
+    level: Callable[[Sequence[Any], str], float]
+    #: Why a task of this kind has no English score.
+    without_english: str = "the task has no English test set"
+
+
+@singledispatch
+def rule(head: object, task: AnyTask, layout: Layout) -> Rule:
+    """Return how chance is found for a task whose graph ends in such a head.
+
+    Raises:
+        UsageError: nobody has said what chance is for the task.
+    """
+    message = f"no level of chance is known for task {task.name!r}; write a rule for {type(head).__name__} here"
+    raise UsageError(message)
+
+
+def _only_accuracy(task: AnyTask) -> None:
+    if task.headline != ("accuracy",):
+        message = f"task {task.name!r} is scored by {' and '.join(task.headline)}, chance is known for accuracy only"
+        raise UsageError(message)
+
+
+@rule.register
+def _(head: SequenceClassification, task: AnyTask, layout: Layout) -> Rule:
+    _only_accuracy(task)
+    classes = len(head.labels)
+    return Rule(f"1 of {classes} classes", lambda examples, language: 100 / classes)
+
+
+@rule.register
+def _(head: ChoiceScore, task: AnyTask, layout: Layout) -> Rule:
+    _only_accuracy(task)
+    return Rule(
+        "1 of an example's choices",
+        lambda examples, language: 100 * float(np.mean([1 / len(example.choices) for example in examples])),
+    )
+
+
+@rule.register
+def _(head: SentenceEmbedding, task: AnyTask, layout: Layout) -> Rule:
+    _only_accuracy(task)
+
+    def level(examples: Sequence[Any], language: str) -> float:
+        queries = scored(examples)
+        candidates = len(examples) - len(queries)
+        return 100 * float(np.mean([len(query.gold) / candidates for query in queries]))
+
+    return Rule("1 of a language's candidates", level, "English is the query side")
+
+
+@rule.register
+def _(head: TokenClassification, task: AnyTask, layout: Layout) -> Rule:
+    source, training = task.finetune.train, task.finetune.languages[0]
+    if source is None:
+        message = f"task {task.name!r} has no training set whose tags could be drawn"
+        raise UsageError(message)
+    tags = [tag for example in source.read(layout, training, "train") for tag in example.tags]
+    counts = np.array([tags.count(label) for label in head.labels], dtype=np.float64)
+    shares = counts / counts.sum()
+
+    def draw(examples: Sequence[Any], language: str, rng: np.random.Generator) -> list[list[str]]:
+        return [[str(tag) for tag in rng.choice(head.labels, size=len(row.tags), p=shares)] for row in examples]
+
+    return Rule(f"tags drawn as often as the {training} training set has them", _drawn(task, draw))
+
+
+@rule.register
+def _(head: SpanExtraction, task: AnyTask, layout: Layout) -> Rule:
+    def draw(examples: Sequence[QuestionExample], language: str, rng: np.random.Generator) -> list[str]:
+        return [random_span(example.context, language, rng) for example in examples]
+
+    return Rule("a span of 1 to 3 words of the context", _drawn(task, draw))
+
+
+def random_span(context: str, language: str, rng: np.random.Generator) -> str:
+    """Return 1 to 3 neighbouring words of a text, as they stand in it."""
+    spaceless = language_row(language).script in SPACELESS
+    words = list(re.finditer(r"\S" if spaceless else r"\S+", context))
+    length = min(int(rng.integers(1, 4)), len(words))
+    start = int(rng.integers(0, len(words) - length + 1))
+    return context[words[start].start() : words[start + length - 1].end()]
+
+
+def _drawn(
+    task: AnyTask, draw: Callable[[Sequence[Any], str, np.random.Generator], Sequence[Any]]
+) -> Callable[[Sequence[Any], str], float]:
+    """Return a level that is the mean headline of several random predictions."""
+
+    def level(examples: Sequence[Any], language: str) -> float:
+        # The seed names task and language, so that a level does not depend on what else a run has.
+        rng = np.random.default_rng([SEED, *f"{task.name}/{language}".encode()])
+        headlines = []
+        for _ in range(DRAWS):
+            counts = task.metric.counts(examples, draw(examples, language, rng), language)
+            scores = task.metric.scores(counts.sum(axis=0))
+            headlines.append(np.mean([scores[name] for name in task.headline]))
+        return float(np.mean(headlines))
+
+    return level
+
+
+# Runs
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One evaluation on disk."""
+
+    directory: Path
+    document: Mapping[str, Any]
+
+    def headlines(self, task: AnyTask) -> dict[str, float]:
+        """Return the headline of each language of a task, in percent."""
+        rows = self.document["tasks"][task.name]["languages"]
+        return {code: float(np.mean([row[name] for name in task.headline])) for code, row in rows.items()}
+
+    def jobs(self, task: AnyTask) -> list[Job]:
+        """Return the jobs that the run scored for a task, in their order."""
+        entry = self.document["tasks"][task.name]
+        split = cast("Split", entry["split"])
+        return [Job(task, code, split, row["examples"]) for code, row in entry["languages"].items()]
+
+
+def read_run(directory: Path) -> Run:
+    """Return the run in a folder.
+
+    Raises:
+        UsageError: the folder holds no finished run.
+    """
+    path = directory / "scores.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not {"data", "data_sha256"} <= document["provenance"].keys() or not document["tasks"]:
+            raise KeyError("provenance")  # noqa: EM101 - worded below
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{path} is no finished run ({error!r}); write one with `harness eval --output {directory}`"
+        raise UsageError(message) from error
+    return Run(directory, document)
+
+
+def levels(run: Run, task: AnyTask) -> tuple[Rule, dict[str, float]]:
+    """Return the rule and the level of chance of each language that a run scored, in percent.
+
+    Raises:
+        DataError: the data is gone, or is not what the run was scored on.
+    """
+    provenance = run.document["provenance"]
+    layout, jobs = Layout.at(Path(provenance["data"])), run.jobs(task)
+    if data_sha256(jobs, layout)[task.name] != provenance["data_sha256"][task.name]:
+        message = (
+            f"{layout.xtreme} has changed since {run.directory} was scored on its {task.name}; evaluate again with "
+            f"`harness eval --model {run.document['model']}`"
+        )
+        raise DataError(message)
+    found = rule(task.finetune.head, task, layout)
+    return found, {job.language: found.level(job.read(layout), job.language) for job in jobs}
+
+
+# What holds
+
+
+@dataclass(frozen=True, slots=True)
+class Multiple:
+    """A score of several seeds beside its level of chance; all in percent."""
+
+    chance: float
+    #: One for each run.
+    scores: Sequence[float]
+    at_least: float
+
+    @property
+    def mean(self) -> float:
+        """Return the mean over the runs."""
+        return float(np.mean(self.scores))
+
+    @property
+    def holds(self) -> bool:
+        """Return whether the mean over the runs is as many times chance as it must be."""
+        return self.mean >= self.at_least * self.chance
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of `--json`."""
+        return {
+            "chance": self.chance,
+            "scores": list(self.scores),
+            "mean": self.mean,
+            "range": [min(self.scores), max(self.scores)],
+            "times_chance": self.mean / self.chance,
+            "at_least": self.at_least,
+            "holds": self.holds,
+            "holds_in_every_run": min(self.scores) >= self.at_least * self.chance,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One task: its multiples of chance, or why one of them does not apply."""
+
+    task: str
+    rule: str
+    english: Multiple | str
+    unseen: Multiple | str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of `--json`."""
+        return {
+            "rule": self.rule,
+            **{
+                name: {"not_applicable": value} if isinstance(value, str) else value.to_json()
+                for name, value in (("english", self.english), ("unseen", self.unseen))
+            },
+        }
+
+
+def verdict(task: AnyTask, runs: Sequence[Run], seen: Sequence[str]) -> Verdict:
+    """Return how far above chance the runs are on one task.
+
+    Raises:
+        UsageError: the runs did not score the same languages.
+        DataError: see `levels`.
+    """
+    headlines = [run.headlines(task) for run in runs]
+    for run, row in zip(runs, headlines, strict=True):
+        if row.keys() != headlines[0].keys() or run.jobs(task) != runs[0].jobs(task):
+            message = f"{run.directory} and {runs[0].directory} scored {task.name} on different rows; seeds share them"
+            raise UsageError(message)
+    by_run = [levels(run, task) for run in _distinct_data(runs, task)]
+    found, chance = by_run[0]
+    unseen = [code for code in chance if code not in seen]
+    return Verdict(
+        task.name,
+        found.text,
+        _english(task, found, chance, headlines),
+        Multiple(
+            float(np.mean([chance[code] for code in unseen])),
+            [float(np.mean([row[code] for code in unseen])) for row in headlines],
+            UNSEEN_AT_LEAST,
+        )
+        if unseen
+        else "every language of the run was seen in training",
+    )
+
+
+def _distinct_data(runs: Sequence[Run], task: AnyTask) -> list[Run]:
+    """Return one run for the data that all of them share.
+
+    Raises:
+        UsageError: they were scored on different data.
+    """
+    digests = {run.document["provenance"]["data_sha256"][task.name]: run for run in reversed(runs)}
+    if len(digests) > 1:
+        folders = ", ".join(str(run.directory) for run in digests.values())
+        message = f"{folders} were scored on different {task.name} data; give runs on the same data"
+        raise UsageError(message)
+    return list(digests.values())
+
+
+def _english(
+    task: AnyTask, found: Rule, chance: Mapping[str, float], headlines: Sequence[Mapping[str, float]]
+) -> Multiple | str:
+    """Return the English multiple, or why there is none."""
+    if ENGLISH in chance:
+        level = chance[ENGLISH]
+        if ENGLISH_AT_LEAST * level < 100:
+            return Multiple(level, [row[ENGLISH] for row in headlines], ENGLISH_AT_LEAST)
+        return _out_of_reach(level)
+    if ENGLISH in task.all_languages(None):
+        return "the run leaves English out"
+    level = float(np.mean(list(chance.values())))
+    reasons = [found.without_english]
+    if ENGLISH_AT_LEAST * level >= 100:
+        reasons.append(_out_of_reach(level))
+    return "; ".join(reasons)
+
+
+def _out_of_reach(level: float) -> str:
+    return f"{ENGLISH_AT_LEAST:g} times chance would be {ENGLISH_AT_LEAST * level:.0f}"
+
+
+def verdicts(runs: Sequence[Run], seen: Sequence[str]) -> list[Verdict]:
+    """Return the verdict on each task that the runs share.
+
+    Raises:
+        UsageError: an unknown language is named as seen, or the runs did not score the same tasks.
+        DataError: see `levels`.
+    """
+    for code in seen:
+        language_row(code)
+    names = set(runs[0].document["tasks"])
+    for run in runs:
+        if set(run.document["tasks"]) != names:
+            message = f"{run.directory} and {runs[0].directory} scored different tasks; give runs of the same tasks"
+            raise UsageError(message)
+    return [verdict(tasks.load(name), runs, seen) for name in sorted(names)]
+
+
+# Print
+
+
+def _cells(value: Multiple | str) -> list[str]:
+    if isinstance(value, str):
+        return ["-", "-", "-", "-"]
+    score = f"{value.mean:.1f}"
+    if len(value.scores) > 1:
+        score += f" ({min(value.scores):.1f} to {max(value.scores):.1f})"
+    return [f"{value.chance:.1f}", score, f"{value.mean / value.chance:.2f} x", "yes" if value.holds else "NO"]
+
+
+def table(found: Sequence[Verdict], runs: int) -> Table:
+    """Return one row for each task; scores are means over the runs, with their range."""
+    columns = [
+        "task",
+        *("chance en", "English", "times", f">= {ENGLISH_AT_LEAST:g} x"),
+        *("chance unseen", "unseen mean", "times", f">= {UNSEEN_AT_LEAST:g} x"),
+    ]
+    rows = [[item.task, *_cells(item.english), *_cells(item.unseen)] for item in found]
+    return Table(f"multiples of chance, {runs} run{'s' if runs > 1 else ''}, percent", columns, rows)
+
+
+def notes(found: Sequence[Verdict]) -> list[str]:
+    """Return a line for each task: how chance was found, and why a column does not apply."""
+    lines = []
+    for item in found:
+        line = f"{item.task}: chance is {item.rule}"
+        for name, value in (("English", item.english), ("unseen", item.unseen)):
+            if isinstance(value, str):
+                line += f"; {name} not applicable: {value}"
+        lines.append(line)
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the multiples of chance of the runs, and write them where `--json` says."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chance", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path, help="run folders, one for each seed")
+    parser.add_argument("--seen", default=ENGLISH, help="languages of the training data, comma-separated; en")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args(arguments)
+    seen = [part.strip() for part in options.seen.split(",") if part.strip()]
+    runs = [read_run(directory) for directory in options.runs]
+    found = verdicts(runs, seen)
+    print(table(found, len(runs)).text())
+    print("\n".join(notes(found)))
+    if options.json is not None:
+        document = {
+            "runs": [str(run.directory) for run in runs],
+            "models": [run.document["model"] for run in runs],
+            "seen": seen,
+            "packages": packages(),
+            "git": commit(),
+            "tasks": {item.task: item.to_json() for item in found},
+        }
+        write_json(options.json, document)
+        print(f"figures written to {options.json}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main))

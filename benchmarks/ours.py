@@ -1,0 +1,71 @@
+"""Our side of a comparison: the path that `harness eval` takes, from planned batches to the journal."""
+
+from pathlib import Path
+
+from benchmarks.workload import Workload
+from harness.artifacts import Artifact
+from harness.endpoints import Endpoint
+from harness.evaluate import answer
+from harness.journal import Journal
+from harness.planner import Batch, BatchPlanner
+from harness.progress import Silent
+from harness.task import Outputs
+from harness.tensors import pad
+from harness.workload import GraphWorkload
+
+
+class Harness:
+    """A contender: one plan over all languages, equal rows once, every answer journaled on disk."""
+
+    def __init__(self, name: str, endpoint: Endpoint, artifact: Artifact, workload: Workload, folder: Path) -> None:
+        """Prepare; the endpoint stays the caller's to close.
+
+        Args:
+            name: how rows call the way to the graph.
+            endpoint: answers for the artifact's graph.
+            artifact: the graph.
+            workload: what to answer.
+            folder: gets a journal for each run.
+        """
+        self.name = name
+        self._endpoint = endpoint
+        self._artifact = artifact
+        self._workload = workload
+        self._folder = folder
+        self._planner = BatchPlanner()
+        self._runs = 0
+        self._graph = GraphWorkload(
+            artifact, [item.job for item in workload.featurized], featurized=list(workload.featurized)
+        )
+
+    @property
+    def padded_tokens(self) -> int:
+        """Return what the hardware computes in one run."""
+        return sum(batch.padded_tokens for batch in self._plan())
+
+    def warm_up(self) -> None:
+        """Send the first, the middle and the last batch of the plan."""
+        owed, plan = self._graph.owed(set()), self._plan()
+        for place in sorted({0, len(plan) // 2, len(plan) - 1}):
+            rows = [owed[row].input_ids for row in plan[place].rows]
+            self._endpoint.infer(pad(rows, self._workload.pad_id, plan[place].width))
+
+    def run(self) -> None:
+        """Answer everything into a new journal, planning and writing included."""
+        self._runs += 1
+        with Journal(self._journal()) as journal:
+            answer(self._graph, self._endpoint, self._workload.pad_id, self._planner, journal, Silent())
+
+    def outputs(self) -> list[list[Outputs]]:
+        """Return the last run's answer to every row of every job, from its journal."""
+        with Journal(self._journal()) as journal:
+            return [
+                journal.outputs(self._artifact.graph_sha256, item.features, self._artifact.signature)
+                for item in self._workload.featurized
+            ]
+
+    def _journal(self) -> Path:
+        return self._folder / self.name / f"{self._runs}.sqlite"
+
+    def _plan(self) -> list[Batch]:
+        return self._planner.plan([len(feature.input_ids) for feature in self._graph.owed(set())])

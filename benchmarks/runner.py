@@ -1,0 +1,249 @@
+"""Times contenders in alternation, and writes ratios as rows with the score beside each.
+
+Every comparison happens within one process run: A B A B, never A A B B, so that a machine that
+slows down while it is measured hurts all sides alike.
+"""
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from harness.errors import HarnessError
+from harness.machine import describe
+from harness.progress import Advance
+from harness.provenance import commit, packages
+from harness.report import EMPTY, Table
+from harness.results import write_json
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long each repeat of the same work took."""
+
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Return the middle repeat, in seconds."""
+        return median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Return the slowest minus the fastest repeat, as a share of the median."""
+        return (max(self.seconds) - min(self.seconds)) / self.median
+
+
+class Contender(Protocol):
+    """One side of a comparison: everything that it loads is loaded before it is handed over."""
+
+    @property
+    def name(self) -> str:
+        """What rows call it; unique within a comparison."""
+        ...
+
+    def warm_up(self) -> None:
+        """Do a part of the work that leaves nothing to be set up in `run`."""
+        ...
+
+    def run(self) -> None:
+        """Do the work that is timed, all of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A contender whose warm-up is the work itself."""
+
+    name: str
+    run: Callable[[], object]
+
+    def warm_up(self) -> None:
+        """See `Contender.warm_up`."""
+        self.run()
+
+
+def alternate(
+    contenders: Sequence[Contender], *, warmup: int, repeats: int, advance: Advance = lambda _: None
+) -> dict[str, Timing]:
+    """Return the timing of each contender by name; every round runs each of them once, in order.
+
+    Args:
+        contenders: the sides; names must differ.
+        warmup: rounds of warm-ups before the first timed round.
+        repeats: timed rounds.
+        advance: told of each warm-up and each run that is done.
+    """
+    if repeats < 1 or warmup < 0:
+        message = f"repeats must be at least 1 and warmup at least 0, got {repeats} and {warmup}"
+        raise ValueError(message)
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    if len(seconds) != len(contenders):
+        message = f"contenders must have different names, got {[contender.name for contender in contenders]}"
+        raise ValueError(message)
+    for _ in range(warmup):
+        for contender in contenders:
+            contender.warm_up()
+            advance(1)
+    for _ in range(repeats):
+        for contender in contenders:
+            # What the side before left behind is not collected at this one's cost.
+            gc.collect()
+            begin = time.perf_counter()
+            contender.run()
+            seconds[contender.name].append(time.perf_counter() - begin)
+            advance(1)
+    return {name: Timing(tuple(values)) for name, values in seconds.items()}
+
+
+def measure(function: Callable[[], object], *, warmup: int, repeats: int) -> Timing:
+    """Return the timing of one function alone; to compare two, use `alternate`."""
+    return alternate([Function("function", function)], warmup=warmup, repeats=repeats)["function"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison: ours against one baseline, on the same work."""
+
+    work: str
+    baseline: str
+    #: Ours over the baseline; above 1 we are ahead.
+    ratio: float
+    #: In percent; None where the weights are random.
+    score_baseline: float | None
+    score_ours: float | None
+    #: Of `ours` and `baseline_value`.
+    unit: str
+    ours: float
+    baseline_value: float
+    #: Slowest minus fastest repeat over the median, of each side.
+    spreads: Mapping[str, float]
+    repeats: int
+    #: Further keys of the row.
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as files hold it: the five common keys first."""
+        return {
+            "work": self.work,
+            "baseline": self.baseline,
+            "ratio": round(self.ratio, 4),
+            "score_baseline": self.score_baseline,
+            "score_ours": self.score_ours,
+            "unit": self.unit,
+            "ours": self.ours,
+            "baseline_value": self.baseline_value,
+            "spreads": dict(self.spreads),
+            "repeats": self.repeats,
+            **self.details,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """How one side did in a comparison."""
+
+    name: str
+    timing: Timing
+    #: In percent; None where the weights are random.
+    score: float | None
+
+
+def rate_row(work: str, amount: float, unit: str, ours: Side, baseline: Side, **details: Any) -> Row:
+    """Return a row that compares rates: an amount of work that is the same for both sides, per second.
+
+    Args:
+        work: what is done, on which data and model, and how our side does it.
+        amount: how much work one repeat is.
+        unit: of the rate, such as ``useful tokens/s``.
+        ours: our side.
+        baseline: the side that it is compared with.
+        details: further keys of the row.
+    """
+    return Row(
+        work=work,
+        baseline=baseline.name,
+        ratio=baseline.timing.median / ours.timing.median,
+        score_baseline=baseline.score,
+        score_ours=ours.score,
+        unit=unit,
+        ours=amount / ours.timing.median,
+        baseline_value=amount / baseline.timing.median,
+        spreads={"ours": round(ours.timing.spread, 4), "baseline": round(baseline.timing.spread, 4)},
+        repeats=len(ours.timing.seconds),
+        details={
+            "seconds": {"ours": list(ours.timing.seconds), "baseline": list(baseline.timing.seconds)},
+            **details,
+        },
+    )
+
+
+def document(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what a file of rows holds: the rows, and what a reader needs to place them."""
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "machine": describe(),
+        # A load near the number of cores before our own work tells that the machine was shared.
+        "load_average": os.getloadavg(),
+        "packages": packages(),
+        "git": commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": [row.to_json() for row in rows],
+    }
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Write rows with machine, package versions and commit as JSON, whole or not at all."""
+    write_json(path, document(rows))
+
+
+def table(rows: Sequence[Row], title: str) -> Table:
+    """Return the rows as people read them; the unit stands once for each row."""
+    columns = ["work", "baseline", "ratio", "ours", "theirs", "unit", "spreads", "score ours", "theirs"]
+    cells = [
+        [
+            row.work,
+            row.baseline,
+            f"{row.ratio:.2f} x",
+            f"{row.ours:,.0f}",
+            f"{row.baseline_value:,.0f}",
+            row.unit,
+            f"{row.spreads['ours']:.1%} {row.spreads['baseline']:.1%}",
+            _score(row.score_ours),
+            _score(row.score_baseline),
+        ]
+        for row in rows
+    ]
+    return Table(title, columns, cells)
+
+
+def _score(value: float | None) -> str:
+    return EMPTY if value is None else f"{value:.2f}"
+
+
+def machine_line() -> str:
+    """Return the machine in one line, for the foot of a printed table."""
+    found = describe()
+    return (
+        f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['instructions']}, "
+        f"load {os.getloadavg()[0]:.1f} in the last minute"
+    )
+
+
+def guarded(main: Callable[[], None]) -> int:
+    """Run a command and return its exit code; a user's mistake is one sentence and 2, Ctrl-C is 130."""
+    try:
+        main()
+    except HarnessError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("benchmarks: stopped", file=sys.stderr)
+        return 130
+    return 0

@@ -1,1 +1,1 @@
-"""Measurements: what the harness does per second, against named baselines, with the score beside it."""
+"""Measurements against named baselines, with the score beside each speed."""

@@ -1,4 +1,4 @@
-"""A randomly initialised encoder of a given shape, exported as a trained one is: for speed, never for scores."""
+"""A randomly initialised encoder of a given shape: for speed, never for scores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from training.checkpoint import Checkpoint, write_checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of an encoder; the default is XLM-R base (Conneau et al. 2020, table 1 of the appendix)."""
+    """The sizes of an encoder; the default is XLM-R base (Conneau et al. 2020)."""
 
     name: str = "base-shape"
     layers: int = 12

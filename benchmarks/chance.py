@@ -1,4 +1,4 @@
-"""How far above chance a model is: English and the unseen languages of each task, over seeds.
+"""How far above chance a model is on English and the unseen languages, over seeds.
 
 ::
 
@@ -278,8 +278,8 @@ def verdict(task: AnyTask, runs: Sequence[Run], seen: Sequence[str]) -> Verdict:
         if row.keys() != headlines[0].keys() or run.jobs(task) != runs[0].jobs(task):
             message = f"{run.directory} and {runs[0].directory} scored {task.name} on different rows; seeds share them"
             raise UsageError(message)
-    by_run = [levels(run, task) for run in _distinct_data(runs, task)]
-    found, chance = by_run[0]
+    _check_same_data(runs, task)
+    found, chance = levels(runs[0], task)
     unseen = [code for code in chance if code not in seen]
     return Verdict(
         task.name,
@@ -295,18 +295,18 @@ def verdict(task: AnyTask, runs: Sequence[Run], seen: Sequence[str]) -> Verdict:
     )
 
 
-def _distinct_data(runs: Sequence[Run], task: AnyTask) -> list[Run]:
-    """Return one run for the data that all of them share.
+def _check_same_data(runs: Sequence[Run], task: AnyTask) -> None:
+    """Refuse runs that were scored on different data.
 
     Raises:
-        UsageError: they were scored on different data.
+        UsageError: names the two runs.
     """
-    digests = {run.document["provenance"]["data_sha256"][task.name]: run for run in reversed(runs)}
-    if len(digests) > 1:
-        folders = ", ".join(str(run.directory) for run in digests.values())
-        message = f"{folders} were scored on different {task.name} data; give runs on the same data"
-        raise UsageError(message)
-    return list(digests.values())
+    first, *others = runs
+    for run in others:
+        one, other = (each.document["provenance"]["data_sha256"][task.name] for each in (first, run))
+        if one != other:
+            message = f"{run.directory} and {first.directory} were scored on different {task.name} data; seeds share it"
+            raise UsageError(message)
 
 
 def _english(
@@ -335,11 +335,15 @@ def verdicts(runs: Sequence[Run], seen: Sequence[str]) -> list[Verdict]:
     """Return the verdict on each task that the runs share.
 
     Raises:
-        UsageError: an unknown language is named as seen, or the runs did not score the same tasks.
+        UsageError: an unknown language is named as seen, a run is named twice, or the runs did not
+            score the same tasks.
         DataError: see `levels`.
     """
     for code in seen:
         language_row(code)
+    if len({run.directory.resolve() for run in runs}) < len(runs):
+        message = "a run is named twice; each seed counts once"
+        raise UsageError(message)
     names = set(runs[0].document["tasks"])
     for run in runs:
         if set(run.document["tasks"]) != names:

@@ -1,4 +1,4 @@
-"""The baseline: a checkpoint in PyTorch eager mode, batches in file order, as a script without a plan.
+"""The baseline: a checkpoint in PyTorch eager mode, batches in file order.
 
 It runs as the classification script of the benchmark's repository does (google-research/xtreme@838c13b
 third_party/run_classify.py): a sequential loader for each language's file, every row padded to the
@@ -24,7 +24,7 @@ from harness.tensors import pad
 
 
 class EagerTorch:
-    """A contender: transformers' own model, its default attention, threads = cores, inference mode."""
+    """A contender: transformers' own model and attention, threads = cores, inference mode."""
 
     def __init__(self, directory: Path, workload: Workload, *, rows: int = 32, width: int | Literal["longest"]) -> None:
         padded = "padded to the longest of the batch" if width == "longest" else f"padded to {width}"

@@ -1,4 +1,4 @@
-"""Our side of a comparison: the path that `harness eval` takes, from planned batches to the journal."""
+"""Our side: the path that `harness eval` takes, from planned batches to the journal."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from harness.workload import GraphWorkload
 
 
 class Harness:
-    """A contender: one plan over all languages, equal rows once, every answer journaled on disk."""
+    """A contender: one plan over all languages, equal rows once, every answer journaled."""
 
     def __init__(self, name: str, endpoint: Endpoint, artifact: Artifact, workload: Workload, folder: Path) -> None:
         """Prepare; the endpoint stays the caller's to close.
@@ -41,11 +41,11 @@ class Harness:
     @property
     def padded_tokens(self) -> int:
         """Return what the hardware computes in one run."""
-        return sum(batch.padded_tokens for batch in self._plan())
+        return sum(batch.padded_tokens for batch in self.plan())
 
     def warm_up(self) -> None:
         """Send the first, the middle and the last batch of the plan."""
-        owed, plan = self._graph.owed(set()), self._plan()
+        owed, plan = self._graph.owed(set()), self.plan()
         for place in sorted({0, len(plan) // 2, len(plan) - 1}):
             rows = [owed[row].input_ids for row in plan[place].rows]
             self._endpoint.infer(pad(rows, self._workload.pad_id, plan[place].width))
@@ -67,5 +67,6 @@ class Harness:
     def _journal(self) -> Path:
         return self._folder / self.name / f"{self._runs}.sqlite"
 
-    def _plan(self) -> list[Batch]:
+    def plan(self) -> list[Batch]:
+        """Return the batches of one run, over the rows without their repetitions."""
         return self._planner.plan([len(feature.input_ids) for feature in self._graph.owed(set())])

@@ -22,6 +22,10 @@ from harness.provenance import commit, packages
 from harness.report import EMPTY, Table
 from harness.results import write_json
 
+#: Processes that wanted a core in the minute before this one started: much above 0 tells that
+#: the machine was shared, and that the figures are not to be quoted.
+LOAD_AT_START = os.getloadavg()[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -52,8 +56,8 @@ class Contender(Protocol):
         """Do a part of the work that leaves nothing to be set up in `run`."""
         ...
 
-    def run(self) -> None:
-        """Do the work that is timed, all of it."""
+    def run(self) -> object:
+        """Do the work that is timed, all of it; what it returns is not looked at."""
         ...
 
 
@@ -62,17 +66,21 @@ class Function:
     """A contender whose warm-up is the work itself."""
 
     name: str
-    run: Callable[[], object]
+    function: Callable[[], object]
 
     def warm_up(self) -> None:
         """See `Contender.warm_up`."""
-        self.run()
+        self.function()
+
+    def run(self) -> None:
+        """See `Contender.run`."""
+        self.function()
 
 
 def alternate(
     contenders: Sequence[Contender], *, warmup: int, repeats: int, advance: Advance = lambda _: None
 ) -> dict[str, Timing]:
-    """Return the timing of each contender by name; every round runs each of them once, in order.
+    """Return the timing of each contender by name; a round runs each of them once.
 
     Args:
         contenders: the sides; names must differ.
@@ -156,7 +164,7 @@ class Side:
 
 
 def rate_row(work: str, amount: float, unit: str, ours: Side, baseline: Side, **details: Any) -> Row:
-    """Return a row that compares rates: an amount of work that is the same for both sides, per second.
+    """Return a row that compares rates: an amount of work, equal for both, per second.
 
     Args:
         work: what is done, on which data and model, and how our side does it.
@@ -189,8 +197,7 @@ def document(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "machine": describe(),
-        # A load near the number of cores before our own work tells that the machine was shared.
-        "load_average": os.getloadavg(),
+        "load_at_start": LOAD_AT_START,
         "packages": packages(),
         "git": commit(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -203,24 +210,28 @@ def write(rows: Sequence[Row], path: Path) -> None:
     write_json(path, document(rows))
 
 
-def table(rows: Sequence[Row], title: str) -> Table:
-    """Return the rows as people read them; the unit stands once for each row."""
-    columns = ["work", "baseline", "ratio", "ours", "theirs", "unit", "spreads", "score ours", "theirs"]
-    cells = [
-        [
-            row.work,
-            row.baseline,
-            f"{row.ratio:.2f} x",
-            f"{row.ours:,.0f}",
-            f"{row.baseline_value:,.0f}",
-            row.unit,
-            f"{row.spreads['ours']:.1%} {row.spreads['baseline']:.1%}",
-            _score(row.score_ours),
-            _score(row.score_baseline),
-        ]
-        for row in rows
+def tables(rows: Sequence[Row]) -> str:
+    """Return the rows as people read them: a table for each work, a line for each baseline."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(f"{row.work}, {row.unit}", []).append(row)
+    columns = ["baseline", "ratio", "ours", "spread", "theirs", "spread", "score ours", "theirs"]
+    return "\n\n".join(
+        Table(title, columns, [_cells(row) for row in members]).text() for title, members in grouped.items()
+    )
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row.baseline,
+        f"{row.ratio:.2f} x",
+        f"{row.ours:,.0f}",
+        f"{row.spreads['ours']:.0%}",
+        f"{row.baseline_value:,.0f}",
+        f"{row.spreads['baseline']:.0%}",
+        _score(row.score_ours),
+        _score(row.score_baseline),
     ]
-    return Table(title, columns, cells)
 
 
 def _score(value: float | None) -> str:
@@ -232,12 +243,12 @@ def machine_line() -> str:
     found = describe()
     return (
         f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['instructions']}, "
-        f"load {os.getloadavg()[0]:.1f} in the last minute"
+        f"load {LOAD_AT_START:.1f} in the minute before"
     )
 
 
 def guarded(main: Callable[[], None]) -> int:
-    """Run a command and return its exit code; a user's mistake is one sentence and 2, Ctrl-C is 130."""
+    """Run a command and return its exit code: 2 for a user's mistake, 130 for Ctrl-C."""
     try:
         main()
     except HarnessError as error:

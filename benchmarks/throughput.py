@@ -1,9 +1,9 @@
-"""Useful tokens per second on XNLI: this harness against PyTorch in file order, score beside it.
+"""Useful tokens per second on XNLI: this harness against PyTorch in file order.
 
 ::
 
     python -m benchmarks.throughput --model english
-    python -m benchmarks.throughput --model real --data DEST --limit 100 --base-shape --json FILE
+    python -m benchmarks.throughput --model real_small --data DEST --limit 100 --base-shape --json FILE
 """
 
 import argparse
@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks import runner, workload
 from benchmarks.ours import Harness
@@ -28,6 +29,9 @@ from harness.tokenizer import FastTokenizer
 from harness.workload import Job, check_splits, checked
 from harness.workspace import Workspace
 
+if TYPE_CHECKING:
+    from benchmarks.eager import EagerTorch
+
 TASK = "xnli"
 UNIT = "useful tokens/s"
 #: How rows name our side, by what `--endpoint` of `harness eval` would say.
@@ -37,7 +41,7 @@ SEED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """One network on both sides: its checkpoint, the graph that was exported from it, and where it is served."""
+    """One network on both sides: its checkpoint, the graph exported from it, and its server."""
 
     label: str
     checkpoint: Path
@@ -102,7 +106,7 @@ def _positive(text: str) -> int:
 
 
 def trained(model: str, workspace: Workspace) -> Subject:
-    """Return a trained model: its graph, and the very checkpoint that the graph was exported from.
+    """Return a trained model: its graph, and the very checkpoint it was exported from.
 
     Raises:
         UsageError, ArtifactError: there is no such graph, or its checkpoint has been trained again since.
@@ -129,7 +133,7 @@ def trained(model: str, workspace: Workspace) -> Subject:
 
 
 def random(folder: Path, rows: Workload, tokenizer: Path, progress: Progress) -> Subject:
-    """Return a network of XLM-R base's shape with random weights, exported and published below a folder."""
+    """Return a network of XLM-R base's shape with random weights, exported and published."""
     from benchmarks.baseshape import Shape, export_random, write_random
 
     shape, finetune = Shape(), rows.task.finetune
@@ -172,7 +176,7 @@ def ours(
 ) -> Iterator[list[Harness]]:
     """Give our sides, one for each way to the graph, with everything loaded."""
     with ExitStack() as stack:
-        found = []
+        found: list[Harness] = []
         for name in endpoints:
             opened = stack.enter_context(connection(ENDPOINTS[name], [subject.artifact], subject.repository, progress))
             endpoint = stack.enter_context(opened.open(subject.artifact))
@@ -181,7 +185,7 @@ def ours(
 
 
 def compare(subject: Subject, rows: Workload, options: Options, title: str, progress: Progress) -> list[runner.Row]:
-    """Return one row for each of our endpoints and each baseline, all measured in the same rounds."""
+    """Return one row for each of our endpoints and each baseline, measured in one go."""
     try:
         from benchmarks import eager
     except ImportError as error:
@@ -192,7 +196,7 @@ def compare(subject: Subject, rows: Workload, options: Options, title: str, prog
         ours(subject, rows, options.endpoints, Path(folder), progress) as mine,
     ):
         theirs = eager.contenders(subject.checkpoint, rows)
-        everyone = [*theirs, *mine]
+        everyone: list[EagerTorch | Harness] = [*theirs, *mine]
         total = len(everyone) * (options.warmup + options.repeats)
         with progress.step(f"{subject.label}: measuring", total, "runs") as advance:
             timings = runner.alternate(everyone, warmup=options.warmup, repeats=options.repeats, advance=advance)
@@ -281,8 +285,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, and write the rows where `--json` says."""
     options = parse(arguments)
     rows = measure(options, Workspace.current(), Terminal())
-    print(runner.table(rows, f"{UNIT}; tokenization is done beforehand for both sides").text())
-    print(runner.machine_line())
+    print(runner.tables(rows))
+    print(f"\n{runner.machine_line()}\ntokenization is done beforehand for both sides; scores are accuracy, percent")
     if options.json is not None:
         runner.write(rows, options.json)
         print(f"rows written to {options.json}")

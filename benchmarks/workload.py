@@ -1,4 +1,4 @@
-"""The rows that both sides of a comparison answer, tokenized beforehand, and how they are scored."""
+"""The rows that both sides answer, tokenized beforehand, and how they are scored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Workload:
 
 
 def evenly(items: Sequence[T], count: int | None) -> list[T]:
-    """Return `count` items spread evenly over a file, in its order; all where `count` is None or larger.
+    """Return `count` items spread evenly over a file, in its order; all without a count.
 
     XNLI's files hold one genre after the other, so the first rows would be of one genre.
     """
@@ -68,7 +68,7 @@ def read(jobs: Sequence[Job], layout: Layout, tokenizer: Tokenizer, limit: int |
 
 
 def file_order(lengths: Sequence[int], *, rows: int, width: int | Literal["longest"]) -> list[Batch]:
-    """Return batches of consecutive rows, the last one smaller, as a sequential loader gives them.
+    """Return batches of consecutive rows, the last one smaller, as a loader gives them.
 
     Args:
         lengths: of each row, in file order.
@@ -84,7 +84,7 @@ def file_order(lengths: Sequence[int], *, rows: int, width: int | Literal["longe
 
 
 def predictions(workload: Workload, outputs: Sequence[Sequence[Outputs]]) -> list[Sequence[Any]]:
-    """Return the predictions of each language; `outputs` align with the jobs and their features."""
+    """Return the predictions of each language; `outputs` align with jobs and features."""
     return [
         workload.task.postprocess(item.examples, item.features, answers)
         for item, answers in zip(workload.featurized, outputs, strict=True)
@@ -92,16 +92,16 @@ def predictions(workload: Workload, outputs: Sequence[Sequence[Outputs]]) -> lis
 
 
 def score(workload: Workload, predicted: Sequence[Sequence[Any]]) -> float:
-    """Return the task's number as `harness eval` computes it: the mean headline over languages, percent."""
+    """Return the task's number as `harness eval` does: mean headline over languages, percent."""
     task = workload.task
     headlines = []
     for item, values in zip(workload.featurized, predicted, strict=True):
         scores = task.metric.scores(task.metric.counts(item.examples, values, item.job.language).sum(axis=0))
-        headlines.append(sum(scores[name] for name in task.headline) / len(task.headline))
-    return sum(headlines) / len(headlines)
+        headlines.append([scores[name] for name in task.headline])
+    return float(np.mean(headlines))
 
 
 def agreement(left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]]) -> float:
     """Return the share of predictions that are equal, in percent."""
     pairs = [pair for ours, theirs in zip(left, right, strict=True) for pair in zip(ours, theirs, strict=True)]
-    return 100 * sum(one == other for one, other in pairs) / len(pairs)
+    return 100 * float(np.mean([one == other for one, other in pairs]))

@@ -1,7 +1,7 @@
 """From what `--endpoint` says to endpoints: in process, a running Triton, or one of our own."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -76,17 +76,16 @@ def _local(artifacts: Sequence[Artifact], repository: Path, progress: Progress) 
     names = [artifact.name for artifact in artifacts]
     with TemporaryDirectory(prefix="harness-triton-log-") as folder:
         log = Path(folder) / "triton.log"
-        with progress.step(f"starting Triton with {len(names)} models", len(names), "models") as advance:
-            server = LocalTriton(
-                repository, names, log=log, progress=lambda _, state: advance(1) if state == "ready" else None
-            )
-            server.__enter__()
-        try:
+        server = LocalTriton(
+            repository, names, log=log, progress=lambda _, state: started(1) if state == "ready" else None
+        )
+        with ExitStack() as stack:
+            with progress.step(f"starting Triton with {len(names)} models", len(names), "models") as started:
+                stack.enter_context(server)
             yield Connection("triton (local)", _remote(server.uri).open)
-        finally:
-            with progress.step("stopping Triton", 1, "server") as advance:
+            with progress.step("stopping Triton", 1, "server") as stopped:
                 server.stop()
-                advance(1)
+                stopped(1)
 
 
 def check_published(artifact: Artifact, repository: Path) -> None:

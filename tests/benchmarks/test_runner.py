@@ -1,0 +1,112 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from benchmarks.runner import Function, Row, Side, Timing, alternate, guarded, measure, rate_row, tables, write
+from harness.errors import UsageError
+
+
+@dataclass
+class Recorder:
+    name: str
+    calls: list[str]
+
+    def warm_up(self) -> None:
+        self.calls.append(f"warm {self.name}")
+
+    def run(self) -> None:
+        self.calls.append(self.name)
+
+
+def row(**changes) -> Row:
+    ours, theirs = Side("ours", Timing((2.0, 1.0, 3.0)), 51.5), Side("theirs", Timing((8.0, 6.0, 7.0)), 51.5)
+    return rate_row("work", 700, "tokens/s", ours, theirs, **changes)
+
+
+def test_contenders_take_turns() -> None:
+    calls: list[str] = []
+    alternate([Recorder("A", calls), Recorder("B", calls)], warmup=1, repeats=2)
+    assert calls == ["warm A", "warm B", "A", "B", "A", "B"]
+
+
+def test_every_repeat_is_kept() -> None:
+    timings = alternate([Recorder("A", []), Recorder("B", [])], warmup=0, repeats=3)
+    assert {name: len(timing.seconds) for name, timing in timings.items()} == {"A": 3, "B": 3}
+
+
+def test_warm_ups_are_not_timed() -> None:
+    assert len(measure(lambda: None, warmup=5, repeats=2).seconds) == 2
+
+
+def test_functions_warm_up_by_running() -> None:
+    calls: list[int] = []
+    measure(lambda: calls.append(1), warmup=2, repeats=3)
+    assert len(calls) == 5
+
+
+def test_progress_is_told_of_every_run() -> None:
+    told: list[int] = []
+    alternate([Recorder("A", []), Recorder("B", [])], warmup=1, repeats=2, advance=told.append)
+    assert sum(told) == 6
+
+
+@pytest.mark.parametrize(("warmup", "repeats"), [(0, 0), (-1, 1)], ids=["no repeat", "negative warm-up"])
+def test_counts_that_make_no_sense_are_refused(warmup: int, repeats: int) -> None:
+    with pytest.raises(ValueError, match="repeats must be at least 1"):
+        measure(lambda: None, warmup=warmup, repeats=repeats)
+
+
+def test_contenders_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="different names"):
+        alternate([Function("A", int), Function("A", int)], warmup=0, repeats=1)
+
+
+def test_median_is_the_middle_repeat() -> None:
+    assert Timing((5.0, 1.0, 2.0)).median == 2.0
+
+
+def test_spread_is_the_range_over_the_median() -> None:
+    assert Timing((5.0, 1.0, 2.0)).spread == 2.0
+
+
+def test_ratio_is_that_of_the_rates() -> None:
+    made = row()
+    assert (made.ours, made.baseline_value, made.ratio) == (350.0, 100.0, 3.5)
+
+
+def test_rows_start_with_the_five_common_keys() -> None:
+    assert list(row().to_json())[:5] == ["work", "baseline", "ratio", "score_baseline", "score_ours"]
+
+
+def test_rows_carry_their_further_keys() -> None:
+    found = row(weights="random").to_json()
+    assert {"unit", "ours", "baseline_value", "spreads", "repeats", "weights"} <= found.keys()
+
+
+def test_file_places_the_rows(tmp_path: Path) -> None:
+    write([row()], tmp_path / "rows.json")
+    found = json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))
+    assert {"machine", "packages", "git", "load_at_start", "rows"} <= found.keys()
+    assert found["rows"] == [row().to_json()]
+
+
+def test_works_are_titles_of_their_baselines() -> None:
+    lines = tables([row()]).split("\n")
+    assert lines[0] == "work, tokens/s"
+    assert lines[2].split() == ["theirs", "3.50", "x", "350", "100%", "100", "29%", "51.50", "51.50"]
+
+
+def test_a_row_without_score_prints_a_dash() -> None:
+    ours, theirs = Side("ours", Timing((1.0,)), None), Side("theirs", Timing((1.0,)), None)
+    assert tables([rate_row("work", 1, "rows/s", ours, theirs)]).endswith("-       -")
+
+
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        message = "no model 'x'"
+        raise UsageError(message)
+
+    assert guarded(main) == 2
+    assert capsys.readouterr().err == "benchmarks: no model 'x'\n"

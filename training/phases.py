@@ -1,63 +1,28 @@
-"""The three phases of a recipe: each leaves a checkpoint, and does nothing where a current one is."""
+"""Phases 2 and 3, and the order of all three: each does nothing where a current checkpoint is."""
 
-import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
-from hashlib import sha256
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
 
 from harness import finetunes
 from harness.artifacts import file_sha256
-from harness.data import Layout, check_files
-from harness.errors import CheckpointError, DataError
+from harness.data import check_files
+from harness.errors import DataError
 from harness.features import Feature
 from harness.heads import SentenceEmbedding, describe
-from harness.progress import Progress
-from harness.provenance import commit, packages
-from harness.recipe import Recipe, Scratch
 from harness.task import AnyFinetune, Hyperparameters
 from harness.tokenizer import FastTokenizer
-from harness.workspace import Workspace
 from training.batches import EpochBatches, MixedBatches, TrainingSet, by_example
-from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
+from training.checkpoint import Checkpoint, write_checkpoint
 from training.development import development_scores
-from training.modules import MaskedLanguageModel, MultiTask, build, freeze, load_encoder
-from training.text import MASK, TextBatches, read_corpus, train_tokenizer
+from training.experiment import Training, account, current, identity_of
+from training.modules import MultiTask, build, freeze
+from training.pretraining import encoder_of, pretrained
 from training.trainer import Schedule, fit
-
-
-@dataclass(frozen=True)
-class Training:
-    """One recipe on its way through the phases."""
-
-    recipe: Recipe
-    workspace: Workspace
-    layout: Layout
-    progress: Progress
-    #: Optimiser steps of every phase at most; None for the recipe's own.
-    max_steps: int | None = None
-
-    @cached_property
-    def retrieval_layer(self) -> int | None:
-        """Return the hidden state that retrieval pools, where the recipe says one."""
-        return self.recipe.pretrained.retrieval_layer
-
-    def directory(self, phase: str, finetune: str | None = None) -> Path:
-        """Return where a checkpoint of phase 2 or 3 lies."""
-        folder = self.workspace.checkpoints / self.recipe.name / phase
-        return folder / finetune if finetune else folder
-
-    def steps(self, wanted: int) -> int:
-        """Return the steps of a phase, cut where the command line says so."""
-        return max(1, wanted if self.max_steps is None else min(wanted, self.max_steps))
 
 
 def train(training: Training, targets: Sequence[str] = ()) -> dict[str, Checkpoint]:
@@ -73,7 +38,7 @@ def train(training: Training, targets: Sequence[str] = ()) -> dict[str, Checkpoi
     """
     chosen = [finetunes.load(name) for name in targets or training.recipe.target_finetunes()]
     _check_data(training, chosen)
-    parent = _pretrained(training)
+    parent = pretrained(training)
     if training.recipe.intermediate is not None:
         parent = _intermediate(training, parent)
     return {finetune.name: _target(training, finetune, parent) for finetune in chosen}
@@ -96,144 +61,6 @@ def _check_data(training: Training, chosen: Sequence[AnyFinetune]) -> None:
         for path in finetune.train.paths(training.layout, code, "train")
     }
     check_files(list(paths), f"recipe {training.recipe.name!r}")
-
-
-def _account(training: Training, phase: str, key: str, parents: Mapping[str, str], **more: Any) -> dict[str, Any]:
-    """Return what a checkpoint says of itself."""
-    return {
-        "phase": phase,
-        "model": training.recipe.name,
-        "key": key,
-        "parents": dict(parents),
-        "recipe": training.recipe.resolved(),
-        "seed": training.recipe.seed,
-        "retrieval_layer": training.retrieval_layer,
-        "packages": packages(),
-        "git": commit(),
-        **more,
-    }
-
-
-def _key(*parts: Any) -> str:
-    """Return the identity of a phase's inputs: equal keys need no new training."""
-    return sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _current(directory: Path, key: str) -> Checkpoint | None:
-    """Return the checkpoint there if it came from equal inputs."""
-    if not is_complete(directory):
-        return None
-    found = read_checkpoint(directory)
-    return found if found.account.get("key") == key else None
-
-
-def _digests(paths: Sequence[Path]) -> dict[str, str]:
-    return {f"{path.parent.name}/{path.name}": file_sha256(path) for path in paths}
-
-
-# Phase 1
-
-
-def _pretrained(training: Training) -> Checkpoint:
-    """Return the start: shared by all recipes whose phase 1 is the same, hence named by its content."""
-    scratch = training.recipe.pretrained.scratch
-    if scratch is None:
-        return _public(training)
-    corpus = read_corpus(scratch, training.layout)
-    data = _digests(corpus.paths)
-    cut = replace(scratch, steps=training.steps(scratch.steps))
-    key = _key("pretrained", asdict(cut), training.retrieval_layer, training.recipe.seed, data)
-    directory = training.workspace.checkpoints / f"pretrained-{key[:12]}"
-    found = _current(directory, key)
-    if found is not None:
-        training.progress.say(f"{training.recipe.name}: phase 1 is there, {directory.name}")
-        return found
-    with _tokenizer_file(training, cut) as tokenizer_path:
-        tokenizer = FastTokenizer(tokenizer_path)
-        vocabulary = json.loads(tokenizer_path.read_text(encoding="utf-8"))
-        mask_id = next(entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK)
-        transformers.set_seed(training.recipe.seed)
-        model = MaskedLanguageModel(_config(cut, mask_id + 1), training.retrieval_layer)
-        model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
-        losses = fit(
-            model,
-            TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed),
-            Schedule(
-                steps=cut.steps,
-                learning_rate=cut.learning_rate,
-                embedding_learning_rate=cut.embedding_learning_rate,
-                seed=training.recipe.seed,
-            ),
-            f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
-            training.progress,
-        )
-
-        def save(folder: Path) -> None:
-            model.model.config.hidden_dropout_prob = cut.dropout
-            model.model.config.attention_probs_dropout_prob = cut.dropout
-            model.model.save_pretrained(folder)
-            shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
-
-        account = _account(training, "pretrained", key, {}, data_sha256=data, steps=cut.steps, losses=losses)
-        return write_checkpoint(directory, {**account, "model": directory.name}, save)
-
-
-@contextmanager
-def _tokenizer_file(training: Training, scratch: Scratch) -> Iterator[Path]:
-    """Give a tokenizer.json: the one the recipe names, or one trained on its texts."""
-    if scratch.tokenizer is not None:
-        section, _, rest = scratch.tokenizer.partition("/")
-        path = training.layout.section("tokenizers") / rest if section == "tokenizers" else Path(scratch.tokenizer)
-        check_files([path], f"recipe {training.recipe.name!r}")
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="harness-tokenizer-") as folder:
-        path = Path(folder) / "tokenizer.json"
-        train_tokenizer(read_corpus(scratch, training.layout).lines(), scratch.vocabulary or 0).save(str(path))
-        yield path
-
-
-def _config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
-    return XLMRobertaConfig(
-        vocab_size=vocabulary,
-        hidden_size=scratch.width,
-        num_hidden_layers=scratch.layers,
-        num_attention_heads=scratch.heads,
-        intermediate_size=4 * scratch.width,
-        # XLM-R counts positions from 2, so 512 tokens need 514.
-        max_position_embeddings=514,
-        type_vocab_size=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
-    )
-
-
-def _public(training: Training) -> Checkpoint:
-    """Return a phase 1 that names a public checkpoint and keeps no weights of its own."""
-    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
-    if source is None or (revision is None and not Path(source).is_dir()):
-        message = f"[pretrained] checkpoint {source!r} is no folder here, and a hub id needs its `revision`, a commit"
-        raise CheckpointError(message)
-    key = _key("public", source, revision, _digests(sorted(Path(source).glob("*"))) if Path(source).is_dir() else {})
-    directory = training.workspace.checkpoints / f"pretrained-{key[:12]}"
-    found = _current(directory, key)
-    if found is not None:
-        return found
-
-    def save(folder: Path) -> None:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
-        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-
-    account = _account(training, "pretrained", key, {}, source=source, revision=revision)
-    return write_checkpoint(directory, {**account, "model": directory.name}, save)
-
-
-def _encoder_of(checkpoint: Checkpoint) -> XLMRobertaModel:
-    source = checkpoint.account.get("source")
-    return load_encoder(source or checkpoint.directory, checkpoint.account.get("revision"))
 
 
 # Phase 2
@@ -270,9 +97,9 @@ def _intermediate(training: Training, parent: Checkpoint) -> Checkpoint:
     steps = training.steps(mix.steps)
     pairs = [(finetunes.load(task.name), code) for task in mix.tasks for code in task.languages]
     data = _train_digests(training, pairs)
-    key = _key("intermediate", asdict(mix), steps, training.recipe.seed, parent.digest, data)
+    identity = identity_of("intermediate", asdict(mix), steps, training.recipe.seed, parent.digest, data)
     directory = training.directory("intermediate")
-    found = _current(directory, key)
+    found = current(directory, identity)
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 2 is there")
         return found
@@ -284,7 +111,7 @@ def _intermediate(training: Training, parent: Checkpoint) -> Checkpoint:
     }
     batches = MixedBatches(sets, sizes, mix.batch_rows, steps, training.recipe.seed, tokenizer.pad_id)
     transformers.set_seed(training.recipe.seed)
-    model = MultiTask({task.name: finetunes.load(task.name).head for task in mix.tasks}, _encoder_of(parent))
+    model = MultiTask({task.name: finetunes.load(task.name).head for task in mix.tasks}, encoder_of(parent))
     freeze(model.encoder, mix.frozen_layers)
     losses = fit(
         model,
@@ -293,11 +120,11 @@ def _intermediate(training: Training, parent: Checkpoint) -> Checkpoint:
         f"{training.recipe.name}: phase 2, {' and '.join(sizes)}",
         training.progress,
     )
-    account = _account(
-        training, "intermediate", key, {"pretrained": parent.digest},
+    told = account(
+        training, "intermediate", identity, {"pretrained": parent.digest},
         data_sha256=data, steps=steps, drawn=batches.drawn(), losses=losses,
     )  # fmt: skip
-    return write_checkpoint(directory, account, _saving(model.shared_encoder(), parent))
+    return write_checkpoint(directory, told, _saving(model.shared_encoder(), parent))
 
 
 def _saving(model: Any, parent: Checkpoint) -> Any:
@@ -334,7 +161,7 @@ def _target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Ch
     data = _train_digests(training, [(finetune, code) for code in finetune.languages])
     settings = asdict(_hyperparameters(training, finetune)) if finetune.train is not None else {}
     extra = asdict(override) if override else {}
-    key = _key(
+    identity = identity_of(
         "target",
         finetune.name,
         describe(finetune.head),
@@ -348,19 +175,19 @@ def _target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Ch
         data,
     )
     directory = training.directory("target", finetune.name)
-    found = _current(directory, key)
+    found = current(directory, identity)
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 3 {finetune.name} is there")
         return found
     transformers.set_seed(training.recipe.seed)
-    model = build(finetune.head, _encoder_of(parent))
+    model = build(finetune.head, encoder_of(parent))
     more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head)}
     more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
     more["parents_drawn"] = parent.account.get("drawn", {})
     if finetune.train is not None:
         more |= _fine_tune(training, finetune, parent, model)
-    account = _account(training, "target", key, {parent.account["phase"]: parent.digest}, data_sha256=data, **more)
-    return write_checkpoint(directory, account, _saving(model, parent))
+    told = account(training, "target", identity, {parent.account["phase"]: parent.digest}, data_sha256=data, **more)
+    return write_checkpoint(directory, told, _saving(model, parent))
 
 
 def _fine_tune(training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any) -> dict[str, Any]:

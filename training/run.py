@@ -8,7 +8,8 @@ from harness.progress import Progress
 from harness.recipe import Recipe
 from harness.workspace import Workspace
 from training.checkpoint import Checkpoint
-from training.phases import Training, train
+from training.experiment import Training
+from training.phases import train
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,134 @@
+"""Phase 1: a public checkpoint by name, or an encoder of our own from scratch."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import transformers
+from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
+
+from harness.data import check_files
+from harness.errors import CheckpointError
+from harness.recipe import Scratch
+from harness.tokenizer import FastTokenizer
+from training.checkpoint import Checkpoint, write_checkpoint
+from training.experiment import Training, account, current, digests, identity_of
+from training.modules import MaskedLanguageModel, load_encoder
+from training.text import MASK, TextBatches, read_corpus, train_tokenizer
+from training.trainer import Schedule, fit
+
+
+def pretrained(training: Training) -> Checkpoint:
+    """Return the start: shared by all recipes whose phase 1 is the same, hence named by its content."""
+    scratch = training.recipe.pretrained.scratch
+    if scratch is None:
+        return _public(training)
+    corpus = read_corpus(scratch, training.layout)
+    data = digests([*corpus.paths, *_named_tokenizer(training, scratch)])
+    cut = replace(scratch, steps=training.steps(scratch.steps))
+    identity = identity_of("pretrained", asdict(cut), training.retrieval_layer, training.recipe.seed, data)
+    directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
+    found = current(directory, identity)
+    if found is not None:
+        training.progress.say(f"{training.recipe.name}: phase 1 is there, {directory.name}")
+        return found
+    with _tokenizer_file(training, cut) as tokenizer_path:
+        tokenizer = FastTokenizer(tokenizer_path)
+        vocabulary = json.loads(tokenizer_path.read_text(encoding="utf-8"))
+        mask_id = next(entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK)
+        transformers.set_seed(training.recipe.seed)
+        model = MaskedLanguageModel(_config(cut, mask_id + 1), training.retrieval_layer)
+        model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
+        losses = fit(
+            model,
+            TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed),
+            Schedule(
+                steps=cut.steps,
+                learning_rate=cut.learning_rate,
+                embedding_learning_rate=cut.embedding_learning_rate,
+                seed=training.recipe.seed,
+            ),
+            f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
+            training.progress,
+        )
+
+        def save(folder: Path) -> None:
+            model.model.config.hidden_dropout_prob = cut.dropout
+            model.model.config.attention_probs_dropout_prob = cut.dropout
+            model.model.save_pretrained(folder)
+            shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
+
+        told = account(training, "pretrained", identity, {}, data_sha256=data, steps=cut.steps, losses=losses)
+        return write_checkpoint(directory, {**told, "model": directory.name}, save)
+
+
+def _named_tokenizer(training: Training, scratch: Scratch) -> list[Path]:
+    """Return the tokenizer that the recipe names, if it names one: a path, or one of the data folder."""
+    if scratch.tokenizer is None:
+        return []
+    section, _, rest = scratch.tokenizer.partition("/")
+    path = training.layout.section("tokenizers") / rest if section == "tokenizers" else Path(scratch.tokenizer)
+    check_files([path], f"recipe {training.recipe.name!r}")
+    return [path]
+
+
+@contextmanager
+def _tokenizer_file(training: Training, scratch: Scratch) -> Iterator[Path]:
+    """Give a tokenizer.json: the one the recipe names, or one trained on its texts."""
+    for path in _named_tokenizer(training, scratch):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="harness-tokenizer-") as folder:
+        path = Path(folder) / "tokenizer.json"
+        train_tokenizer(read_corpus(scratch, training.layout).lines(), scratch.vocabulary or 0).save(str(path))
+        yield path
+
+
+def _config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
+    return XLMRobertaConfig(
+        vocab_size=vocabulary,
+        hidden_size=scratch.width,
+        num_hidden_layers=scratch.layers,
+        num_attention_heads=scratch.heads,
+        intermediate_size=4 * scratch.width,
+        # XLM-R counts positions from 2, so 512 tokens need 514.
+        max_position_embeddings=514,
+        type_vocab_size=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+
+
+def _public(training: Training) -> Checkpoint:
+    """Return a phase 1 that names a public checkpoint and keeps no weights of its own."""
+    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
+    if source is None or (revision is None and not Path(source).is_dir()):
+        message = f"[pretrained] checkpoint {source!r} is no folder here, and a hub id needs its `revision`, a commit"
+        raise CheckpointError(message)
+    identity = identity_of(
+        "public", source, revision, digests(sorted(Path(source).glob("*"))) if Path(source).is_dir() else {}
+    )
+    directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
+    found = current(directory, identity)
+    if found is not None:
+        return found
+
+    def save(folder: Path) -> None:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+    told = account(training, "pretrained", identity, {}, source=source, revision=revision)
+    return write_checkpoint(directory, {**told, "model": directory.name}, save)
+
+
+def encoder_of(checkpoint: Checkpoint) -> XLMRobertaModel:
+    """Return the encoder of a checkpoint of phase 1 or 2; a public one is loaded from where it lies."""
+    source = checkpoint.account.get("source")
+    return load_encoder(source or checkpoint.directory, checkpoint.account.get("revision"))

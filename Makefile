@@ -31,5 +31,5 @@ lint: $(STAMP)
 	$(VENV)/bin/lint-imports
 
 clean:
-	rm -rf artifacts checkpoints data runs build *.egg-info
+	rm -rf artifacts checkpoints data/sample runs build *.egg-info
 	find model_repository -mindepth 1 -maxdepth 1 -type d -exec rm -rf {} +

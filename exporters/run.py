@@ -1,6 +1,6 @@
 """The body of `harness export`: every target checkpoint of a model to graphs that Triton serves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from exporters.variants import find_variant
 from harness import finetunes, tasks
 from harness.artifacts import Artifact
 from harness.data import Layout
-from harness.errors import UsageError, nearest
+from harness.errors import CheckpointError, UsageError, nearest
 from harness.machine import cores
 from harness.progress import Progress
 from harness.serving.config import Serving
@@ -59,7 +59,7 @@ def export_model(
         UsageError: no such model or variant.
         CheckpointError, ArtifactError: a checkpoint is damaged, or its graph differs from PyTorch.
     """
-    checkpoints = list(_checkpoints(model, workspace))
+    checkpoints = _checkpoints(model, workspace)
     chosen = list(variants) or list(checkpoints[0].account["recipe"]["export"]["variants"])
     for variant in chosen:
         find_variant(variant)
@@ -75,8 +75,8 @@ def export_model(
     return done
 
 
-def _checkpoints(model: str, workspace: Workspace) -> Iterator[Checkpoint]:
-    """Yield the target checkpoints of a model."""
+def _checkpoints(model: str, workspace: Workspace) -> list[Checkpoint]:
+    """Return the target checkpoints of a model, all of one ancestry."""
     folder = workspace.checkpoints / model / "target"
     complete = [path for path in sorted(folder.glob("*")) if is_complete(path)] if "/" not in model else []
     if not complete:
@@ -86,8 +86,13 @@ def _checkpoints(model: str, workspace: Workspace) -> Iterator[Checkpoint]:
             f"make one with `harness train RECIPE`"
         )
         raise UsageError(message)
-    for path in complete:
-        yield read_checkpoint(path)
+    checkpoints = [read_checkpoint(path) for path in complete]
+    if len({tuple(sorted(checkpoint.account["parents"].items())) for checkpoint in checkpoints}) > 1:
+        message = (
+            f"the targets of {model!r} come from different parents; bring them up to date with `harness train RECIPE`"
+        )
+        raise CheckpointError(message)
+    return checkpoints
 
 
 def _one(

@@ -74,8 +74,10 @@ def train(
     recipes: Annotated[list[Path], typer.Argument(help="Recipes, TOML files.")],
     data: Data = None,
     target: Annotated[str | None, typer.Option(help="Finetunes of phase 3, comma-separated; the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed; the model is then named NAME.seedN.")] = None,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Steps of every phase at most.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed; the model is then named NAME.seedN.")] = None,
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of every phase at most; the model is then named NAME.stepsN.")
+    ] = None,
     export: Annotated[bool, typer.Option("--export", help="Export and publish what was trained.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -128,9 +130,9 @@ def export_command(
 @app.command()
 def serve(
     models: Annotated[str | None, typer.Option(help="Models or served names, comma-separated; all of them.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="HTTP port; a free one.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="gRPC port; a free one.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Prometheus port; a free one.")] = None,
+    http_port: Annotated[int | None, typer.Option(min=1, max=65535, help="HTTP port; a free one.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(min=1, max=65535, help="gRPC port; a free one.")] = None,
+    metrics_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Prometheus port; a free one.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; this machine only by default.")] = "127.0.0.1",
     log: Annotated[Path, typer.Option(help="Where the server's own log goes.")] = Path("runs/triton.log"),
     quiet: Quiet = False,

@@ -1,14 +1,15 @@
 """From what `--endpoint` says to endpoints: in process, a running Triton, or one of our own."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkstemp
 
 from harness.artifacts import Artifact
 from harness.endpoints import Endpoint, check_signature
-from harness.errors import UsageError, nearest
+from harness.errors import EndpointError, UsageError, nearest
 from harness.progress import Progress
 from harness.serving.repository import serves, versions
 
@@ -21,6 +22,8 @@ class Connection:
 
     name: str
     open: Connect
+    #: Whether a server answers, so that its state is worth asking before any work.
+    remote: bool
 
 
 @contextmanager
@@ -46,7 +49,7 @@ def connection(
     elif endpoint == "onnx":
         from harness.endpoints.onnx import OnnxEndpoint
 
-        yield Connection("onnx", lambda artifact: _checked(OnnxEndpoint.of(artifact), artifact))
+        yield Connection("onnx", lambda artifact: _checked(OnnxEndpoint.of(artifact), artifact), False)
     elif endpoint.startswith("triton://"):
         yield _remote(endpoint)
     else:
@@ -64,7 +67,24 @@ def _remote(uri: str) -> Connection:
     from harness.endpoints.triton import TritonEndpoint, parse_hosts
 
     hosts = parse_hosts(uri)
-    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact), artifact))
+    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact), artifact), True)
+
+
+@contextmanager
+def _log_file(repository: Path) -> Iterator[Path]:
+    """Give a file for the server's log, which stays only where an error's message names it."""
+    folder = repository.parent / "runs"
+    folder.mkdir(exist_ok=True)
+    descriptor, name = mkstemp(prefix="triton-", suffix=".log", dir=folder)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    except EndpointError:
+        raise
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    Path(name).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -74,15 +94,14 @@ def _local(artifacts: Sequence[Artifact], repository: Path, progress: Progress) 
     for artifact in artifacts:
         check_published(artifact, repository)
     names = [artifact.name for artifact in artifacts]
-    with TemporaryDirectory(prefix="harness-triton-log-") as folder:
-        log = Path(folder) / "triton.log"
+    with _log_file(repository) as log:
         server = LocalTriton(
             repository, names, log=log, progress=lambda _, state: started(1) if state == "ready" else None
         )
         with ExitStack() as stack:
             with progress.step(f"starting Triton with {len(names)} models", len(names), "models") as started:
                 stack.enter_context(server)
-            yield Connection("triton (local)", _remote(server.uri).open)
+            yield Connection("triton (local)", _remote(server.uri).open, True)
             with progress.step("stopping Triton", 1, "server") as stopped:
                 server.stop()
                 stopped(1)

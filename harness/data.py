@@ -53,9 +53,10 @@ class Layout:
         if not path.is_dir():
             message = f"data folder {path} does not exist; give the folder that holds xnli/, udpos/, ... with `--data`"
             raise DataError(message)
-        if (path / "xtreme").is_dir():
-            return Layout(path / "xtreme", path)
-        return Layout(path, path.resolve().parent if path.resolve().name == "xtreme" else None)
+        whole = path.resolve()
+        if (whole / "xtreme").is_dir():
+            return Layout(whole / "xtreme", whole)
+        return Layout(whole, whole.parent if whole.name == "xtreme" else None)
 
     def coverage(self) -> dict[str, tuple[str, ...]] | None:
         """Return the languages of each task, where the folder says that it holds only some.

@@ -96,14 +96,15 @@ def run(
     """
     pad_id = featurize(evaluation, progress)
     with Journal(evaluation.output / JOURNAL) as journal:
-        journal.identify({"model": evaluation.model, "variant": evaluation.variant})
+        journal.identify({"model": evaluation.model, "variant": evaluation.variant, "endpoint": endpoint_name})
         backends = []
         for workload in evaluation.workloads:
             with connect(workload.artifact) as endpoint:
                 backends.append(endpoint.backend)
                 answer(workload, endpoint, pad_id, evaluation.planner, journal, progress)
+        journal.clear_predictions()
         tasks = score_all(evaluation, journal, progress)
-        padding = journal.padding()
+        padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
     document = {
         "model": evaluation.model,
         "variant": evaluation.variant,

@@ -51,7 +51,7 @@ class _Prepared:
 
 
 def _prepare(request: Request, workspace: Workspace) -> _Prepared:
-    """Return one checked evaluation for each model; nothing has been read or written yet.
+    """Return one checked evaluation for each model; no answer has been asked for yet.
 
     Raises:
         UsageError: an unknown name, split or filter.
@@ -121,6 +121,9 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
     artifacts = [artifact for evaluation in prepared.evaluations for artifact in evaluation.artifacts]
     results = []
     with connection(request.endpoint, artifacts, workspace.model_repository, progress) as opened:
+        # A server that is down or lacks a model shows before anything is read or written.
+        for artifact in artifacts if opened.remote else ():
+            opened.open(artifact).close()
         for evaluation in prepared.evaluations:
             results.append(run_one(evaluation, opened.open, opened.name, progress))
     for evaluation, result in zip(prepared.evaluations, results, strict=True):

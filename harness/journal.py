@@ -48,8 +48,12 @@ class Journal:
     """One run's file. Used from one thread: there is one writer."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{path.parent} cannot be made a folder ({error.strerror}); give another one with `--output`"
+            raise UsageError(message) from error
         try:
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -139,11 +143,23 @@ class Journal:
         )
         return [(name, json.loads(text)) for name, text in rows]
 
-    def padding(self) -> dict[str, float]:
-        """Return padded and useful tokens of all batches, their ratio, batches, rows and graph seconds."""
+    def clear_predictions(self) -> None:
+        """Drop every prediction: they are derived, and an earlier selection's must not stay beside this one's."""
+        with self._transaction():
+            self._connection.execute("DELETE FROM prediction")
+
+    def padding(self, graphs: Sequence[str] | None = None) -> dict[str, float]:
+        """Return padded and useful tokens, their ratio, batches, rows and graph seconds.
+
+        Args:
+            graphs: count the batches of these only; of all graphs where None.
+        """
+        chosen = [] if graphs is None else list(graphs)
+        where = "" if graphs is None else f" WHERE graph IN ({', '.join('?' * len(chosen))})"
         padded, useful, batches, rows, seconds = self._connection.execute(
             "SELECT COALESCE(SUM(rows * width), 0), COALESCE(SUM(useful_tokens), 0), COUNT(*),"
-            " COALESCE(SUM(rows), 0), COALESCE(SUM(seconds), 0.0) FROM batch"
+            f" COALESCE(SUM(rows), 0), COALESCE(SUM(seconds), 0.0) FROM batch{where}",
+            chosen,
         ).fetchone()
         return {
             "padded_tokens": padded,

@@ -8,7 +8,7 @@ import dataclasses
 import re
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -19,6 +19,8 @@ from harness.languages import table
 
 #: Objectives of phase 1 from scratch, and the key of the text each learns from.
 OBJECTIVES = {"mlm": "texts", "tlm": "parallel", "alignment": "parallel"}
+#: Tokens of a row that an XLM-R shape has positions for.
+POSITIONS = 512
 #: Names of models and recipes: they become folders and Triton model names.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 
@@ -56,8 +58,8 @@ class Scratch:
     #: Of phases 2 and 3. Phase 1 trains without: it sees each line too rarely to overfit, and
     #: drawing the masks takes 40 % of its time on a CPU.
     dropout: float = 0.1
-    #: Learn position embeddings; false keeps them small and random, so that order weighs little
-    #: beside words, which helps transfer to other word orders (Liu et al. 2020, arXiv 2001.11164).
+    #: Learn position embeddings in phase 1; false keeps them small and random, so that order weighs
+    #: little beside words, which helps transfer to other word orders (Liu et al. 2020, arXiv 2001.11164).
     learn_positions: bool = True
     max_tokens: int = 128
 
@@ -80,7 +82,7 @@ class Mixed:
     """One task of the intermediate mix."""
 
     name: str
-    #: Language -> relative weight within the task; equal weights where a list is given.
+    #: Drawn with equal weights.
     languages: tuple[str, ...] = ("en",)
     #: Weight of the task; its number of examples where left out.
     weight: float | None = None
@@ -222,52 +224,76 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
 
 
 def _check(recipe: Recipe, path: Path) -> None:
-    """Refuse values that no type rules out."""
+    """Refuse values that no type rules out, before anything starts."""
+    problems = [*_start_problems(recipe), *_mix_problems(recipe.intermediate), *_name_problems(recipe)]
+    if problems:
+        message = f"{path}: {problems[0]}"
+        raise RecipeError(message)
+
+
+def _start_problems(recipe: Recipe) -> Iterator[str]:
+    """Yield what is wrong with the recipe's own keys and with phase 1."""
     if not NAME.fullmatch(recipe.name):
-        message = f"{path}: name {recipe.name!r} must be letters, digits, '_' and '.', as it names folders"
-        raise RecipeError(message)
-    if (recipe.pretrained.checkpoint is None) == (recipe.pretrained.scratch is None):
-        message = f"{path}: [pretrained] needs either 'checkpoint' or a table 'scratch'"
-        raise RecipeError(message)
-    _check_scratch(recipe, path)
-    known = finetunes.names()
-    named = [*recipe.target.finetunes, *recipe.target.overrides]
-    named += [task.name for task in recipe.intermediate.tasks] if recipe.intermediate else []
-    for name in named:
-        if name not in known:
-            message = f"{path}: no training set {name!r}{nearest(name, known)}; they are {', '.join(known)}"
-            raise RecipeError(message)
-    for task in recipe.intermediate.tasks if recipe.intermediate else ():
-        if not task.languages:
-            message = f"{path}: [intermediate] task {task.name!r} has no languages; name at least one"
-            raise RecipeError(message)
-        for code in task.languages:
-            if code not in table():
-                message = f"{path}: [intermediate] task {task.name!r}: no language {code!r}{nearest(code, table())}"
-                raise RecipeError(message)
-
-
-def _check_scratch(recipe: Recipe, path: Path) -> None:
+        yield f"name {recipe.name!r} must be letters, digits, '_' and '.', as it names folders"
+    if recipe.seed < 0:
+        yield f"seed is {recipe.seed}, 0 or more is expected"
     scratch = recipe.pretrained.scratch
-    if scratch is None:
-        return
+    if (recipe.pretrained.checkpoint is None) == (scratch is None):
+        yield "[pretrained] needs either 'checkpoint' or a table 'scratch'"
+    if scratch is not None:
+        for problem in _scratch_problems(scratch, recipe.pretrained.retrieval_layer):
+            yield f"[pretrained.scratch] {problem}"
+
+
+def _scratch_problems(scratch: Scratch, layer: int | None) -> Iterator[str]:
     if (scratch.vocabulary is None) == (scratch.tokenizer is None):
-        message = f"{path}: [pretrained.scratch] needs either 'vocabulary' or 'tokenizer'"
-        raise RecipeError(message)
+        yield "needs either 'vocabulary' or 'tokenizer'"
     for key in ("layers", "width", "heads", "steps", "batch_tokens", "max_tokens"):
         if getattr(scratch, key) < 1:
-            message = f"{path}: [pretrained.scratch] {key} is {getattr(scratch, key)}, at least 1 is expected"
-            raise RecipeError(message)
-    if scratch.width % scratch.heads:
-        message = f"{path}: [pretrained.scratch] width {scratch.width} is not a multiple of heads {scratch.heads}"
-        raise RecipeError(message)
+            yield f"{key} is {getattr(scratch, key)}, at least 1 is expected"
+    if scratch.heads > 0 and scratch.width % scratch.heads:
+        yield f"width {scratch.width} is not a multiple of heads {scratch.heads}"
+    if scratch.max_tokens > POSITIONS:
+        yield f"max_tokens is {scratch.max_tokens}, an XLM-R shape has {POSITIONS} positions"
+    if layer is not None and not 0 <= layer <= scratch.layers:
+        yield f"has hidden states 0 to {scratch.layers}, retrieval_layer is {layer}"
+    yield from _objective_problems(scratch)
+
+
+def _objective_problems(scratch: Scratch) -> Iterator[str]:
     for name in scratch.objectives:
         if name not in OBJECTIVES:
-            message = f"{path}: no objective {name!r}{nearest(name, OBJECTIVES)}; they are {', '.join(OBJECTIVES)}"
-            raise RecipeError(message)
-        if not getattr(scratch, OBJECTIVES[name]):
-            message = f"{path}: objective {name!r} needs {OBJECTIVES[name]!r} to learn from"
-            raise RecipeError(message)
-    if "alignment" in scratch.objectives and recipe.pretrained.retrieval_layer is None:
-        message = f"{path}: objective 'alignment' pools a hidden state; name it as [pretrained] retrieval_layer"
-        raise RecipeError(message)
+            yield f"has no objective {name!r}{nearest(name, OBJECTIVES)}; they are {', '.join(OBJECTIVES)}"
+        elif not getattr(scratch, OBJECTIVES[name]):
+            yield f"objective {name!r} needs {OBJECTIVES[name]!r} to learn from"
+    if sum(scratch.objectives.values()) <= 0 or min(scratch.objectives.values()) < 0:
+        yield f"objectives are {dict(scratch.objectives)}, shares above 0 are expected"
+
+
+def _mix_problems(mix: Intermediate | None) -> Iterator[str]:
+    """Yield what is wrong with phase 2."""
+    if mix is None:
+        return
+    names = [task.name for task in mix.tasks]
+    if not names or len(set(names)) < len(names):
+        yield f"[intermediate] tasks are {names}; at least one is needed, each once"
+    for key in ("steps", "batch_rows"):
+        if getattr(mix, key) < 1:
+            yield f"[intermediate] {key} is {getattr(mix, key)}, at least 1 is expected"
+    for task in mix.tasks:
+        if not task.languages:
+            yield f"[intermediate] task {task.name!r} has no languages; name at least one"
+        if task.weight is not None and task.weight <= 0:
+            yield f"[intermediate] task {task.name!r} has weight {task.weight}, above 0 is expected"
+        for code in task.languages:
+            if code not in table():
+                yield f"[intermediate] task {task.name!r}: no language {code!r}{nearest(code, table())}"
+
+
+def _name_problems(recipe: Recipe) -> Iterator[str]:
+    """Yield the training sets that nobody declared."""
+    known = finetunes.names()
+    mixed = [task.name for task in recipe.intermediate.tasks] if recipe.intermediate else []
+    for name in [*recipe.target.finetunes, *recipe.target.overrides, *mixed]:
+        if name not in known:
+            yield f"no training set {name!r}{nearest(name, known)}; they are {', '.join(known)}"

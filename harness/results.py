@@ -69,7 +69,7 @@ def write_json(path: Path, value: Any) -> None:
     handle, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1, ensure_ascii=False)
+            json.dump(value, stream, indent=1, ensure_ascii=False, allow_nan=False)
             stream.write("\n")
         Path(draft).chmod(0o644)
         Path(draft).replace(path)

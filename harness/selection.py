@@ -17,6 +17,9 @@ def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]
     Raises:
         UsageError: an unknown name, or a task that the suite lacks.
     """
+    if not names:
+        message = f"`--tasks` names no task; write `--tasks all`, or some of {', '.join(tasks.names())}"
+        raise UsageError(message)
     if "all" in names:
         for name in names:
             if name != "all":

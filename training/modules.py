@@ -129,10 +129,9 @@ class MaskedLanguageModel(nn.Module):
     A vocabulary of 250,002 times 4,096 positions of logits would take 4 GB, a sixth of it is used.
     """
 
-    def __init__(self, config: XLMRobertaConfig, alignment_layer: int | None = None) -> None:
+    def __init__(self, config: XLMRobertaConfig) -> None:
         super().__init__()
         self.model = XLMRobertaForMaskedLM(config)
-        self._layer = alignment_layer
 
     def forward(
         self,

@@ -97,7 +97,8 @@ def _intermediate(training: Training, parent: Checkpoint) -> Checkpoint:
     steps = training.steps(mix.steps)
     pairs = [(finetunes.load(task.name), code) for task in mix.tasks for code in task.languages]
     data = _train_digests(training, pairs)
-    identity = identity_of("intermediate", asdict(mix), steps, training.recipe.seed, parent.digest, data)
+    shapes = [(describe(finetune.head), repr(finetune.featurizer)) for finetune, _ in pairs]
+    identity = identity_of("intermediate", asdict(mix), shapes, steps, training.recipe.seed, parent.digest, data)
     directory = training.directory("intermediate")
     found = current(directory, identity)
     if found is not None:
@@ -165,6 +166,7 @@ def _target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Ch
         "target",
         finetune.name,
         describe(finetune.head),
+        repr(finetune.featurizer),
         settings,
         extra,
         training.max_steps,

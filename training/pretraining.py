@@ -30,7 +30,7 @@ def pretrained(training: Training) -> Checkpoint:
     corpus = read_corpus(scratch, training.layout)
     data = digests([*corpus.paths, *_named_tokenizer(training, scratch)])
     cut = replace(scratch, steps=training.steps(scratch.steps))
-    identity = identity_of("pretrained", asdict(cut), training.retrieval_layer, training.recipe.seed, data)
+    identity = identity_of("pretrained", asdict(cut), training.recipe.seed, data)
     directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
     found = current(directory, identity)
     if found is not None:
@@ -39,9 +39,13 @@ def pretrained(training: Training) -> Checkpoint:
     with _tokenizer_file(training, cut) as tokenizer_path:
         tokenizer = FastTokenizer(tokenizer_path)
         vocabulary = json.loads(tokenizer_path.read_text(encoding="utf-8"))
-        mask_id = next(entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK)
+        marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK]
+        if not marks:
+            message = f"{tokenizer_path} has no {MASK!r} among its added tokens; masked LM needs an XLM-R tokenizer"
+            raise CheckpointError(message)
+        mask_id = int(marks[0])
         transformers.set_seed(training.recipe.seed)
-        model = MaskedLanguageModel(_config(cut, mask_id + 1), training.retrieval_layer)
+        model = MaskedLanguageModel(_config(cut, mask_id + 1))
         model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
         losses = fit(
             model,
@@ -113,7 +117,10 @@ def _public(training: Training) -> Checkpoint:
         message = f"[pretrained] checkpoint {source!r} is no folder here, and a hub id needs its `revision`, a commit"
         raise CheckpointError(message)
     identity = identity_of(
-        "public", source, revision, digests(sorted(Path(source).glob("*"))) if Path(source).is_dir() else {}
+        "public",
+        source,
+        revision,
+        digests(sorted(path for path in Path(source).glob("*") if path.is_file())) if Path(source).is_dir() else {},
     )
     directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
     found = current(directory, identity)
@@ -121,7 +128,11 @@ def _public(training: Training) -> Checkpoint:
         return found
 
     def save(folder: Path) -> None:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+        except (OSError, ValueError) as error:
+            message = f"no tokenizer can be loaded from {source!r}: {error}"
+            raise CheckpointError(message) from error
         tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
 
     told = account(training, "pretrained", identity, {}, source=source, revision=revision)

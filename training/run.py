@@ -38,14 +38,16 @@ def train_recipe(
         data: the data folder; the recipe's own where None.
         targets: finetunes of phase 3; the recipe's where empty.
         seed: replaces the recipe's; the model is then named after it, so that seeds lie side by side.
-        max_steps: optimiser steps of every phase at most.
+        max_steps: optimiser steps of every phase at most; the model is named after it too, so that a
+            trial never replaces the real one.
         progress: told of every step.
 
     Raises:
         DataError: a data file is missing, before anything starts.
         CheckpointError: a checkpoint on disk is damaged.
     """
-    chosen = recipe if seed is None else replace(recipe, name=f"{recipe.name}.seed{seed}", seed=seed)
+    name = recipe.name + ("" if seed is None else f".seed{seed}") + ("" if max_steps is None else f".steps{max_steps}")
+    chosen = replace(recipe, name=name, seed=recipe.seed if seed is None else seed)
     layout = workspace.layout(data, recipe.data)
     training = Training(chosen, workspace, layout, progress, max_steps)
     return Trained(chosen, train(training, targets))

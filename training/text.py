@@ -64,6 +64,9 @@ def read_corpus(scratch: Scratch, layout: Layout) -> Corpus:
             lengths = ", ".join(f"{code} {len(lines)}" for code, (_, lines) in read.items())
             message = f"text/{folder} is not line-aligned, its files have unequal lengths: {lengths}"
             raise DataError(message)
+        if parallel and set(read) != set(parallel):
+            message = f"text/{folder} has other languages than the parallel folders before it; name `languages` for all"
+            raise DataError(message)
         for code, (path, lines) in read.items():
             parallel.setdefault(code, []).extend(lines)
             paths.append(path)

@@ -8,6 +8,7 @@ import shutil
 from hashlib import sha256
 from pathlib import Path
 
+from harness.errors import DataError
 from harness.sample.render import LANGUAGES
 from harness.sample.writers import write
 
@@ -36,6 +37,10 @@ def ensure(destination: Path) -> bool:
     current = generator_digest()
     if stamp.is_file() and stamp.read_text(encoding="ascii").strip() == current:
         return False
+    if destination.exists() and not stamp.is_file():
+        message = f"{destination} is not sample data of this project; move it away, the sample is written there"
+        raise DataError(message)
+    # The stamp goes last and comes off first, so that a folder with a stamp is whole.
     if destination.exists():
         shutil.rmtree(destination)
     write(destination)

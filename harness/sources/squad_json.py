@@ -49,6 +49,9 @@ class SquadJson:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
             raise DataError(message) from error
+        if not examples:
+            message = f"{path} holds no question; it must hold at least one"
+            raise DataError(message)
         seen: set[str] = set()
         for example in examples:
             if example.id in seen:

@@ -157,7 +157,7 @@ def test_wrong_input_is_one_sentence_and_exit_2(home: Path, arguments: list[str]
     assert done.returncode == 2, done.stderr
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (out / "scores.json").exists()
+    assert not out.exists()
 
 
 def test_malformed_row_is_named_by_file_and_line(home: Path, tmp_path: Path) -> None:

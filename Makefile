@@ -11,7 +11,7 @@ MODELS := english mixed_ru
 
 install: $(STAMP)
 
-# The constraints pin every package, so that the CPU build of torch is taken and no CUDA package.
+# The constraints pin every package; README says how to keep torch to its CPU build.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

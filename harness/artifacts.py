@@ -97,6 +97,10 @@ class ArtifactStore:
         """Return the models that have any exported graph."""
         return sorted({path.parents[2].name for path in self.root.glob(f"*/*/*/{MANIFEST}")})
 
+    def of(self, model: str) -> list[Artifact]:
+        """Return every exported graph of one model; damage in another model's does not matter."""
+        return [read_artifact(path.parent) for path in sorted((self.root / model).glob(f"*/*/{MANIFEST}"))]
+
     def all(self) -> list[Artifact]:
         """Return every exported graph."""
         return [read_artifact(path.parent) for path in sorted(self.root.glob(f"*/*/*/{MANIFEST}"))]

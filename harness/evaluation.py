@@ -99,8 +99,8 @@ def _layout(request: Request, workspace: Workspace, store: ArtifactStore) -> Lay
     """
     named = {
         artifact.manifest["checkpoint"]["account"].get("recipe", {}).get("data")
-        for artifact in store.all()
-        if artifact.model in request.models
+        for model in request.models
+        for artifact in store.of(model)
     }
     if request.data is None and len(named) > 1:
         message = f"the recipes of {', '.join(request.models)} name different data; choose one with `--data`"

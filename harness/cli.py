@@ -32,8 +32,18 @@ Variant = Annotated[str, typer.Option("--variant", help="Precision of the graphs
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2, Ctrl-C is 130."""
+    import signal
+
     import click
 
+    interrupts: list[int] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        # A library may swallow the exception (imports do, in weak reference callbacks), never the exit code.
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         status = app(standalone_mode=False)
     except HarnessError as error:
@@ -47,7 +57,7 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
-    sys.exit(status or 0)
+    sys.exit(130 if interrupts else status or 0)
 
 
 def _progress(quiet: bool) -> "Progress":

@@ -89,6 +89,8 @@ def _log_file(repository: Path) -> Iterator[Path]:
 
 @contextmanager
 def _local(artifacts: Sequence[Artifact], repository: Path, progress: Progress) -> Iterator[Connection]:
+    # Before the server starts: a Ctrl-C in the middle of grpc's import can be swallowed there.
+    from harness.endpoints import triton as _loaded_early  # noqa: F401
     from harness.serving.local import LocalTriton
 
     for artifact in artifacts:

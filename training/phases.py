@@ -73,8 +73,10 @@ def _training_set(
     if finetune.train is None:
         message = f"{finetune.name!r} has no training set"
         raise DataError(message)
-    examples = finetune.train.read(training.layout, language, "train")[:count]
-    features: list[Feature] = finetune.featurizer(examples, tokenizer)
+    with training.progress.step(f"{training.recipe.name}: reading {finetune.name} {language}", 1, "files") as advance:
+        examples = finetune.train.read(training.layout, language, "train")[:count]
+        features: list[Feature] = finetune.featurizer(examples, tokenizer)
+        advance(1)
     return TrainingSet(finetune.name, language, finetune.head, by_example(features))
 
 
@@ -209,7 +211,9 @@ def _fine_tune(training: Training, finetune: AnyFinetune, parent: Checkpoint, mo
     freeze(model.roberta, training.recipe.target.frozen_layers)
     schedule = Schedule(steps=steps, learning_rate=settings.learning_rate, seed=training.recipe.seed)
     losses = fit(model, batches, schedule, f"{training.recipe.name}: phase 3, {finetune.name}", training.progress)
-    scores = development_scores(finetune, model, training.layout, language, tokenizer)
+    with training.progress.step(f"{training.recipe.name}: dev score of {finetune.name}", 1, "files") as advance:
+        scores = development_scores(finetune, model, training.layout, language, tokenizer)
+        advance(1)
     return {
         "steps": steps,
         "examples": len(train_set.examples),

@@ -47,9 +47,12 @@ def pretrained(training: Training) -> Checkpoint:
         transformers.set_seed(training.recipe.seed)
         model = MaskedLanguageModel(_config(cut, mask_id + 1))
         model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
+        with training.progress.step(f"{training.recipe.name}: tokenizing the texts", 1, "corpora") as advance:
+            batches = TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed)
+            advance(1)
         losses = fit(
             model,
-            TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed),
+            batches,
             Schedule(
                 steps=cut.steps,
                 learning_rate=cut.learning_rate,

@@ -48,6 +48,8 @@ def train_recipe(
     """
     name = recipe.name + ("" if seed is None else f".seed{seed}") + ("" if max_steps is None else f".steps{max_steps}")
     chosen = replace(recipe, name=name, seed=recipe.seed if seed is None else seed)
-    layout = workspace.layout(data, recipe.data)
+    with progress.step(f"{name}: data folder", 1, "folders") as advance:
+        layout = workspace.layout(data, recipe.data)
+        advance(1)
     training = Training(chosen, workspace, layout, progress, max_steps)
     return Trained(chosen, train(training, targets))

@@ -4,6 +4,7 @@ Each takes `input_ids` and `attention_mask`, both (rows, tokens) int64, and retu
 the head's signature by name.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import singledispatch
@@ -40,7 +41,7 @@ from training.checkpoint import Checkpoint
 Decision: TypeAlias = Literal["label", "order", "position", "neighbour"]
 
 
-class HeadModule(nn.Module):
+class HeadModule(nn.Module, ABC):
     """A checkpoint's network as its graph shall be; Optimum wants the `config` on the module itself."""
 
     decision: ClassVar[Decision]
@@ -51,9 +52,9 @@ class HeadModule(nn.Module):
         self.network = network
         self.config = network.config
 
+    @abstractmethod
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Return the outputs of the head's signature by name."""
-        raise NotImplementedError
 
 
 class Labels(HeadModule):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from benchmarks import chance
-from benchmarks.chance import Multiple, levels, random_span, read_run, rule, table, verdict, verdicts
+from benchmarks.chance import Multiple, levels, read_run, table, verdict, verdicts
+from benchmarks.levels import random_span, rule
 from harness import tasks
 from harness.errors import DataError, UsageError
 

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.examples import WordsExample
+
 
 class _Labelled(Protocol):
     @property
@@ -23,6 +25,27 @@ class Accuracy:
         """See `harness.task.Metric`."""
         correct = [example.label == prediction for example, prediction in zip(examples, predictions, strict=True)]
         return np.stack([np.asarray(correct, dtype=np.float64), np.ones(len(correct))], axis=1)
+
+    def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
+        """See `harness.task.Metric`."""
+        return {"accuracy": 100 * float(totals[0] / totals[1])}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccuracy:
+    """The share of words whose tag is right, over all sentences (CCG supertagging)."""
+
+    columns: tuple[str, ...] = ("correct", "total")
+
+    def counts(
+        self, examples: Sequence[WordsExample], predictions: Sequence[Sequence[str]], language: str
+    ) -> NDArray[np.float64]:
+        """See `harness.task.Metric`."""
+        right = [
+            sum(tag == own for tag, own in zip(tags, example.tags, strict=True))
+            for example, tags in zip(examples, predictions, strict=True)
+        ]
+        return np.stack([np.asarray(right, dtype=np.float64), [len(example.tags) for example in examples]], axis=1)
 
     def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
         """See `harness.task.Metric`."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.examples import SentenceExample
+from harness.examples import SentenceExample, is_scored
 
 
 @dataclass(frozen=True, slots=True)
 class FirstHit:
-    """Accuracy over the queries; candidates count nothing."""
+    """Accuracy over the queries; candidates and queries there for tuning count nothing."""
 
     columns: tuple[str, ...] = ("correct", "total")
 
@@ -21,7 +21,7 @@ class FirstHit:
         """See `harness.task.Metric`."""
         rows = np.zeros((len(examples), 2))
         for row, example, found in zip(rows, examples, predictions, strict=True):
-            if example.side == "query":
+            if is_scored(example):
                 row[:] = (found[:1] != () and found[0] in example.gold), 1
         return rows
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness import tasks
 from harness.examples import Answer, ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
-from harness.heads import ChoiceScore, Head, SentenceEmbedding, SequenceClassification, SpanExtraction
+from harness.heads import ChoiceScore, DualEncoder, Head, SentenceEmbedding, SequenceClassification, SpanExtraction
 from harness.task import AnyTask
 
 
@@ -35,7 +35,7 @@ def handmade(head: Head) -> Handmade:
             for number, answers in enumerate(texts)
         ]
         return Handmade(questions, [answers[0] for answers in texts], ["green"] * 3)
-    if isinstance(head, SentenceEmbedding):
+    if isinstance(head, SentenceEmbedding | DualEncoder):
         sentences = [SentenceExample(f"c{number}", "c", "candidate") for number in range(3)]
         sentences += [SentenceExample(f"q{number}", "q", "query", frozenset({f"c{number}"})) for number in (2, 0, 1)]
         return Handmade(sentences, [(), (), (), ("c2",), ("c0",), ("c1",)], [(), (), (), ("c0",), ("c1",), ("c2",)])

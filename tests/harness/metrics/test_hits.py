@@ -27,3 +27,8 @@ def test_later_hits_count_nothing() -> None:
 def test_one_prediction_for_each_example_is_needed() -> None:
     with pytest.raises(ValueError, match="argument"):
         FirstHit().counts(EXAMPLES, [("ru-0",), ("ru-1",)], "ru")
+
+
+def test_queries_there_for_tuning_count_nothing() -> None:
+    tuning = SentenceExample("en-2", "e", "query", frozenset({"ru-0"}), tuning=True)
+    assert FirstHit().counts([tuning, EXAMPLES[2]], [("ru-0",), ("ru-0",)], "ru").tolist() == [[0, 0], [1, 1]]

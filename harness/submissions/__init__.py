@@ -1,0 +1,1 @@
+"""The official file formats of predictions and labels, one module for each."""

@@ -7,7 +7,7 @@ reading code.
 import functools
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from typing import NamedTuple
 
@@ -39,10 +39,16 @@ SLOTS = {
     "state": ("rule", ""),
     "then": ("rule", ".then"),
     "answer": ("answer", ""),
+    "person": ("person", ""),
+    "city": ("city", ""),
+    "organisation": ("organisation", ""),
 }
 """For each slot of a template: the field of `Sentence` it shows, and that form's suffix."""
 
-OPENING = "¿"
+UNFOLLOWED = frozenset("¿(（·")
+"""Marks that no gap follows."""
+PRECEDED = frozenset(("¿", "(", "（", "–", "——"))
+"""Marks that a gap precedes, as it does a word."""
 SLOT = re.compile(r"\{(\w+)(\.\w+)?\}")
 
 
@@ -52,7 +58,10 @@ class Rendered(NamedTuple):
     words: tuple[str, ...]
     tags: tuple[str, ...]
     text: str
+    #: Slot -> its first character and the one after its last, in the text.
     spans: dict[str, tuple[int, int]]
+    #: Slot -> its first word and the one after its last.
+    ranges: dict[str, tuple[int, int]]
 
 
 def read_table(language: str) -> dict[str, str]:
@@ -88,6 +97,8 @@ class Language:
         rows = read_table(code)
         self.word_gap = " " if rows.pop("words") == "space" else ""
         self.sentence_gap = " " if rows.pop("sentences") == "space" else ""
+        # Beside a name or a mark, where a language without gaps between words may have them.
+        self.name_gap = " " if rows.pop("names", "") == "space" else self.word_gap
         self.capitals = {
             key.removeprefix("capital."): rows.pop(key) for key in list(rows) if key.startswith("capital.")
         }
@@ -160,7 +171,7 @@ class Language:
         self._capitalise(words, tags)
         text, places = self._join(words, tags)
         spans = {slot: (places[first][0], places[last - 1][1]) for slot, (first, last) in ranges.items()}
-        return Rendered(tuple(words), tuple(tags), text, spans)
+        return Rendered(tuple(words), tuple(tags), text, spans, ranges)
 
     def _capitalise(self, words: list[str], tags: list[str]) -> None:
         """Give the first word that is not punctuation a capital letter."""
@@ -170,17 +181,26 @@ class Language:
 
     def _join(self, words: list[str], tags: list[str]) -> tuple[str, list[tuple[int, int]]]:
         """Return the text of the words, and each word's start and end in it."""
-        text = ""
+        parts: list[str] = []
         places = []
-        for i, (word, tag) in enumerate(zip(words, tags, strict=True)):
-            opened = i > 0 and words[i - 1] == OPENING
-            closes = tag == "PUNCT" and word != OPENING
-            if i > 0 and not closes and not opened:
-                text += self.word_gap
-            places.append((len(text), len(text) + len(word)))
-            text += word
-        return text, places
+        end = 0
+        for i, word in enumerate(words):
+            gap = self._gap(words[i - 1], tags[i - 1], word, tags[i]) if i else ""
+            start = end + len(gap)
+            end = start + len(word)
+            places.append((start, end))
+            parts += (gap, word)
+        return "".join(parts), places
 
-    def paragraph(self, sentences: list[Sentence]) -> str:
+    def _gap(self, last: str, last_tag: str, word: str, tag: str) -> str:
+        """Return what stands between two words."""
+        marked = tag == "PUNCT"
+        if last in UNFOLLOWED or (marked and word not in PRECEDED):
+            return ""
+        if marked or last_tag == "PUNCT" or last_tag == tag == "PROPN":
+            return self.name_gap
+        return self.word_gap
+
+    def paragraph(self, sentences: Iterable[Sentence]) -> str:
         """Return the text of several sentences."""
         return self.sentence_gap.join(self.render(sentence).text for sentence in sentences)

@@ -5,6 +5,7 @@ each item tells by `said` which sentences it consists of, for the guard.
 """
 
 import random
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from harness.sample.world import (
@@ -20,6 +21,7 @@ from harness.sample.world import (
     askable,
     consequence,
     deed,
+    event_split,
     other_time,
     set_scene,
     state,
@@ -28,6 +30,9 @@ from harness.sample.world import (
 LABELS = ("contradiction", "entailment", "neutral")
 SCENES = ((True, False), (False, True), (True, True))
 PLAIN, NEGATED = "do", "not"
+ROUNDS = ("R1", "R2", "R3")
+NOWHERE = -1
+"""In the place of the sentence that answers a question, if none does."""
 
 
 class Document(NamedTuple):
@@ -52,8 +57,21 @@ class Inference(NamedTuple):
         return [self.premise, self.hypothesis]
 
 
+class Argument(NamedTuple):
+    """A premise of several sentences, a hypothesis, their relation, and the round that it belongs to."""
+
+    premise: tuple[Sentence, ...]
+    hypothesis: Sentence
+    label: str
+    round: str
+
+    def said(self) -> list[Sentence]:
+        """Return the item's sentences."""
+        return [*self.premise, self.hypothesis]
+
+
 class Reading(NamedTuple):
-    """A paragraph, and questions as (question, sentence that answers it, its field)."""
+    """A paragraph, and questions as (question, sentence that answers it or NOWHERE, its field)."""
 
     sentences: tuple[Sentence, ...]
     questions: tuple[tuple[Sentence, int, str], ...]
@@ -141,6 +159,19 @@ def inference(rng: random.Random, split: str, number: int) -> Inference:
     return Inference(PREMISES[label](rng, hypothesis), hypothesis, label)
 
 
+def adversarial(rng: random.Random, split: str, number: int) -> Argument:
+    """Return an inference pair whose premise also tells of one to three other agents, by its round.
+
+    The round changes only after all labels, negations and scenes of `inference`.
+    """
+    pair = inference(rng, split, number)
+    place = number // (len(LABELS) * 2 * len(SCENES)) % len(ROUNDS)
+    base = widened(rng, pair.hypothesis._replace(kind=PLAIN))
+    premise = [pair.premise, *rivals(rng, split, base, 1 + place)]
+    rng.shuffle(premise)
+    return Argument(tuple(premise), pair.hypothesis, pair.label, ROUNDS[place])
+
+
 def rivals(rng: random.Random, split: str, base: Sentence, count: int) -> list[Sentence]:
     """Return events of other agents that share slots with the base, closest first.
 
@@ -181,6 +212,52 @@ def reading(rng: random.Random, split: str, number: int) -> Reading:
             return Reading(tuple(sentences), questions)
 
 
+def doubtful(rng: random.Random, split: str, number: int) -> Reading:
+    """Return a reading in which nothing answers one or two of the three questions, by turns."""
+    item = reading(rng, split, number)
+    questions = [
+        (unanswered(rng, split, item, question), NOWHERE, "") if (number + i) % 2 else (question, place, field)
+        for i, (question, place, field) in enumerate(item.questions)
+    ]
+    return item._replace(questions=tuple(questions))
+
+
+def unanswered(rng: random.Random, split: str, item: Reading, question: Sentence) -> Sentence:
+    """Return a question like one of a reading, which the reading does not answer.
+
+    It has only words of the reading if one of that kind can be found. It asks about no event of
+    another split.
+    """
+    slots = [slot for slot in ("agent", "place", "time") if getattr(question, slot)]
+    near = [question._replace(**{slot: getattr(other, slot)}) for slot in slots for other in item.sentences]
+    far = [question._replace(place=place) for place in PLACES] if question.place else []
+    far += [question._replace(time=time) for time in TIMES] if question.time else []
+    for options in (near, far):
+        found = [
+            asked
+            for asked in options
+            if not any(answers(sentence, asked) for sentence in item.sentences)
+            and (not (asked.agent and asked.thing) or event_split(asked) == split)
+        ]
+        if found:
+            return rng.choice(found)
+    message = f"every change of {question} has an answer"
+    raise RuntimeError(message)
+
+
+def unambiguous(readings: Iterable[Reading]) -> list[Reading]:
+    """Return the readings without those that answer a question, or say a sentence, of one before them."""
+    found: list[Reading] = []
+    for item in readings:
+        told = {sentence for other in found for sentence in other.sentences}
+        asked = [question for other in found for question, _, _ in other.questions]
+        answered = any(answers(sentence, question) for sentence in item.sentences for question in asked)
+        answering = any(answers(sentence, question) for sentence in told for question, _, _ in item.questions)
+        if not answered and not answering and told.isdisjoint(item.sentences):
+            found.append(item)
+    return found
+
+
 def alternatives(rng: random.Random, split: str, number: int) -> Alternatives:
     """Return a premise with its effect or its cause, and one of another causal rule."""
     right, question = number % 2, ("cause", "effect")[number // 2 % 2]
@@ -212,6 +289,14 @@ def single(rng: random.Random, split: str, number: int) -> Document:
     if kind == "question":
         return Document((ask(event, rng.choice(askable(event))),))
     return Document((event._replace(kind=kind),))
+
+
+def reordered(rng: random.Random, split: str, number: int) -> Document:
+    """Return one sentence of any kind; half of the plain ones with a time have it first."""
+    (sentence,) = single(rng, split, number).sentences
+    if sentence.kind == PLAIN and sentence.time and rng.random() < 0.5:
+        return Document((sentence._replace(kind="front"),))
+    return Document((sentence,))
 
 
 def asked(rng: random.Random, event: Sentence) -> tuple[Sentence, Sentence]:

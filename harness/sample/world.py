@@ -39,6 +39,18 @@ RULES = (
     "hungry", "thirsty", "tired", "sick", "cold", "dirty",
     "sad", "happy", "bored", "afraid", "angry",
 )  # fmt: skip
+PEOPLE = (
+    "mehta", "costa", "rossi", "berg", "demir", "karim",
+    "martin", "petrov", "nasser", "novak", "silva", "orlov",
+)  # fmt: skip
+CITIES = (
+    "berlin", "london", "paris", "moscow", "cairo",
+    "delhi", "tokyo", "new-york", "rome", "istanbul",
+)  # fmt: skip
+ORGANISATIONS = (
+    "radio-berlin", "cairo-university", "bank-of-tokyo",
+    "paris-opera", "moscow-circus", "london-theatre",
+)  # fmt: skip
 SPLITS = (("text", 45), ("train", 70), ("dev", 80), ("test", 100))
 ASKED = {"where": "place", "who": "agent", "what": "thing", "when": "time"}
 
@@ -54,6 +66,9 @@ class Sentence(NamedTuple):
     time: str = ""
     rule: str = ""
     answer: str = ""
+    person: str = ""
+    city: str = ""
+    organisation: str = ""
 
 
 def split_of(*core: str) -> str:
@@ -100,6 +115,13 @@ def deed(rng: random.Random, split: str) -> Sentence:
     """Return a random transitive event of a split, with a place, a time or both."""
     where, when = rng.choice(((True, False), (False, True), (True, True)))
     return set_scene(rng, rng.choice(DEEDS[split]), where, when)
+
+
+def deed_of(rng: random.Random, split: str, agent: str) -> Sentence:
+    """Return a random transitive event of an agent, with a place or a time."""
+    event = rng.choice([event for event in DEEDS[split] if event.agent == agent])
+    where = rng.random() < 0.5
+    return set_scene(rng, event, where, not where)
 
 
 def set_scene(rng: random.Random, event: Sentence, where: bool, when: bool) -> Sentence:

@@ -1,7 +1,5 @@
 """Writes the sample data: the files of each task, in the raw format that the task is shared in."""
 
-import hashlib
-import json
 import os
 import random
 import tempfile
@@ -9,22 +7,29 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.sample import tasks
-from harness.sample.guard import Guard
+from harness.languages import language as language_row
+from harness.sample import intermediate, names, retrieval, tasks
+from harness.sample.folder import SampleFolder, as_json
+from harness.sample.paraphrases import paraphrase
 from harness.sample.render import LANGUAGES, Language
-from harness.sample.world import Sentence
+from harness.sample.squad import paragraph, save_squad
 
 XNLI = {"dev": 90, "test": 180}
 UDPOS = {"train": 600, "dev": 60, "test": 100}
 XQUAD = 40
-SQUAD = {"train": 500, "dev": 40}
 COPA = {"train": 400, "val": 40, "test": 100}
 SIQA = {"trn": 300, "dev": 40}
 TATOEBA = 100
-MNLI = {"train": 1500, "dev": 90}
+PAWSX = {"train": 600, "dev": 60, "test": 120}
+PANX = {"train": 500, "dev": 60, "test": 100}
+MLQA = {"dev": 10, "test": 20}
+TYDIQA = {"train": 300, "dev": 20}
+"""Paragraphs, each with three questions."""
 MONO = 1500
 PARALLEL = 2500
 MIXED = 3000
+NAMED = 8
+"""Of so many lines of text, one has names."""
 SWITCHED = 0.7
 """Share of the phrases of code-switched text that are in another language."""
 
@@ -32,11 +37,10 @@ XNLI_LANGUAGES = ("en", "de", "es", "tr", "ru", "bg", "el", "ar", "hi", "th", "z
 UDPOS_LANGUAGES = ("en", "de", "es", "tr", "id", "ru", "bg", "el", "ar", "hi", "ta", "zh")
 XQUAD_LANGUAGES = ("en", "de", "es", "tr", "ru", "el", "ar", "hi", "th", "zh")
 XCOPA_LANGUAGES = ("id", "ta", "th", "tr", "zh")
-PIVOTS = ("en", "ru")
-"""The languages that have intermediate training tasks."""
+PAWSX_LANGUAGES = ("en", "de", "es", "zh")
+MLQA_LANGUAGES = ("en", "de", "es", "ar", "hi", "zh")
+TYDIQA_LANGUAGES = ("en", "ar", "id", "ru")
 
-SEED = "xtreme-sample-1"
-SLOT_OF_FIELD = {"place": "place", "agent": "agent", "thing": "object", "time": "time"}
 README = """\
 This is generated sample data. `harness.sample.write` made every sentence here from small tables
 of words and templates; nothing is taken from a benchmark.
@@ -47,72 +51,23 @@ them. Numbers measured on it are not XTREME numbers and do not compare with any 
 SHA256SUMS lists the files; check them with `sha256sum -c SHA256SUMS`.
 """
 
-Maker = Callable[[random.Random, str, int], Any]
 
-
-class Sample:
+class Sample(SampleFolder):
     """The sample data under one folder: writes evaluation files first, then all others."""
 
     def __init__(self, folder: Path):
         """Prepare to write under `folder`, with no evaluation sentence known yet."""
-        self.folder = folder
-        self.languages = {code: Language(code) for code in LANGUAGES}
-        self.guard = Guard(self.languages)
-
-    def text(self, code: str, sentence: Sentence) -> str:
-        """Return a sentence as text of a language."""
-        return self.languages[code].render(sentence).text
-
-    def save(self, name: str, lines: Iterable[str], end: str = "\n") -> None:
-        """Write lines to a file under the folder."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes("".join(line + end for line in lines).encode())
-
-    def draw(self, make: Maker, split: str, name: str, count: int, codes: Iterable[str]) -> list[Any]:
-        """Return distinct items; holds evaluation items, and keeps others clear of them."""
-        rng = random.Random(f"{SEED}/{name}")
-        codes = tuple(codes)
-        held = split in ("dev", "test")
-        found: dict[Any, None] = {}
-        for _ in range(50 * count):
-            if len(found) == count:
-                break
-            item = make(rng, split, len(found))
-            if held or all(self.guard.passes(code, item.said()) for code in codes):
-                found[item] = None
-        else:
-            msg = f"the world is too small for {count} items of {name}"
-            raise RuntimeError(msg)
-        if held:
-            for code in codes:
-                self.guard.hold(code, (said for item in found for said in item.said()))
-        return list(found)
+        super().__init__(folder)
+        self.mewslix = retrieval.MewsliX(self)
 
     def xnli(self) -> None:
         """Write XNLI's tables: premise, hypothesis, label."""
         for split, count in XNLI.items():
             items = self.draw(tasks.inference, split, f"xnli/{split}", count, XNLI_LANGUAGES)
-            random.Random(f"{SEED}/xnli/{split}/order").shuffle(items)
+            self.generator(f"xnli/{split}/order").shuffle(items)
             for code in XNLI_LANGUAGES:
                 rows = ((self.text(code, item.premise), self.text(code, item.hypothesis), item.label) for item in items)
                 self.save(f"xtreme/xnli/{split}-{code}.tsv", map("\t".join, rows))
-
-    def mnli(self, split: str) -> None:
-        """Write MNLI's records in each pivot language."""
-        items = self.draw(tasks.inference, split, f"mnli/{split}", MNLI[split], PIVOTS)
-        random.Random(f"{SEED}/mnli/{split}/order").shuffle(items)
-        for code in PIVOTS:
-            records = (
-                {
-                    "premise": self.text(code, item.premise),
-                    "hypothesis": self.text(code, item.hypothesis),
-                    "label": item.label,
-                    "idx": i,
-                }
-                for i, item in enumerate(items)
-            )
-            self.save(f"intermediate/mnli/{code}/{split}.jsonl", map(as_json, records))
 
     def udpos(self, split: str, codes: Iterable[str]) -> None:
         """Write tagged sentences: a word and its tag a line, a blank line after each sentence."""
@@ -125,46 +80,59 @@ class Sample:
                 lines.append("")
             self.save(f"xtreme/udpos/{split}-{code}.tsv", lines)
 
-    def questions(self, code: str, item: tasks.Reading, number: int) -> dict[str, Any]:
-        """Return a reading as a paragraph of SQuAD, with the place of each answer."""
-        language = self.languages[code]
-        said = [language.render(sentence) for sentence in item.sentences]
-        starts = [0]
-        for rendered in said:
-            starts.append(starts[-1] + len(rendered.text) + len(language.sentence_gap))
-        asked = []
-        for i, (question, place, field) in enumerate(item.questions):
-            first, last = said[place].spans[SLOT_OF_FIELD[field]]
-            answer = {
-                "answer_start": starts[place] + first,
-                "text": said[place].text[first:last],
-            }
-            asked.append(
-                {
-                    "id": f"sample-{number:04d}-{i}",
-                    "question": self.text(code, question),
-                    "answers": [answer],
-                }
-            )
-        return {"context": language.paragraph(list(item.sentences)), "qas": asked}
-
-    def squad(self, name: str, code: str, items: list[tasks.Reading]) -> None:
+    def squad(self, name: str, code: str, items: Iterable[tasks.Reading], ids: str = "sample") -> None:
         """Write readings as one file in the format of SQuAD 1.1."""
-        paragraphs = [self.questions(code, item, i) for i, item in enumerate(items)]
-        data = [{"title": "sample", "paragraphs": paragraphs}]
-        self.save(name, [as_json({"version": "1.1", "data": data})])
+        language = self.languages[code]
+        save_squad(self, name, (paragraph(language, item, f"{ids}-{i:04d}") for i, item in enumerate(items)))
 
     def xquad(self) -> None:
-        """Write XQuAD's files."""
+        """Write XQuAD's files, and LAReQA's, which has the same paragraphs."""
         items = self.draw(tasks.reading, "test", "xquad", XQUAD, XQUAD_LANGUAGES)
         for code in XQUAD_LANGUAGES:
             self.squad(f"xtreme/xquad/xquad.{code}.json", code, items)
+        retrieval.lareqa(self, items)
 
-    def pivot_squad(self, split: str) -> None:
-        """Write SQuAD's file of a split in each pivot language."""
-        items = self.draw(tasks.reading, split, f"squad/{split}", SQUAD[split], PIVOTS)
-        for code in PIVOTS:
-            self.squad(f"intermediate/squad/{code}/{split}-v1.1.json", code, items)
+    def mlqa(self, split: str) -> None:
+        """Write MLQA's files with the context and the question in one language."""
+        items = self.draw(tasks.reading, split, f"mlqa/{split}", MLQA[split], MLQA_LANGUAGES)
+        for code in MLQA_LANGUAGES:
+            name = f"xtreme/mlqa/MLQA_V1/{split}/{split}-context-{code}-question-{code}.json"
+            self.squad(name, code, items, f"mlqa-{split}")
+
+    def tydiqa(self, split: str, codes: Iterable[str]) -> None:
+        """Write TyDi QA's files: other paragraphs in each language, some answers with a second reference."""
+        for code in codes:
+            language = self.languages[code]
+            known = language_row(code).name.lower()
+            items = self.draw(tasks.reading, split, f"tydiqa/{split}/{code}", TYDIQA[split], (code,))
+            # Ids of the two English files do not overlap.
+            first = 1 if split == "dev" else 1_001
+            paragraphs = (
+                paragraph(language, item, f"{known}-{number}", second=split == "dev" and number % 2 == 0)
+                for number, item in enumerate(items, start=first)
+            )
+            save_squad(self, f"xtreme/tydiqa/tydiqa-goldp-v1.1-{split}/tydiqa.goldp.{code}.{split}.json", paragraphs)
+
+    def pawsx(self, split: str, codes: Iterable[str]) -> None:
+        """Write PAWS-X's tables: two texts, 1 where they say the same and 0 where not."""
+        items = self.draw(paraphrase, split, f"pawsx/{split}", PAWSX[split], codes)
+        self.generator(f"pawsx/{split}/order").shuffle(items)
+        for code in codes:
+            rows = (
+                (self.paragraph(code, item.first), self.paragraph(code, item.second), str(int(item.same)))
+                for item in items
+            )
+            self.save(f"xtreme/pawsx/{split}-{code}.tsv", map("\t".join, rows))
+
+    def panx(self, split: str, codes: Iterable[str]) -> None:
+        """Write fragments with names: a word and its IOB2 tag a line, a blank line after each fragment."""
+        items = self.draw(names.named, split, f"panx/{split}", PANX[split], codes)
+        for code in codes:
+            lines: list[str] = []
+            for item in items:
+                lines += [f"{word}\t{tag}" for word, tag in names.iob2(self.languages[code], item.sentences)]
+                lines.append("")
+            self.save(f"xtreme/panx/{split}-{code}.tsv", lines)
 
     def copa(self, part: str, codes: Iterable[str]) -> None:
         """Write COPA's records in English, and XCOPA's in the other languages."""
@@ -173,10 +141,10 @@ class Sample:
         for code in codes:
             records = [self.choice_of_two(code, item, i) for i, item in enumerate(items)]
             if code == "en":
-                self.save(f"xtreme/copa/{part}.en.jsonl", map(as_json, records))
+                self.save_records(f"xtreme/copa/{part}.en.jsonl", records)
             else:
-                lines = (as_json({**record, "changed": False}) for record in records)
-                self.save(f"xtreme/xcopa/{code}/{part}.{code}.jsonl", lines, end="\r\n")
+                translated = ({**record, "changed": False} for record in records)
+                self.save_records(f"xtreme/xcopa/{code}/{part}.{code}.jsonl", translated, end="\r\n")
 
     def choice_of_two(self, code: str, item: tasks.Alternatives, number: int) -> dict[str, Any]:
         """Return alternatives as a record of COPA."""
@@ -205,7 +173,7 @@ class Sample:
             }
             for item in items
         )
-        self.save(f"xtreme/siqa/socialIQa_v1.4_{part}.jsonl", map(as_json, records))
+        self.save_records(f"xtreme/siqa/socialIQa_v1.4_{part}.jsonl", records)
 
     def tatoeba(self) -> None:
         """Write Tatoeba's pairs of files; no sentence occurs twice in a file."""
@@ -218,52 +186,61 @@ class Sample:
 
     def texts(self) -> None:
         """Write the text for masked-language modelling, and the parallel text."""
-        for code, language in self.languages.items():
-            items = self.draw(tasks.document, "text", f"mono/{code}", MONO, (code,))
-            lines = (language.paragraph(item.said()) for item in items)
-            self.save(f"text/mono/{code}.txt", lines)
+        for code in self.languages:
+            items = self.draw(document_line, "text", f"mono/{code}", MONO, (code,))
+            self.save(f"text/mono/{code}.txt", (self.paragraph(code, item.sentences) for item in items))
         self.mixed_texts()
-        items = self.draw(tasks.single, "text", "parallel", PARALLEL, LANGUAGES)
+        items = self.draw(sentence_line, "text", "parallel", PARALLEL, LANGUAGES)
         for code in LANGUAGES:
-            lines = (self.text(code, item.sentences[0]) for item in items)
-            self.save(f"text/parallel/{code}.txt", lines)
+            self.save(f"text/parallel/{code}.txt", (self.paragraph(code, item.sentences) for item in items))
 
     def mixed_texts(self) -> None:
         """Write code-switched text: about half of a sentence's phrases are in another language."""
         for code, language in self.languages.items():
             others = [other for other in self.languages.values() if other is not language]
-            rng = random.Random(f"{SEED}/mixed/{code}/languages")
-            items = self.draw(tasks.document, "text", f"mixed/{code}", MIXED, (code,))
+            rng = self.generator(f"mixed/{code}/languages")
+            items = self.draw(document_line, "text", f"mixed/{code}", MIXED, (code,))
 
             def lend(others: list[Language] = others, rng: random.Random = rng) -> Language | None:
                 return rng.choice(others) if rng.random() < SWITCHED else None
 
             lines = (
-                language.sentence_gap.join(language.mixed(sentence, lend) for sentence in item.said()) for item in items
+                language.sentence_gap.join(language.mixed(sentence, lend) for sentence in item.sentences)
+                for item in items
             )
             self.save(f"text/mixed/{code}.txt", lines)
 
     def evaluation(self) -> None:
         """Write every file that is evaluated on; must come before `training`."""
         self.xnli()
-        self.mnli("dev")
+        intermediate.write_split(self, "dev")
         for split in ("dev", "test"):
             self.udpos(split, UDPOS_LANGUAGES)
         self.xquad()
-        self.pivot_squad("dev")
         for part in ("val", "test"):
             self.copa(part, ("en", *XCOPA_LANGUAGES))
         self.siqa("dev")
         self.tatoeba()
+        for split in ("dev", "test"):
+            self.pawsx(split, PAWSX_LANGUAGES)
+            self.panx(split, tuple(LANGUAGES))
+            self.mlqa(split)
+            retrieval.bucc(self, split)
+        self.tydiqa("dev", TYDIQA_LANGUAGES)
+        self.mewslix.evaluation()
 
     def training(self) -> None:
         """Write every file that is trained on."""
-        self.mnli("train")
+        intermediate.write_split(self, "train")
         self.udpos("train", ("en",))
-        self.pivot_squad("train")
         self.copa("train", ("en",))
         self.siqa("trn")
+        self.pawsx("train", ("en",))
+        self.panx("train", ("en",))
+        self.tydiqa("train", ("en",))
+        self.mewslix.training()
         self.texts()
+        intermediate.lexicons(self)
 
     def coverage(self) -> None:
         """Write which languages each task has, so that evaluations do not ask for the others."""
@@ -273,22 +250,34 @@ class Sample:
             "xquad": XQUAD_LANGUAGES,
             "xcopa": XCOPA_LANGUAGES,
             "tatoeba": tuple(code for code in LANGUAGES if code != "en"),
+            "pawsx": PAWSX_LANGUAGES,
+            "panx": tuple(LANGUAGES),
+            "mlqa": MLQA_LANGUAGES,
+            "tydiqa": TYDIQA_LANGUAGES,
+            "bucc2018": retrieval.BUCC_LANGUAGES,
+            "lareqa": retrieval.LAREQA_LANGUAGES,
+            "mewslix": retrieval.MEWSLIX_LANGUAGES,
         }
         self.save("xtreme/coverage.json", [as_json({name: list(codes) for name, codes in covered.items()})])
 
-    def sums(self) -> None:
-        """Write SHA256SUMS over all files."""
-        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
-        lines = [
-            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(self.folder).as_posix()}"
-            for path in paths
-        ]
-        self.save("SHA256SUMS", lines)
+
+def document_line(rng: random.Random, split: str, number: int) -> tasks.Document | names.Named:
+    """Return a line of text in one language: a short document, or a fragment with names."""
+    return _line(tasks.document, rng, split, number)
 
 
-def as_json(record: dict[str, Any]) -> str:
-    """Return the record as one line of JSON, with letters of all scripts as they are."""
-    return json.dumps(record, ensure_ascii=False)
+def sentence_line(rng: random.Random, split: str, number: int) -> tasks.Document | names.Named:
+    """Return a line of parallel text: a sentence, or a fragment with names."""
+    return _line(tasks.single, rng, split, number)
+
+
+def _line(
+    make: Callable[[random.Random, str, int], tasks.Document], rng: random.Random, split: str, number: int
+) -> tasks.Document | names.Named:
+    """Return a fragment with names in every eighth place, and otherwise what `make` makes."""
+    if number % NAMED == NAMED - 1:
+        return names.named(rng, split, number)
+    return make(rng, split, number - number // NAMED)
 
 
 def write(destination: Path) -> None:

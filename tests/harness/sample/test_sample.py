@@ -1,9 +1,10 @@
 """Tests of the sample data: reads the written files back with readers of its own."""
 
 import hashlib
+import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,20 +12,54 @@ import pytest
 from harness.sample import LANGUAGES, write
 from harness.sample.render import read_table
 from harness.sample.world import PLACES, TIMES
+from harness.sample.writers import Sample
 
 UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
 XNLI = "en de es tr ru bg el ar hi th zh".split()
 UDPOS = "en de es tr id ru bg el ar hi ta zh".split()
 XQUAD = "en de es tr ru el ar hi th zh".split()
 XCOPA = "id ta th tr zh".split()
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory) -> Path:
-    """Return a folder that holds the sample data."""
-    folder = tmp_path_factory.mktemp("sample") / "data"
-    write(folder)
-    return folder
+#: Files of every task and text, mostly in a language that has its own script.
+RAW = (
+    "xtreme/xnli/test-ru.tsv",
+    "xtreme/udpos/test-hi.tsv",
+    "xtreme/xquad/xquad.el.json",
+    "xtreme/copa/train.en.jsonl",
+    "xtreme/xcopa/ta/test.ta.jsonl",
+    "xtreme/siqa/socialIQa_v1.4_trn.jsonl",
+    "xtreme/tatoeba/tatoeba.bul-eng.bul",
+    "xtreme/pawsx/train-en.tsv",
+    "xtreme/pawsx/test-de.tsv",
+    "xtreme/panx/train-en.tsv",
+    "xtreme/panx/test-bg.tsv",
+    "xtreme/mlqa/MLQA_V1/dev/dev-context-es-question-es.json",
+    "xtreme/mlqa/MLQA_V1/test/test-context-ar-question-ar.json",
+    "xtreme/tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.en.train.json",
+    "xtreme/tydiqa/tydiqa-goldp-v1.1-dev/tydiqa.goldp.id.dev.json",
+    "xtreme/bucc2018/zh-en.test.zh",
+    "xtreme/bucc2018/zh-en.test.en",
+    "xtreme/bucc2018/zh-en.test.gold",
+    "xtreme/lareqa/xquad-r/th.json",
+    "xtreme/mewslix/candidate_set_entities.jsonl",
+    "xtreme/mewslix/wikinews_mentions/test-tr.jsonl",
+    "xtreme/mewslix/wikipedia_pairs-train.jsonl",
+    "intermediate/mnli/ar/train.jsonl",
+    "intermediate/squad/hi/train-v1.1.json",
+    "intermediate/snli/ru/train.jsonl",
+    "intermediate/anli/ru/train.jsonl",
+    "intermediate/qqp/en/train.jsonl",
+    "intermediate/qqp/ru/dev.jsonl",
+    "intermediate/squad_v2/ru/train-v2.0.json",
+    "intermediate/hellaswag/en/train.jsonl",
+    "intermediate/hellaswag/ru/dev.jsonl",
+    "intermediate/cosmos_qa/ru/train.jsonl",
+    "intermediate/commonsense_qa/ru/train.jsonl",
+    "intermediate/ccg/en/train.tsv",
+    "text/lexicons/en-ta.tsv",
+    "text/mono/th.txt",
+    "text/mixed/en.txt",
+    "text/parallel/zh.txt",
+)
 
 
 def lines_of(path: Path, end: str = "\n") -> list[str]:
@@ -53,31 +88,11 @@ def tagged_of(path: Path) -> list[list[tuple[str, str]]]:
 
 
 def strings_of(record: dict) -> Iterator[str]:
-    """Yield the sentences of a JSON record: not its labels, nor COPA's kind of question."""
+    """Yield the sentences of a JSON record: not its labels and ids, nor COPA's kind of question."""
+    no_sentence = ("label", "correct", "id", "uid", "reason", "round", "question_concept", "answerKey")
     for key, value in record.items():
-        is_label = key in ("label", "correct") or value in ("cause", "effect")
-        if isinstance(value, str) and not is_label:
+        if isinstance(value, str) and key not in no_sentence and value not in ("cause", "effect"):
             yield value
-
-
-def read_strings(path: Path) -> Iterator[str]:
-    """Yield every sentence-like field of a task file: contexts, questions, choices, lines."""
-    name = path.as_posix()
-    if "/xnli/" in name:
-        for line in lines_of(path):
-            yield from line.split("\t")[:2]
-    elif "/udpos/" in name:
-        for sentence in tagged_of(path):
-            yield " ".join(word for word, _ in sentence)
-    elif path.suffix == ".json":
-        for paragraph in paragraphs_of(path):
-            yield paragraph["context"]
-            yield from (asked["question"] for asked in paragraph["qas"])
-    elif path.suffix == ".jsonl":
-        for record in records_of(path, "\r\n" if "/xcopa/" in name else "\n"):
-            yield from strings_of(record)
-    else:
-        yield from lines_of(path)
 
 
 def plain(text: str) -> str:
@@ -86,12 +101,99 @@ def plain(text: str) -> str:
 
 
 def sentences_in(text: str, code: str) -> list[str]:
-    """Return the sentences of a context, so that each of them is looked for in training."""
+    """Return a text and its sentences, so that each of them is looked for in training."""
     if code == "th":
-        return text.split(" ")
+        return [text, *text.split(" ")]
+    parts = text
     for mark in ".?؟;।。？":
-        text = text.replace(mark, mark + "\n")
-    return [part for part in text.split("\n") if part.strip()]
+        parts = parts.replace(mark, mark + "\n")
+    return [text, *(part for part in parts.split("\n") if part.strip())]
+
+
+def cells_in(path: Path, columns: slice, code: str) -> Iterator[str]:
+    """Yield the sentences of some columns of a table."""
+    for line in lines_of(path):
+        for cell in line.split("\t")[columns]:
+            yield from sentences_in(cell, code)
+
+
+def tagged_in(path: Path) -> Iterator[str]:
+    """Yield the sentences of a tagged file."""
+    for sentence in tagged_of(path):
+        yield "".join(word for word, _ in sentence)
+
+
+def asked_in(path: Path, code: str) -> Iterator[str]:
+    """Yield the sentences and the questions of a SQuAD file."""
+    for paragraph in paragraphs_of(path):
+        yield from sentences_in(paragraph["context"], code)
+        yield from (asked["question"] for asked in paragraph["qas"])
+
+
+def told_in(path: Path, code: str) -> Iterator[str]:
+    """Yield the sentences of a file of records."""
+    for record in records_of(path, "\r\n" if "xcopa" in path.parts else "\n"):
+        for text in strings_of(record):
+            yield from sentences_in(text, code)
+
+
+def named_in(path: Path) -> Iterator[str]:
+    """Yield the fragments of PAN-X, the events in them, and what stands in brackets with two names."""
+    for pairs in tagged_of(path):
+        words = [word for word, _ in pairs]
+        yield "".join(words)
+        for outside, group in itertools.groupby(pairs, key=lambda pair: pair[1] == "O"):
+            run = "".join(word + " " for word, _ in group)
+            event = run.strip(" .:,،।。：，(（)）")
+            # After a closing bracket, the words lack the subject, which stands before it.
+            if outside and len(event.split()) > 2 and run[0] not in ")）":
+                yield event
+        opened = max((place for place, word in enumerate(words) if word in ("(", "（")), default=len(words))
+        if sum(tag.startswith("B") for _, tag in pairs[opened:]) > 1:
+            yield "".join(words[opened:])
+
+
+def linked_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the sentences of a Mewsli-X file with their languages."""
+    for record in records_of(path):
+        pair = record.get("contextual_mention", record)
+        for part in (pair.get("context"), record.get("entity"), record if "description" in record else None):
+            if part:
+                text = part.get("text") or part["description"]
+                code = part.get("language") or part["description_language"]
+                yield from ((code, text[span["start"] : span["end"]]) for span in part["sentence_spans"])
+
+
+def unfinished_in(path: Path, code: str) -> Iterator[str]:
+    """Yield the sentences of a HellaSwag file, put together with their endings."""
+    for record in records_of(path):
+        yield from sentences_in(record["ctx_a"], code)
+        yield from (f"{record['ctx_b']} {ending}" for ending in record["endings"])
+
+
+#: The folder of a task, if any, and the suffix of a file -> the reader of its sentences.
+READERS = {
+    ("hellaswag", ".jsonl"): unfinished_in,
+    ("", ".jsonl"): told_in,
+    ("", ".json"): asked_in,
+    ("panx", ".tsv"): lambda path, code: named_in(path),
+    ("udpos", ".tsv"): lambda path, code: tagged_in(path),
+    ("ccg", ".tsv"): lambda path, code: cells_in(path, slice(0, 1), code),
+    ("lexicons", ".tsv"): lambda path, code: cells_in(path, slice(0, 2), code),
+    ("", ".tsv"): lambda path, code: cells_in(path, slice(0, 2), code),
+    ("bucc2018", ""): lambda path, code: cells_in(path, slice(1, 2), code),
+    ("text", ""): lambda path, code: lines_of(path),
+    ("tatoeba", ""): lambda path, code: lines_of(path),
+}
+
+
+def read_strings(path: Path, code: str) -> Iterable[str]:
+    """Return every sentence of a file, and texts of several: contexts, questions, choices, lines."""
+    return next(
+        reader(path, code)
+        for (folder, suffix), reader in READERS.items()
+        if (not folder or folder in path.parts) and (not suffix or suffix == path.suffix)
+    )
 
 
 def language_of(path: Path, root: Path) -> str:
@@ -112,23 +214,25 @@ def is_training(path: Path, root: Path) -> bool:
 
 
 @pytest.fixture(scope="module")
-def strings(sample: Path) -> dict[bool, dict[str, list[str]]]:
+def strings(sample: Path) -> dict[bool, dict[str, set[str]]]:
     """Return the strings of all task files: by whether they are trained on, and by language."""
-    found: dict[bool, dict[str, list[str]]] = {True: defaultdict(list), False: defaultdict(list)}
+    found: dict[bool, dict[str, set[str]]] = {True: defaultdict(set), False: defaultdict(set)}
     for path in sorted(sample.rglob("*")):
-        if path.is_file() and path.parent != sample and path.name != "coverage.json":
-            kind = found[is_training(path, sample)]
-            kind[language_of(path, sample)].extend(read_strings(path))
+        kind = found[is_training(path, sample)]
+        if "mewslix" in path.parts and path.is_file():
+            for code, text in linked_in(path):
+                kind[code].add(plain(text))
+        elif path.is_file() and path.parent != sample and path.name != "coverage.json" and path.suffix != ".gold":
+            code = language_of(path, sample)
+            kind[code].update(map(plain, read_strings(path, code)))
     return found
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_no_evaluation_string_occurs_in_a_training_line(strings, code):
-    held = {plain(text) for text in strings[False][code]}
-    for text in strings[False][code]:
-        held.update(plain(part) for part in sentences_in(text, code))
-    assert len(held) > 100
-    trained = "\n".join({plain(text) for text in strings[True][code]})
+    held = strings[False][code]
+    assert len(held) > 500
+    trained = "\n".join(strings[True][code])
     width = min(map(len, held))
     starts = {trained[i : i + width] for i in range(len(trained))}
     assert [text for text in held if text[:width] in starts and text in trained] == []
@@ -138,9 +242,53 @@ def test_the_leak_test_sees_a_sentence_inside_a_line():
     assert plain("Who buys it?") in plain("He does. who buys  it? He does.")
 
 
-def test_write_gives_the_same_bytes_again(sample, tmp_path):
-    write(tmp_path / "again")
-    assert (tmp_path / "again/SHA256SUMS").read_bytes() == (sample / "SHA256SUMS").read_bytes()
+def test_the_leak_test_reads_events_and_brackets_of_fragments(tmp_path):
+    words = "Rome : He buys it . ( Ann Lee , Rome )".split()
+    tags = "B-LOC O O O O O O B-PER I-PER O B-LOC O".split()
+    path = tmp_path / "panx" / "test-en.tsv"
+    path.parent.mkdir()
+    path.write_text("".join(f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)) + "\n", encoding="utf-8")
+    assert list(named_in(path)) == ["Rome:Hebuysit.(AnnLee,Rome)", "He buys it", "(AnnLee,Rome)"]
+
+
+def test_the_leak_test_does_not_take_a_predicate_for_a_sentence(tmp_path):
+    path = tmp_path / "panx" / "test-en.tsv"
+    path.parent.mkdir()
+    words = ("Ann B-PER", "( O", "Rome B-LOC", ") O", "buys O", "the O", "key O", ". O")
+    path.write_text("".join(line.replace(" ", "\t") + "\n" for line in words) + "\n", encoding="utf-8")
+    assert list(named_in(path)) == ["Ann(Rome)buysthekey."]
+
+
+def test_evaluation_files_do_not_depend_on_training_files(sample, tmp_path):
+    again = Sample(tmp_path)
+    again.evaluation()
+    written = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert len(written) > 200
+    assert [name for name in written if (tmp_path / name).read_bytes() != (sample / name).read_bytes()] == []
+
+
+def test_the_generator_writes_the_same_bytes_as_ever(sample, golden):
+    golden("sample_examples", hashlib.sha256((sample / "SHA256SUMS").read_bytes()).hexdigest(), "SHA256SUMS")
+
+
+def rows_of(path: Path) -> list:
+    """Return the rows of a file: paragraphs of SQuAD files, blocks of tagged files, otherwise lines."""
+    if path.suffix == ".json":
+        return paragraphs_of(path)
+    if path.parent.name in ("udpos", "panx"):
+        return path.read_text(encoding="utf-8").removesuffix("\n\n").split("\n\n")
+    return lines_of(path, "\r\n" if "xcopa" in path.parts else "\n")
+
+
+def test_every_file_has_its_rows(sample, golden):
+    files = [path for path in sorted(sample.glob("*/*/**/*")) if path.is_file()]
+    golden("sample_examples", {path.relative_to(sample).as_posix(): len(rows_of(path)) for path in files}, "rows")
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_first_tenth_and_last_row_are_the_same_as_ever(sample, golden, name):
+    rows = rows_of(sample / name)
+    golden("sample_examples", [rows[place] for place in (0, 9, -1)], "raw", name)
 
 
 def test_write_refuses_an_existing_folder_and_leaves_it(tmp_path):
@@ -224,15 +372,29 @@ def test_udpos_has_a_universal_tag_for_every_word(sample, split, count):
 
 
 def test_answers_stand_where_their_files_say(sample):
-    files = [sample / f"xtreme/xquad/xquad.{code}.json" for code in XQUAD]
-    files += sorted(sample.glob("intermediate/squad/*/*.json"))
+    files = [path for path in sorted(sample.rglob("*.json")) if path.name != "coverage.json"]
+    assert len(files) == 10 + 12 + 5 + 10 + 10 + 4
     for path in files:
         for paragraph in paragraphs_of(path):
             assert len(paragraph["qas"]) == 3
             for asked in paragraph["qas"]:
-                (answer,) = asked["answers"]
-                end = answer["answer_start"] + len(answer["text"])
-                assert paragraph["context"][answer["answer_start"] : end] == answer["text"] != ""
+                for answer in asked["answers"]:
+                    end = answer["answer_start"] + len(answer["text"])
+                    assert paragraph["context"][answer["answer_start"] : end] == answer["text"] != ""
+
+
+def test_only_squad_2_has_questions_without_an_answer_and_only_tydiqa_dev_second_answers(sample):
+    for path in sample.rglob("*.json"):
+        if path.name != "coverage.json":
+            counts = {len(asked["answers"]) for paragraph in paragraphs_of(path) for asked in paragraph["qas"]}
+            others = (
+                {0}
+                if "squad_v2" in path.parts
+                else {2}
+                if path.name.startswith("tydiqa") and "dev" in path.name
+                else set()
+            )
+            assert counts == {1} | others, path
 
 
 def test_xquad_has_the_same_items_in_every_language(sample):

@@ -10,7 +10,10 @@ from harness.sample.render import Language, read_table
 from harness.sample.tasks import answers
 from harness.sample.world import (
     AGENTS,
+    CITIES,
     OPPOSITE,
+    ORGANISATIONS,
+    PEOPLE,
     PLACES,
     RULES,
     THINGS,
@@ -21,12 +24,16 @@ from harness.sample.world import (
 
 UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
 SPACELESS = ("th", "zh")
+KINDS = (AGENTS, tuple(OPPOSITE), THINGS, PLACES, TIMES, RULES, PEOPLE, CITIES, ORGANISATIONS)
+TOLD = (
+    "do not front state then where who what when answer dateline speaker source byline agency member seat profile news"
+).split()
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_concept_has_a_form_with_universal_tags(code):
     rows = read_table(code)
-    concepts = [*AGENTS, *OPPOSITE, *THINGS, *PLACES, *TIMES, *RULES]
+    concepts = [concept for kind in KINDS for concept in kind]
     concepts += [f"{rule}.then" for rule in RULES]
     assert [concept for concept in concepts if concept not in rows] == []
     fixed = [item for form in rows.values() for item in form.split() if "/" in item]
@@ -34,9 +41,41 @@ def test_every_concept_has_a_form_with_universal_tags(code):
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
+def test_every_kind_of_sentence_has_a_template(code):
+    assert set(TOLD) <= set(Language(code).templates)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_people_have_two_names_and_capitals_where_the_script_has_them(code):
+    language = Language(code)
+    for concept in PEOPLE:
+        names = [word for word, tag in language.forms[concept] if tag == "PROPN"]
+        assert len(names) == 2
+        assert all(name[0] == name[0].upper() for name in names)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_the_time_first_leaves_the_other_words(code):
+    language = Language(code)
+    told = Sentence("do", "cook", "buy", "key", "park", "monday")
+    plain, front = language.render(told), language.render(told._replace(kind="front"))
+    assert front.text != plain.text
+    assert sorted(word.casefold() for word in front.words) == sorted(word.casefold() for word in plain.words)
+    assert front.spans["time"][0] == 0
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_ranges_show_the_slot_among_the_words(code):
+    language = Language(code)
+    said = language.render(Sentence("do", "cook", "find", "key", "park", "monday"))
+    first, last = said.ranges["place"]
+    assert [*zip(said.words, said.tags, strict=True)][first:last] == language.forms["park"]
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
 def test_concepts_of_one_kind_have_different_forms(code):
     rows = read_table(code)
-    for kind in (AGENTS, tuple(OPPOSITE), THINGS, PLACES, TIMES, RULES):
+    for kind in KINDS:
         forms = Counter(rows[key] + rows.get(f"{key}.tail", "") for key in kind)
         assert max(forms.values()) == 1
 

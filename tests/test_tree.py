@@ -16,6 +16,8 @@ DOORS = {
     "onnxruntime": ("harness/endpoints/onnx.py", "harness/serving/backends/"),
     "tritonclient": ("harness/endpoints/triton.py",),
     "faiss": ("harness/postprocessors/neighbours.py",),
+    "datasets": ("harness/acquire/door.py",),
+    "huggingface_hub": ("harness/acquire/door.py",),
     "torch": (),
     "transformers": (),
     "optimum": (),

@@ -6,12 +6,13 @@ from benchmarks.workload import Workload
 from harness.artifacts import Artifact
 from harness.endpoints import Endpoint
 from harness.evaluate import answer
+from harness.features import Feature
 from harness.journal import Journal
 from harness.planner import Batch, BatchPlanner
 from harness.progress import Silent
 from harness.task import Outputs
 from harness.tensors import pad
-from harness.workload import GraphWorkload
+from harness.workload import unanswered
 
 
 class Harness:
@@ -34,9 +35,6 @@ class Harness:
         self._folder = folder
         self._planner = BatchPlanner()
         self._runs = 0
-        self._graph = GraphWorkload(
-            artifact, [item.job for item in workload.featurized], featurized=list(workload.featurized)
-        )
 
     @property
     def padded_tokens(self) -> int:
@@ -45,7 +43,7 @@ class Harness:
 
     def warm_up(self) -> None:
         """Send the first, the middle and the last batch of the plan."""
-        owed, plan = self._graph.owed(set()), self.plan()
+        owed, plan = self._rows(), self.plan()
         for place in sorted({0, len(plan) // 2, len(plan) - 1}):
             rows = [owed[row].input_ids for row in plan[place].rows]
             self._endpoint.infer(pad(rows, self._workload.pad_id, plan[place].width))
@@ -54,19 +52,26 @@ class Harness:
         """Answer everything into a new journal, planning and writing included."""
         self._runs += 1
         with Journal(self._journal()) as journal:
-            answer(self._graph, self._endpoint, self._workload.pad_id, self._planner, journal, Silent())
+            answer(
+                self._artifact, self._rows(), self._endpoint, self._workload.pad_id, self._planner, journal, Silent()
+            )
 
     def outputs(self) -> list[list[Outputs]]:
         """Return the last run's answer to every row of every job, from its journal."""
         with Journal(self._journal()) as journal:
             return [
-                journal.outputs(self._artifact.graph_sha256, item.features, self._artifact.signature)
+                journal.outputs(
+                    self._artifact.graph_sha256, (feature.key for feature in item.features), self._artifact.signature
+                )
                 for item in self._workload.featurized
             ]
+
+    def _rows(self) -> list[Feature]:
+        return unanswered([feature for item in self._workload.featurized for feature in item.features], set())
 
     def _journal(self) -> Path:
         return self._folder / self.name / f"{self._runs}.sqlite"
 
     def plan(self) -> list[Batch]:
         """Return the batches of one run, over the rows without their repetitions."""
-        return self._planner.plan([len(feature.input_ids) for feature in self._graph.owed(set())])
+        return self._planner.plan([len(feature.input_ids) for feature in self._rows()])

@@ -28,6 +28,7 @@ from exporters.quiet import quiet
 from harness.errors import CheckpointError
 from harness.heads import (
     ChoiceScore,
+    DualEncoder,
     Head,
     SentenceEmbedding,
     SequenceClassification,
@@ -36,6 +37,7 @@ from harness.heads import (
     describe,
 )
 from training.checkpoint import Checkpoint
+from training.modules import DualEncoderModel
 
 #: What a client decides from an output, so that parity can count decisions that changed.
 Decision: TypeAlias = Literal["label", "order", "position", "neighbour"]
@@ -90,22 +92,36 @@ class Spans(HeadModule):
 
 
 class Embedding(HeadModule):
-    """`embedding` (rows, hidden): the mean of one hidden state over attended tokens, unit length."""
+    """`embedding` (rows, hidden): one hidden state, its mean over attended tokens or its first, unit length."""
 
     decision = "neighbour"
 
-    def __init__(self, network: PreTrainedModel, layer: int) -> None:
+    def __init__(self, network: PreTrainedModel, layer: int, pooling: Literal["mean", "cls"]) -> None:
         super().__init__(network)
         # The layers above do not reach the output; without them the graph costs what it needs.
         network.encoder.layer = network.encoder.layer[:layer]
+        self.pooling = pooling
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """See `HeadModule.forward`."""
         hidden = self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.pooling == "cls":
+            return {"embedding": normalize(hidden[:, 0], dim=-1)}
         attended = attention_mask.unsqueeze(-1).to(hidden.dtype)
         # A row that is all padding has no token; the clamp keeps its zero vector from becoming NaN.
         mean = (hidden * attended).sum(dim=1) / attended.sum(dim=1).clamp(min=1.0)
         return {"embedding": normalize(mean, dim=-1)}
+
+
+class Pooled(HeadModule):
+    """`embedding` (rows, hidden): the pooler's output over the last layer, unit length."""
+
+    decision = "neighbour"
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        """See `HeadModule.forward`."""
+        pooled = self.network.roberta(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        return {"embedding": normalize(pooled, dim=-1)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +202,12 @@ def _(head: SpanExtraction, checkpoint: Checkpoint) -> HeadModule:
 @build_module.register
 def _(head: SentenceEmbedding, checkpoint: Checkpoint) -> HeadModule:
     network = _network(XLMRobertaModel, checkpoint, options={"add_pooling_layer": False})
-    return Embedding(network, retrieval_layer(head, checkpoint, network.config.num_hidden_layers))
+    return Embedding(network, retrieval_layer(head, checkpoint, network.config.num_hidden_layers), head.pooling)
+
+
+@build_module.register
+def _(head: DualEncoder, checkpoint: Checkpoint) -> HeadModule:
+    return Pooled(_network(DualEncoderModel, checkpoint))
 
 
 def retrieval_layer(head: SentenceEmbedding, checkpoint: Checkpoint, layers: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,8 @@ def _checkpoints(model: str, workspace: Workspace) -> list[Checkpoint]:
     """Return the target checkpoints of a model, all of one ancestry."""
     folder = workspace.checkpoints / model / "target"
     complete = [path for path in sorted(folder.glob("*")) if is_complete(path)] if "/" not in model else []
+    # A checkpoint that answers no task is a stage on the way to one that does.
+    complete = [path for path in complete if tasks.answered_by(path.name)]
     if not complete:
         trained = sorted({path.parent.name for path in workspace.checkpoints.glob("*/target")})
         message = (
@@ -121,14 +124,14 @@ def probe_rows(finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) 
     the first examples are taken, spread over the languages where there are too many.
     """
     rows: list[NDArray[np.int64]] = []
-    for name in tasks.names():
-        task = tasks.load(name)
-        if task.finetune is not finetune:
-            continue
+    for task in tasks.answered_by(finetune.name):
         for language in task.all_languages(None):
             split = _split_there(task.source, layout, language)
             if split is not None:
-                features = finetune.featurizer(task.source.read(layout, language, split)[:16], tokenizer)
+                examples = task.source.read(layout, language, split)[:16]
+                if task.pool is not None:
+                    examples += islice(task.pool.source.read(layout, split), 16)
+                features = finetune.featurizer(examples, tokenizer)
                 ordered = sorted((feature.input_ids for feature in features), key=len)
                 rows += [ordered[0], ordered[-1]]
     if len({row.tobytes() for row in rows}) < 2:

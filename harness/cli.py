@@ -24,8 +24,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data", help="List, check and get the data of tasks and training sets.")
+
 Model = Annotated[list[str], typer.Option("--model", help="A model's name; give it twice to compare two.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; the recipe's own, or $HARNESS_DATA.")]
+Dest = Annotated[Path | None, typer.Option("--data", help="Data folder; $HARNESS_DATA.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no status lines.")]
 Variant = Annotated[str, typer.Option("--variant", help="Precision of the graphs.")]
 
@@ -185,6 +189,15 @@ def eval_command(
     variant: Variant = "fp32",
     limit: Annotated[int | None, typer.Option(min=1, help="Examples of each language at most.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; a new one under runs/.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="TASK=ALTERNATIVE,... where sources disagree; `harness tasks TASK` lists them.")
+    ] = None,
+    available: Annotated[
+        bool, typer.Option("--available", help="Score what the data folder has; say what it lacks, never refuse.")
+    ] = False,
+    submission: Annotated[
+        Path | None, typer.Option(help="Also write the predictions there, in the official layout.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -204,6 +217,9 @@ def eval_command(
         variant=variant,
         limit=limit,
         output=output,
+        protocols=tuple(_names(protocol)),
+        available=available,
+        submission=submission,
     )
     progress, workspace = _progress(quiet), Workspace.current()
     lines = (
@@ -211,6 +227,133 @@ def eval_command(
     )
     for line in lines:
         typer.echo(line)
+
+
+@app.command()
+def rescore(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    submission: Annotated[
+        Path | None, typer.Option(help="Also write the predictions there, in the official layout.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compute a run's scores again from its journal; no graph is asked."""
+    from harness import evaluation
+    from harness.workspace import Workspace
+
+    for line in evaluation.rescore(run, submission, Workspace.current(), _progress(quiet)):
+        typer.echo(line)
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Option(help="Folder of TASK/test-LANGUAGE files, the official layout.")],
+    labels: Annotated[Path, typer.Option(help="Folder of the labels, with the same paths.")],
+    suite: Annotated[str, typer.Option(help="xtreme or xtreme-r: its tasks, languages and groups.")],
+    output: Annotated[Path, typer.Option(help="JSON file of the scores, written whole or not at all.")],
+    seqeval: Annotated[
+        str, typer.Option(help="How chunks of tags are read: legacy is seqeval up to 0.0.13, current from 0.0.18.")
+    ] = "legacy",
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks, comma-separated, or all; those with a folder of predictions.")
+    ] = None,
+    official_missing: Annotated[
+        bool,
+        typer.Option("--official-missing", help="Count missing and extra predictions as the official scorer does."),
+    ] = False,
+) -> None:
+    """Score prediction files as the official XTREME scorer does; no model is needed."""
+    from harness import scoring
+
+    request = scoring.Request(
+        predictions=predictions,
+        labels=labels,
+        suite=suite,
+        tasks=None if tasks is None else tuple(_names(tasks)),
+        seqeval=seqeval,
+        official_missing=official_missing,
+        output=output,
+    )
+    for line in scoring.run(request):
+        typer.echo(line)
+
+
+@app.command(name="sweep-layers")
+def sweep_layers_command(
+    model: Annotated[str, typer.Option(help="A trained model.")],
+    task: Annotated[str, typer.Option(help="A retrieval task whose graph is an untrained encoder.")] = "tatoeba",
+    split: Annotated[str, typer.Option(help="What is scored; the layer is selected on it.")] = "test",
+    languages: Annotated[str | None, typer.Option(help="Only these languages, comma-separated.")] = None,
+    data: Data = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score a retrieval task at every hidden state of a model, in PyTorch; sets no default."""
+    from harness.workspace import Workspace
+
+    try:
+        from training.sweep import sweep_layers
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", "train") from error
+    found = sweep_layers(
+        model,
+        task,
+        Workspace.current(),
+        data=data,
+        split=split,
+        languages=_names(languages),
+        progress=_progress(quiet),
+    )
+    typer.echo(found.table().text())
+    typer.echo(found.warning)
+
+
+@data_app.command(name="list")
+def data_list() -> None:
+    """List what each task and training set needs, and where it comes from."""
+    from harness.acquire.command import list_data
+
+    for line in list_data().lines:
+        typer.echo(line)
+
+
+@data_app.command(name="check")
+def data_check(
+    data: Dest = None,
+    tasks: Annotated[str, typer.Option(help="Tasks or training sets, comma-separated, or all.")] = "all",
+    languages: Annotated[str | None, typer.Option(help="Only these languages, comma-separated.")] = None,
+    splits: Annotated[str | None, typer.Option(help="Only these splits, comma-separated.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check which files are there and whole; exit code 1 if something is missing."""
+    from harness.acquire.command import check_data
+
+    answer = check_data(data, _names(tasks), _names(languages), _names(splits), _progress(quiet))
+    for line in answer.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if answer.complete else 1)
+
+
+@data_app.command(name="get")
+def data_get(
+    names: Annotated[list[str], typer.Argument(help="Tasks or training sets, or all.")],
+    data: Dest = None,
+    origin: Annotated[
+        Path | None, typer.Option("--from", help="A folder in the official or the hub's layout; the hub.")
+    ] = None,
+    languages: Annotated[str | None, typer.Option(help="Only these languages, comma-separated.")] = None,
+    repository: Annotated[
+        str | None, typer.Option(help="Take the rows from this hub repository, even if they are not official.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Another commit, branch or tag than the pinned one.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Get data from the hub or a local folder into the one layout; what is there and whole is kept."""
+    from harness.acquire.command import get_data
+
+    answer = get_data(names, data, origin, _names(languages), repository, revision, _progress(quiet))
+    for line in answer.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if answer.complete else 1)
 
 
 @app.command()

@@ -1,30 +1,35 @@
 """One evaluation: featurize, answer what is owed, journal it, score from the journal."""
 
+import json
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.artifacts import Artifact
 from harness.data import Layout
 from harness.endpoints import Endpoint
-from harness.errors import ArtifactError, EndpointError
+from harness.errors import ArtifactError, EndpointError, UsageError
 from harness.examples import scored
+from harness.exposure import exposure
 from harness.features import Feature
 from harness.journal import BatchRecord, Journal, pack
 from harness.planner import Batch, BatchPlanner
 from harness.progress import Advance, Progress
 from harness.provenance import provenance
-from harness.results import LanguageScore, TaskScore, write_json
-from harness.task import SuiteName
+from harness.results import LanguageScore, TaskScore, read_json, write_json, write_text
+from harness.suites import SUITES, Suite, group_means, overall
+from harness.task import AnyTask, Pool, SuiteName
+from harness.tasks import names as task_names
 from harness.tensors import Tensors, pad
 from harness.tokenizer import FastTokenizer
-from harness.workload import FeaturizedJob, GraphWorkload, Job
+from harness.workload import POOL_BLOCK, FeaturizedJob, FeaturizedPool, GraphWorkload, Job, unanswered
 
 SCORES = "scores.json"
 JOURNAL = "journal.sqlite"
@@ -40,6 +45,10 @@ class Evaluation:
     layout: Layout
     suite: SuiteName | None
     output: Path
+    #: What was asked for, as JSON values: enough to make this evaluation again.
+    request: Mapping[str, Any]
+    #: Where predictions go in the official submission layout; nowhere if None.
+    submission: Path | None = None
     planner: BatchPlanner = field(default_factory=BatchPlanner)
 
     @property
@@ -63,8 +72,8 @@ class Result:
     padding: dict[str, float]
 
 
-def featurize(evaluation: Evaluation, progress: Progress) -> int:
-    """Read and featurize every job; return the padding id of the model's tokenizer.
+def featurize(evaluation: Evaluation, progress: Progress) -> FastTokenizer:
+    """Read and featurize every job; return the model's tokenizer.
 
     Raises:
         ArtifactError: the graphs of the model do not share one tokenizer.
@@ -77,7 +86,7 @@ def featurize(evaluation: Evaluation, progress: Progress) -> int:
     with progress.step(f"{evaluation.model}: tokenizing", len(evaluation.jobs), "files") as advance:
         for workload in evaluation.workloads:
             workload.featurize(evaluation.layout, tokenizer, lambda _: advance(1))
-    return tokenizer.pad_id
+    return tokenizer
 
 
 def run(
@@ -94,41 +103,82 @@ def run(
     Raises:
         EndpointError: a graph could not be asked, or answered NaN; what was answered stays journaled.
     """
-    pad_id = featurize(evaluation, progress)
+    tokenizer = featurize(evaluation, progress)
     with Journal(evaluation.output / JOURNAL) as journal:
         journal.identify({"model": evaluation.model, "variant": evaluation.variant, "endpoint": endpoint_name})
+        journal.remember({"request": json.dumps(evaluation.request)})
         backends = []
         for workload in evaluation.workloads:
             with connect(workload.artifact) as endpoint:
                 backends.append(endpoint.backend)
-                answer(workload, endpoint, pad_id, evaluation.planner, journal, progress)
-        journal.clear_predictions()
-        tasks = score_all(evaluation, journal, progress)
-        padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
+                answered = journal.answered(workload.artifact.graph_sha256)
+                for block in workload.blocks(evaluation.layout, tokenizer):
+                    owed = unanswered(block, answered)
+                    answer(workload.artifact, owed, endpoint, tokenizer.pad_id, evaluation.planner, journal, progress)
+                    answered.update(feature.key for feature in owed)
+        return conclude(evaluation, journal, endpoint_name, backends[0], progress)
+
+
+def rescore(evaluation: Evaluation, progress: Progress) -> Result:
+    """Compute the scores of a finished run again, from its journal and the data.
+
+    Raises:
+        UsageError: the run has not answered everything.
+    """
+    tokenizer = featurize(evaluation, progress)
+    with Journal(evaluation.output / JOURNAL) as journal:
+        for workload in evaluation.workloads:
+            answered = journal.answered(workload.artifact.graph_sha256)
+            owed = sum(len(unanswered(block, answered)) for block in workload.blocks(evaluation.layout, tokenizer))
+            if owed:
+                message = (
+                    f"run {evaluation.output} lacks {owed:,} answers of {workload.artifact.name!r}; it was stopped, "
+                    f"or the graph or the data changed; finish it with `harness eval --output {evaluation.output} ...`"
+                )
+                raise UsageError(message)
+        told = read_json(evaluation.output / SCORES)
+        return conclude(evaluation, journal, told["endpoint"], told["provenance"]["backend"], progress)
+
+
+def conclude(evaluation: Evaluation, journal: Journal, endpoint: str, backend: str, progress: Progress) -> Result:
+    """Score what the journal holds, and write `scores.json`."""
+    journal.clear_predictions()
+    tasks = score_all(evaluation, journal, progress)
+    padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
     document = {
         "model": evaluation.model,
         "variant": evaluation.variant,
-        "endpoint": endpoint_name,
+        "endpoint": endpoint,
         "suite": evaluation.suite,
+        "request": evaluation.request,
         "tasks": {task.task.name: task.to_json() for task in tasks},
+        **({} if evaluation.suite is None else suite_json(SUITES[evaluation.suite], tasks)),
         "padding": padding,
-        "provenance": provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backends[0]),
+        "provenance": provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend),
     }
     write_json(evaluation.output / SCORES, document)
     return Result(evaluation.model, evaluation.output, tasks, padding)
 
 
+def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:
+    """Return the group means and the overall numbers by rule, over complete tasks only."""
+    complete = {task.task.name: task.means() for task in tasks if task.complete}
+    return {
+        "groups": group_means(suite, {name: task.score for name, task in complete.items()}),
+        "overall": overall(suite, complete),
+    }
+
+
 def answer(
-    workload: GraphWorkload,
+    artifact: Artifact,
+    owed: Sequence[Feature],
     endpoint: Endpoint,
     pad_id: int,
     planner: BatchPlanner,
     journal: Journal,
     progress: Progress,
 ) -> None:
-    """Ask one graph for everything it still owes, several batches in flight, and journal each answer."""
-    artifact = workload.artifact
-    owed = workload.owed(journal.answered(artifact.graph_sha256))
+    """Ask one graph for the rows it still owes, several batches in flight, and journal each answer."""
     plan = planner.plan([len(feature.input_ids) for feature in owed])
     useful = sum(len(feature.input_ids) for feature in owed)
     waiting: deque[tuple[Batch, Future[_Answer]]] = deque()
@@ -210,34 +260,92 @@ def _record(
 
 def score_all(evaluation: Evaluation, journal: Journal, progress: Progress) -> list[TaskScore]:
     """Return the scores of every task, computed from the journal and the data."""
-    grouped: dict[str, list[LanguageScore]] = {}
+    scores = []
     with progress.step(f"{evaluation.model}: scoring", len(evaluation.jobs), "files") as advance:
         for workload in evaluation.workloads:
-            for item in workload.featurized:
-                row = score(item, workload.artifact, journal)
+            grouped: dict[str, list[LanguageScore]] = {}
+            chosen: dict[str, AnyTask] = {}
+            for item, predictions, candidates in predict(workload, journal):
+                row = score(item, predictions, candidates, workload.artifact, journal)
+                if evaluation.submission is not None:
+                    write_submission(evaluation.submission, item, predictions)
+                chosen[item.job.task.name] = item.job.task
                 grouped.setdefault(item.job.task.name, []).append(row)
                 advance(1)
-    return [_task_score(evaluation, name, rows) for name, rows in sorted(grouped.items())]
+            scores += [_task_score(evaluation, workload.artifact, chosen[name], grouped[name]) for name in grouped]
+    order = SUITES[evaluation.suite].tasks if evaluation.suite else task_names()
+    return sorted(scores, key=lambda score: order.index(score.task.name))
 
 
-def _task_score(evaluation: Evaluation, name: str, rows: Sequence[LanguageScore]) -> TaskScore:
-    job = next(job for job in evaluation.jobs if job.task.name == name)
-    expected = set(job.task.all_languages(evaluation.suite))
-    complete = job.split == "test" and expected == {row.language for row in rows} and all(row.official for row in rows)
-    return TaskScore(task=job.task, split=job.split, languages=tuple(rows), complete=complete)
+def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows: Sequence[LanguageScore]) -> TaskScore:
+    order = task.all_languages(evaluation.suite)
+    taught_by = artifact.manifest["checkpoint"]["account"].get("taught_by")
+    layer, layers = artifact.manifest.get("retrieval_layer"), artifact.manifest.get("layers")
+    return TaskScore(
+        task=task,
+        languages=tuple(sorted(rows, key=lambda row: order.index(row.language))),
+        expected=order,
+        stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
+        representation="" if layer is None else f"hidden state {layer} of {layers}",
+    )
 
 
-def score(item: FeaturizedJob, artifact: Artifact, journal: Journal) -> LanguageScore:
+def predict(workload: GraphWorkload, journal: Journal) -> Iterator[tuple[FeaturizedJob, Sequence[Any], int | None]]:
+    """Yield each job with its predictions and, where it has a pool, the number of candidates in it."""
+    graph, signature = workload.artifact.graph_sha256, workload.artifact.signature
+    for item in workload.featurized:
+        if item.job.task.pool is None:
+            outputs = journal.outputs(graph, (feature.key for feature in item.features), signature)
+            yield item, item.job.task.postprocess(item.examples, item.features, outputs), None
+    for pool in workload.pools:
+        items = [item for item in workload.featurized if (item.job.task, item.job.split) == (pool.task, pool.split)]
+        found = iter(_search(pool, items, workload.artifact, journal))
+        for item in items:
+            yield item, [next(found) for _ in item.examples], len(pool.ids)
+
+
+def _search(
+    pool: FeaturizedPool, items: Sequence[FeaturizedJob], artifact: Artifact, journal: Journal
+) -> list[tuple[str, ...]]:
+    """Return the candidates of the queries of all jobs, found in one pass over the pool."""
+    (output,) = (spec.name for spec in artifact.signature.outputs)
+
+    def vectors(keys: Iterable[bytes]) -> NDArray[np.float32]:
+        answers = journal.outputs(artifact.graph_sha256, keys, artifact.signature)
+        return np.stack([answer[output] for answer in answers])
+
+    blocks = (
+        (pool.ids[start : start + POOL_BLOCK], vectors(pool.keys[start : start + POOL_BLOCK]))
+        for start in range(0, len(pool.ids), POOL_BLOCK)
+    )
+    declared: Pool = pool.task.pool  # type: ignore[assignment]
+    return declared.search.among(vectors(feature.key for item in items for feature in item.features), blocks)
+
+
+def score(
+    item: FeaturizedJob, predictions: Sequence[Any], candidates: int | None, artifact: Artifact, journal: Journal
+) -> LanguageScore:
     """Return the scores of one task and language, and journal its predictions."""
     job, task = item.job, item.job.task
-    outputs = journal.outputs(artifact.graph_sha256, item.features, artifact.signature)
-    predictions: Sequence[Any] = task.postprocess(item.examples, item.features, outputs)
     counts = task.metric.counts(item.examples, predictions, job.language)
     journal.write_predictions(task.name, job.language, [example.id for example in item.examples], predictions, counts)
-    examples = len(scored(item.examples))
+    examples, totals = len(scored(item.examples)), counts.sum(axis=0)
+    whole = task.pool is None or candidates == task.pool.official
     return LanguageScore(
         language=job.language,
+        split=job.split,
         examples=examples,
-        scores=task.metric.scores(counts.sum(axis=0)),
-        official=job.split == "test" and job.limit is None and examples == task.official_count(job.language),
+        scores=task.metric.scores(totals),
+        official=job.split == "test"
+        and job.limit is None
+        and whole
+        and task.size(examples, totals) == task.official_count(job.language),
+        exposure=exposure(task, job.language, artifact.manifest["checkpoint"]["account"]["seen"]),
     )
+
+
+def write_submission(folder: Path, item: FeaturizedJob, predictions: Sequence[Any]) -> None:
+    """Write the predictions of one task and language as the official scorer reads them."""
+    job = item.job
+    path = folder / job.task.name / f"{job.split}-{job.language}.{job.task.submission.suffix}"
+    write_text(path, job.task.submission.render(item.examples, predictions))

@@ -1,29 +1,33 @@
 """The body of `harness eval`: from a request to runs and the lines that tell of them."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from harness.artifacts import ArtifactStore
 from harness.connect import connection
 from harness.data import Layout
 from harness.errors import UsageError
-from harness.evaluate import Evaluation, Result, answer_seconds, featurize
+from harness.evaluate import SCORES, Evaluation, Result, answer_seconds, featurize
+from harness.evaluate import rescore as rescore_one
 from harness.evaluate import run as run_one
 from harness.progress import Progress
 from harness.report import (
     difference_table,
+    family_table,
     language_table,
     padding_line,
     protocol_lines,
     script_table,
     suite_lines,
 )
-from harness.selection import check_suite, choose_jobs, choose_tasks, parse_splits
+from harness.results import read_json
+from harness.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
 from harness.suites import SUITES
-from harness.workload import check_splits, group
+from harness.workload import Job, available, by_task, check_splits, group, unanswered
 from harness.workspace import SAMPLE, Workspace
 
 
@@ -42,12 +46,30 @@ class Request:
     variant: str
     limit: int | None
     output: Path | None
+    #: ``TASK=ALTERNATIVE`` entries.
+    protocols: tuple[str, ...] = ()
+    #: Take what the data folder has, instead of refusing where something is missing.
+    available: bool = False
+    submission: Path | None = None
+
+    def to_json(self, model: str, data: Path) -> dict[str, Any]:
+        """Return the request for one model as the journal keeps it, the data folder resolved."""
+        told = {**asdict(self), "models": [model], "data": str(data), "output": None, "submission": None}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in told.items()}
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any], output: Path, submission: Path | None) -> "Request":
+        """Return the request that a run was made with."""
+        told: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+        return Request(**{**told, "data": Path(value["data"]), "output": output, "submission": submission})
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     evaluations: Sequence[Evaluation]
     is_sample: bool
+    #: What is not scored since the data folder lacks it.
+    absent: Sequence[Job]
 
 
 def _prepare(request: Request, workspace: Workspace) -> _Prepared:
@@ -60,13 +82,14 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
     """
     store = workspace.artifacts
     suite = check_suite(request.suite)
-    chosen = choose_tasks(request.tasks, suite)
+    chosen = choose_protocols(choose_tasks(request.tasks, suite), request.protocols)
     splits = parse_splits(request.split, chosen)
     for model in request.models:
         store.check_names(model, request.variant)
     evaluations = []
     layout = _layout(request, workspace, store)
     coverage = layout.coverage() if not request.languages else None
+    absent: Sequence[Job] = ()
     for model in request.models:
         jobs = choose_jobs(
             chosen,
@@ -77,6 +100,8 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
             limit=request.limit,
             coverage=coverage,
         )
+        if request.available:
+            jobs, absent = available(jobs, layout)
         check_splits(jobs, layout)
         evaluations.append(
             Evaluation(
@@ -86,9 +111,15 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
                 layout=layout,
                 suite=suite,
                 output=_output(request, workspace, model),
+                request=request.to_json(model, layout.root or layout.xtreme),
+                submission=_each(request.submission, model, len(request.models)),
             )
         )
-    return _Prepared(evaluations, layout.coverage() is not None)
+    return _Prepared(evaluations, layout.coverage() is not None, absent)
+
+
+def _each(folder: Path | None, model: str, models: int) -> Path | None:
+    return folder if folder is None or models == 1 else folder / model
 
 
 def _layout(request: Request, workspace: Workspace, store: ArtifactStore) -> Layout:
@@ -109,8 +140,9 @@ def _layout(request: Request, workspace: Workspace, store: ArtifactStore) -> Lay
 
 
 def _output(request: Request, workspace: Workspace, model: str) -> Path:
-    if request.output is not None:
-        return request.output if len(request.models) == 1 else request.output / model
+    given = _each(request.output, model, len(request.models))
+    if given is not None:
+        return given
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return workspace.runs / f"{stamp}-{model}-{request.variant}"
 
@@ -126,6 +158,7 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
             opened.open(artifact).close()
         for evaluation in prepared.evaluations:
             results.append(run_one(evaluation, opened.open, opened.name, progress))
+    yield from _absent_lines(prepared.absent)
     for evaluation, result in zip(prepared.evaluations, results, strict=True):
         yield from _report(evaluation, result, prepared.is_sample)
     for other in results[1:]:
@@ -135,6 +168,26 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
     yield ""
     for result in results:
         yield f"run of {result.model}: {result.directory}"
+
+
+def rescore(run: Path, submission: Path | None, workspace: Workspace, progress: Progress) -> Iterator[str]:
+    """Compute a finished run's scores again from its journal; yield the lines of the report.
+
+    Raises:
+        UsageError: the folder holds no run, or one that is not finished.
+    """
+    told = read_json(run / SCORES)
+    if "request" not in told:
+        message = f"{run / SCORES} does not tell what was asked for; evaluate again with `harness eval`"
+        raise UsageError(message)
+    prepared = _prepare(Request.from_json(told["request"], run, submission), workspace)
+    (evaluation,) = prepared.evaluations
+    yield from _report(evaluation, rescore_one(evaluation, progress), prepared.is_sample)
+
+
+def _absent_lines(absent: Sequence[Job]) -> Iterator[str]:
+    for name, jobs in by_task(absent).items():
+        yield f"not scored, the data folder has no file: {name} {' '.join(job.language for job in jobs)}"
 
 
 def _marked(title: str, is_sample: bool) -> str:
@@ -148,9 +201,13 @@ def _report(evaluation: Evaluation, result: Result, is_sample: bool) -> Iterator
     yield ""
     yield script_table(result.tasks, _marked(f"{name} per script, percent", is_sample)).text()
     yield ""
+    yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample)).text()
+    yield ""
     yield from protocol_lines(result.tasks)
     if evaluation.suite is not None:
         yield from suite_lines(SUITES[evaluation.suite], result.tasks)
+    if evaluation.submission is not None:
+        yield f"predictions in the official layout: {evaluation.submission}"
     yield padding_line(result)
 
 
@@ -162,21 +219,23 @@ def dry_run(request: Request, workspace: Workspace, progress: Progress) -> Itera
     prepared = _prepare(request, workspace)
     for evaluation in prepared.evaluations:
         begin = time.perf_counter()
-        pad_id = featurize(evaluation, progress)
+        tokenizer = featurize(evaluation, progress)
         reading = time.perf_counter() - begin
         total = reading
         for workload in evaluation.workloads:
-            owed = workload.owed(set())
+            rows = [row for block in workload.blocks(evaluation.layout, tokenizer) for row in block]
+            owed = unanswered(rows, set())
             plan = evaluation.planner.plan([len(feature.input_ids) for feature in owed])
             useful = sum(len(feature.input_ids) for feature in owed)
             padded = sum(batch.padded_tokens for batch in plan)
-            seconds = answer_seconds(workload.artifact, owed, plan, pad_id)
+            seconds = answer_seconds(workload.artifact, owed, plan, tokenizer.pad_id)
             total += seconds
             tasks = ", ".join(dict.fromkeys(job.task.name for job in workload.jobs))
             yield (
-                f"{workload.artifact.name} ({tasks}): {len(workload.jobs)} files, {workload.rows():,} rows, "
+                f"{workload.artifact.name} ({tasks}): {len(workload.jobs)} files, {len(rows):,} rows, "
                 f"{len(owed):,} after de-duplication, {useful:,} tokens, {padded / useful:.3f} padded/useful, "
                 f"{len(plan)} batches, about {seconds:.1f} s"
             )
         yield f"{evaluation.model}: about {total:.0f} s in process, {reading:.1f} s of them to read and tokenize"
         yield f"would write {evaluation.output}"
+    yield from _absent_lines(prepared.absent)

@@ -70,14 +70,35 @@ class SentenceExample:
     text: str
     side: Literal["query", "candidate"]
     gold: frozenset[str] = frozenset()
+    #: Only chooses a threshold for the others (BUCC's dev split), and is never scored itself.
+    tuning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MatchExample:
+    """Two texts that belong together, for training a dual encoder (LAReQA, Mewsli-X)."""
+
+    id: str
+    query: str
+    candidate: str
+
+    @property
+    def label(self) -> str:
+        """The candidate that the query should find among others: its own."""
+        return self.id
+
+
+def is_scored(example: Any) -> bool:
+    """Return whether an example counts: neither a candidate of a retrieval task nor there for tuning."""
+    return getattr(example, "side", None) != "candidate" and not getattr(example, "tuning", False)
 
 
 def scored(examples: Sequence[Any]) -> list[Any]:
-    """Return the examples that are scored: all but the candidates of a retrieval task."""
-    return [example for example in examples if getattr(example, "side", None) != "candidate"]
+    """Return the examples that are scored."""
+    return [example for example in examples if is_scored(example)]
 
 
 def first(examples: Sequence[Any], count: int) -> list[Any]:
-    """Return the first `count` scored examples in order, and every candidate they choose from."""
+    """Return the first `count` scored examples in order, and every other one they need."""
     kept = {id(example) for example in scored(examples)[:count]}
-    return [example for example in examples if id(example) in kept or getattr(example, "side", None) == "candidate"]
+    return [example for example in examples if id(example) in kept or not is_scored(example)]

@@ -53,28 +53,54 @@ class SpanExtraction:
 
 @dataclass(frozen=True, slots=True)
 class SentenceEmbedding:
-    """One vector for each row, unit length: `embedding` (rows, hidden).
+    """One vector for each row, unit length, that nothing was trained to make: `embedding` (rows, hidden).
 
-    Mean pooling is over all attended tokens, the special ones included, of one hidden layer.
+    Mean pooling is over all attended tokens, the special ones included, of one hidden layer; cls
+    pooling takes the first token of it.
     """
 
     #: Number of the encoder's layers -> index into its hidden states, where 0 is the embedding
     #: output. Depths that are not listed take `retrieval_layer` from the recipe.
     layers: Mapping[int, int] = field(hash=False)
-    pooling: Literal["mean"] = "mean"
+    pooling: Literal["mean", "cls"] = "mean"
 
     def signature(self, hidden: int) -> GraphSignature:
         """See `SequenceClassification.signature`."""
         return _signature(("embedding", ("rows", hidden)))
 
 
-Head: TypeAlias = SequenceClassification | ChoiceScore | TokenClassification | SpanExtraction | SentenceEmbedding
+@dataclass(frozen=True, slots=True)
+class DualEncoder:
+    """One vector for each row, unit length, trained to meet its counterpart's: `embedding` (rows, hidden).
+
+    The pooler's output over the last layer (a tanh layer on the first token), as in
+    google-research/xtreme@838c13b third_party/run_retrieval.py; queries and candidates share one encoder.
+    """
+
+    pooling: Literal["pooler"] = "pooler"
+
+    def signature(self, hidden: int) -> GraphSignature:
+        """See `SequenceClassification.signature`."""
+        return _signature(("embedding", ("rows", hidden)))
+
+
+Head: TypeAlias = (
+    SequenceClassification | ChoiceScore | TokenClassification | SpanExtraction | SentenceEmbedding | DualEncoder
+)
+
+
+def shape(head: Head) -> tuple[str, int]:
+    """Return a head's kind and its number of labels; two with one shape can learn from each other's data."""
+    return type(head).__name__, len(getattr(head, "labels", ()))
 
 
 def describe(head: Head) -> dict[str, Any]:
-    """Return the head as a manifest holds it: its kind and its labels, if it has any."""
+    """Return the head as a manifest holds it: its kind, and its labels or pooling, if it has any."""
     description: dict[str, Any] = {"kind": type(head).__name__}
     labels = getattr(head, "labels", None)
     if labels is not None:
         description["labels"] = list(labels)
+    pooling = getattr(head, "pooling", None)
+    if pooling is not None:
+        description["pooling"] = pooling
     return description

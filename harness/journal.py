@@ -89,6 +89,11 @@ class Journal:
         with self._transaction():
             self._connection.executemany("INSERT OR IGNORE INTO run VALUES (?, ?)", identity.items())
 
+    def remember(self, values: Mapping[str, str]) -> None:
+        """Write values that may differ from the last time, such as what was asked for."""
+        with self._transaction():
+            self._connection.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", values.items())
+
     def answered(self, graph: str) -> set[bytes]:
         """Return the keys of the features that a graph has answered."""
         return {key for (key,) in self._connection.execute("SELECT feature FROM output WHERE graph = ?", (graph,))}
@@ -108,19 +113,19 @@ class Journal:
                 (graph, batch.rows, batch.width, batch.useful_tokens, batch.seconds),
             )
 
-    def outputs(self, graph: str, features: Sequence[Feature], signature: GraphSignature) -> list[Outputs]:
-        """Return what a graph answered for each feature, in their order.
+    def outputs(self, graph: str, keys: Iterable[bytes], signature: GraphSignature) -> list[Outputs]:
+        """Return what a graph answered for the features with these keys, in their order.
 
         Raises:
             KeyError: a feature has no answer yet.
         """
         answers: list[Outputs] = []
-        for feature in features:
+        for key in keys:
             row = self._connection.execute(
-                "SELECT tokens, tensors FROM output WHERE graph = ? AND feature = ?", (graph, feature.key)
+                "SELECT tokens, tensors FROM output WHERE graph = ? AND feature = ?", (graph, key)
             ).fetchone()
             if row is None:
-                raise KeyError(feature.key.hex())
+                raise KeyError(key.hex())
             answers.append(unpack(row[1], row[0], signature))
         return answers
 
@@ -135,6 +140,10 @@ class Journal:
         with self._transaction():
             self._connection.execute("DELETE FROM prediction WHERE task = ? AND language = ?", (task, language))
             self._connection.executemany("INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def identity(self) -> dict[str, str]:
+        """Return what `identify` wrote."""
+        return dict(self._connection.execute("SELECT key, value FROM run"))
 
     def predictions(self, task: str, language: str) -> list[tuple[str, Any]]:
         """Return (example id, prediction) pairs in the order of the examples."""

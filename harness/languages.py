@@ -24,6 +24,12 @@ class Language:
     script: str
     family: str
 
+    @property
+    def top_family(self) -> str:
+        """Return the family without its branch; two isolates are two families."""
+        name = self.family.partition(" (")[0]
+        return f"isolate ({self.name})" if name == "isolate" else name
+
 
 @cache
 def table() -> dict[str, Language]:

@@ -51,7 +51,13 @@ def explain(name: str) -> str:
     lines.append(f"  metric: mean of {' and '.join(task.headline)}, in percent; unweighted mean over languages")
     lines.append(f"  decoding: {task.postprocess!r}")
     if task.protocol:
-        lines.append(f"  choices: {task.protocol}")
+        lines.append(f"  protocol: {task.protocol}")
+    for alternative in task.alternatives:
+        lines.append(f"    or `--protocol {task.name}={alternative}`: {task.choose(alternative).protocol}")
+    if task.pool:
+        lines.append(f"  candidates: {task.pool.official:,}, shared by all languages")
+    if task.caution:
+        lines.append(f"  caution: {task.caution}")
     settings = task.finetune.hyperparameters
     trained = (
         f"trained on {task.finetune.name} in {' '.join(task.finetune.languages)}" if settings else "not fine-tuned"

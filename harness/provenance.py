@@ -49,11 +49,15 @@ def commit() -> dict[str, Any]:
 def data_sha256(jobs: Sequence[Job], layout: Layout) -> dict[str, str]:
     """Return for each task a digest over the names and contents of the files it is scored on."""
     digests = {}
+    # A shared pool belongs to every job of its task.
+    hashed: dict[Path, str] = {}
     for task, members in by_task(jobs).items():
         digest = sha256()
         for job in members:
-            for path in job.task.source.paths(layout, job.language, job.split):
-                digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+            for path in job.paths(layout):
+                if path not in hashed:
+                    hashed[path] = file_sha256(path)
+                digest.update(f"{path.name} {hashed[path]}\n".encode())
         digests[task] = digest.hexdigest()
     return digests
 

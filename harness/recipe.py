@@ -7,15 +7,16 @@ starts; the resolved recipe goes into each checkpoint.
 import dataclasses
 import re
 import tomllib
-import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from harness import finetunes
 from harness.errors import RecipeError, nearest
+from harness.heads import shape
 from harness.languages import table
+from harness.toml import build
 
 #: Objectives of phase 1 from scratch, and the key of the text each learns from.
 OBJECTIVES = {"mlm": "texts", "tlm": "parallel", "alignment": "parallel"}
@@ -26,16 +27,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scratch:
-    """Phase 1 from nothing: an XLM-R-shaped encoder trained on plain and parallel text."""
+class TextMix:
+    """What a model learns from plain and parallel text, and how."""
 
-    layers: int
-    width: int
-    heads: int
-    #: Entries of a tokenizer trained on the texts; leave it out where `tokenizer` names one.
-    vocabulary: int | None = None
-    #: A tokenizer.json in the data folder, for example "tokenizers/xlm-roberta/tokenizer.json".
-    tokenizer: str | None = None
     #: Folders under text/ with one `<language>.txt` each.
     texts: tuple[str, ...] = ()
     #: Folders under text/ with line-aligned `<language>.txt`.
@@ -46,22 +40,35 @@ class Scratch:
     objectives: Mapping[str, float] = field(default_factory=lambda: {"mlm": 1.0})
     #: Languages of both; all that have a file where left out.
     languages: tuple[str, ...] = ()
-    steps: int
     #: Padded tokens of a step.
     batch_tokens: int = 4096
+    #: Share of the pieces that are masked.
+    masking: float = 0.15
+    max_tokens: int = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch(TextMix):
+    """Phase 1 from nothing: an XLM-R-shaped encoder trained on plain and parallel text."""
+
+    layers: int
+    width: int
+    heads: int
+    #: Entries of a tokenizer trained on the texts; leave it out where `tokenizer` names one.
+    vocabulary: int | None = None
+    #: A tokenizer.json in the data folder, for example "tokenizers/xlm-roberta/tokenizer.json".
+    tokenizer: str | None = None
+    steps: int
     learning_rate: float = 1e-3
     #: Of the piece embeddings; `learning_rate` where left out. A small model learns words of 13
     #: languages many times sooner with 1e-2 here than with one rate for all.
     embedding_learning_rate: float | None = None
-    #: Share of the pieces that are masked.
-    masking: float = 0.15
     #: Of phases 2 and 3. Phase 1 trains without: it sees each line too rarely to overfit, and
     #: drawing the masks takes 40 % of its time on a CPU.
     dropout: float = 0.1
     #: Learn position embeddings in phase 1; false keeps them small and random, so that order weighs
     #: little beside words, which helps transfer to other word orders (Liu et al. 2020, arXiv 2001.11164).
     learn_positions: bool = True
-    max_tokens: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +85,38 @@ class Pretrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CodeSwitch:
+    """Words of a task's English examples in another language, as Qin et al. 2020 (arXiv 2006.06402) do."""
+
+    language: str
+    #: A file in the data folder, `English TAB target` lines; "text/lexicons/en-LANGUAGE.tsv" where left out.
+    lexicon: str | None = None
+    #: Share of the words the lexicon knows that are replaced.
+    rate: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mixed:
     """One task of the intermediate mix."""
 
     name: str
-    #: Drawn with equal weights.
-    languages: tuple[str, ...] = ("en",)
-    #: Weight of the task; its number of examples where left out.
-    weight: float | None = None
+    #: Language -> share of the task's examples; a list stands for equal shares.
+    languages: Mapping[str, float] = field(default_factory=lambda: {"en": 1.0})
+    #: Language -> a file of the same format in the data folder, for example
+    #: "intermediate/nli/zh/{split}.jsonl", where it is not the task's own.
+    files: Mapping[str, str] = field(default_factory=dict)
+    #: Weight of the task: a number, or with `sampling = "scheduled"` an expression in the step t.
+    weight: float | str | None = None
+    #: Replaces words of the English examples.
+    switch: CodeSwitch | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuedText(TextMix):
+    """Steps of phase 1's objectives among those of phase 2 (Phang et al. 2020, section 4.4)."""
+
+    #: Share of phase 2's steps.
+    rate: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +127,16 @@ class Intermediate:
     batch_rows: int = 32
     learning_rate: float = 1e-5
     warmup: float = 0.1
+    #: How a step's task is drawn: see `training.sampling`. Weights are read by "weights" and "scheduled".
+    sampling: Literal["proportional", "capped", "temperature", "weights", "scheduled"] = "capped"
+    #: Examples of a task that count at most (T5's K; Phang et al. 2020, unconfirmed).
+    cap: int = 131_072
+    temperature: float = 1.0
+    #: Training examples of the whole mix, shared out by the tasks' and languages' weights, so that
+    #: mixes of one and of many languages see equally many; all there are where left out.
+    source_examples: int | None = None
+    #: Continued masked and translation language modelling.
+    text: ContinuedText | None = None
     #: The embeddings and so many layers stay as they were.
     frozen_layers: int | None = None
     tasks: tuple[Mixed, ...]
@@ -117,10 +158,17 @@ class Override:
 class Target:
     """Phase 3: the finetunes whose graphs answer the benchmark's tasks."""
 
-    #: All declared ones where left out.
+    #: All declared ones that are not optional where left out.
     finetunes: tuple[str, ...] = ()
     #: The embeddings and so many layers stay as they were.
     frozen_layers: int | None = None
+    #: Scores on the English dev set over one training; the best step's weights are kept. 0 keeps the last.
+    evaluations: int = 5
+    #: Stop after so many of them without a better one; never where left out.
+    patience: int | None = None
+    #: Finetune -> the training set its head learns from instead, where its own cannot be had. Both
+    #: must have heads of one kind and size; results say it.
+    stand_ins: Mapping[str, str] = field(default_factory=dict)
     overrides: Mapping[str, Override] = field(default_factory=dict)
 
 
@@ -129,6 +177,20 @@ class Export:
     """Which graphs are written."""
 
     variants: tuple[str, ...] = ("fp32",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compute:
+    """How training uses a machine; none of it changes what is learned, but for rounding."""
+
+    #: Parts of a step's batch that are computed one after another, where memory holds no more.
+    accumulation: int = 1
+    gradient_checkpointing: bool = False
+    bf16: bool = False
+    #: Steps between the states from which a stopped training goes on.
+    save_every: int = 500
+    #: Trackers of transformers' Trainer; those other than TensorBoard have to be installed.
+    report_to: tuple[str, ...] = ("tensorboard",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +206,7 @@ class Recipe:
     intermediate: Intermediate | None = None
     target: Target = field(default_factory=Target)
     export: Export = field(default_factory=Export)
+    compute: Compute = field(default_factory=Compute)
 
     def resolved(self) -> dict[str, Any]:
         """Return the whole recipe with every default filled in, as JSON values."""
@@ -151,7 +214,8 @@ class Recipe:
 
     def target_finetunes(self) -> tuple[str, ...]:
         """Return the finetunes of phase 3."""
-        return self.target.finetunes or finetunes.names()
+        every = (finetunes.load(name) for name in finetunes.names())
+        return self.target.finetunes or tuple(finetune.name for finetune in every if not finetune.optional)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -173,59 +237,21 @@ def load_recipe(path: Path) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         message = f"{path} is not TOML: {error}"
         raise RecipeError(message) from error
-    recipe = _build(Recipe, values, path, "")
+    recipe = build(Recipe, values, path)
     _check(recipe, path)
     return recipe
 
 
-T = TypeVar("T")
-
-
-def _build(kind: type[T], values: Mapping[str, Any], path: Path, table_name: str) -> T:
-    """Return a dataclass from a TOML table, every key checked."""
-    where = f"{path}: [{table_name}]" if table_name else f"{path}:"
-    hints = get_type_hints(kind)
-    for key in values:
-        if key not in hints:
-            message = f"{where} has no key {key!r}{nearest(key, hints)}; its keys are {', '.join(hints)}"
-            raise RecipeError(message)
-    for item in dataclasses.fields(kind):  # type: ignore[arg-type]
-        required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-        if required and item.name not in values:
-            message = f"{where} lacks the key {item.name!r}"
-            raise RecipeError(message)
-    prefix = f"{table_name}." if table_name else ""
-    built = {key: _convert(hints[key], value, path, f"{prefix}{key}") for key, value in values.items()}
-    return kind(**built)
-
-
-def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
-    """Return a TOML value as the type a field declares."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return _convert(inner, value, path, key)
-    if dataclasses.is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, path, key)  # type: ignore[arg-type]
-    if origin is tuple and isinstance(value, list):
-        return tuple(_convert(arguments[0], item, path, key) for item in value)
-    if origin is Mapping or (origin is not None and issubclass(origin, Mapping)):
-        if isinstance(value, dict):
-            return {name: _convert(arguments[1], item, path, f"{key}.{name}") for name, item in value.items()}
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif hint in (int, str, bool) and type(value) is hint:
-        return value
-    expected = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}.get(hint, "a table")
-    if origin is tuple:
-        expected = "a list"
-    message = f"{path}: {key} is {value!r}, {expected} is expected"
-    raise RecipeError(message)
-
-
 def _check(recipe: Recipe, path: Path) -> None:
     """Refuse values that no type rules out, before anything starts."""
-    problems = [*_start_problems(recipe), *_mix_problems(recipe.intermediate), *_name_problems(recipe)]
+    problems = [
+        *_start_problems(recipe),
+        *_mix_problems(recipe.intermediate),
+        *_name_problems(recipe),
+        *(f"[compute] {problem}" for problem in _positive(recipe.compute, "accumulation", "save_every")),
+    ]
+    if recipe.target.evaluations < 0:
+        problems.append(f"[target] evaluations is {recipe.target.evaluations}, 0 or more is expected")
     if problems:
         message = f"{path}: {problems[0]}"
         raise RecipeError(message)
@@ -243,31 +269,38 @@ def _start_problems(recipe: Recipe) -> Iterator[str]:
     if scratch is not None:
         for problem in _scratch_problems(scratch, recipe.pretrained.retrieval_layer):
             yield f"[pretrained.scratch] {problem}"
+        for problem in _text_problems(scratch):
+            yield f"[pretrained.scratch] {problem}"
 
 
 def _scratch_problems(scratch: Scratch, layer: int | None) -> Iterator[str]:
     if (scratch.vocabulary is None) == (scratch.tokenizer is None):
         yield "needs either 'vocabulary' or 'tokenizer'"
-    for key in ("layers", "width", "heads", "steps", "batch_tokens", "max_tokens"):
-        if getattr(scratch, key) < 1:
-            yield f"{key} is {getattr(scratch, key)}, at least 1 is expected"
+    yield from _positive(scratch, "layers", "width", "heads", "steps")
     if scratch.heads > 0 and scratch.width % scratch.heads:
         yield f"width {scratch.width} is not a multiple of heads {scratch.heads}"
-    if scratch.max_tokens > POSITIONS:
-        yield f"max_tokens is {scratch.max_tokens}, an XLM-R shape has {POSITIONS} positions"
     if layer is not None and not 0 <= layer <= scratch.layers:
         yield f"has hidden states 0 to {scratch.layers}, retrieval_layer is {layer}"
-    yield from _objective_problems(scratch)
 
 
-def _objective_problems(scratch: Scratch) -> Iterator[str]:
-    for name in scratch.objectives:
+def _positive(part: Any, *keys: str) -> Iterator[str]:
+    for key in keys:
+        if getattr(part, key) < 1:
+            yield f"{key} is {getattr(part, key)}, at least 1 is expected"
+
+
+def _text_problems(text: TextMix) -> Iterator[str]:
+    """Yield what is wrong with the objectives of phase 1, or of phase 2's continued text."""
+    yield from _positive(text, "batch_tokens", "max_tokens")
+    if text.max_tokens > POSITIONS:
+        yield f"max_tokens is {text.max_tokens}, an XLM-R shape has {POSITIONS} positions"
+    for name in text.objectives:
         if name not in OBJECTIVES:
             yield f"has no objective {name!r}{nearest(name, OBJECTIVES)}; they are {', '.join(OBJECTIVES)}"
-        elif not getattr(scratch, OBJECTIVES[name]):
+        elif not getattr(text, OBJECTIVES[name]):
             yield f"objective {name!r} needs {OBJECTIVES[name]!r} to learn from"
-    if sum(scratch.objectives.values()) <= 0 or min(scratch.objectives.values()) < 0:
-        yield f"objectives are {dict(scratch.objectives)}, shares above 0 are expected"
+    if sum(text.objectives.values()) <= 0 or min(text.objectives.values()) < 0:
+        yield f"objectives are {dict(text.objectives)}, shares above 0 are expected"
 
 
 def _mix_problems(mix: Intermediate | None) -> Iterator[str]:
@@ -277,23 +310,50 @@ def _mix_problems(mix: Intermediate | None) -> Iterator[str]:
     names = [task.name for task in mix.tasks]
     if not names or len(set(names)) < len(names):
         yield f"[intermediate] tasks are {names}; at least one is needed, each once"
-    for key in ("steps", "batch_rows"):
-        if getattr(mix, key) < 1:
-            yield f"[intermediate] {key} is {getattr(mix, key)}, at least 1 is expected"
+    for problem in _positive(mix, "steps", "batch_rows", "cap"):
+        yield f"[intermediate] {problem}"
+    if mix.temperature <= 0:
+        yield f"[intermediate] temperature is {mix.temperature}, above 0 is expected"
     for task in mix.tasks:
-        if not task.languages:
-            yield f"[intermediate] task {task.name!r} has no languages; name at least one"
-        if task.weight is not None and task.weight <= 0:
-            yield f"[intermediate] task {task.name!r} has weight {task.weight}, above 0 is expected"
-        for code in task.languages:
-            if code not in table():
-                yield f"[intermediate] task {task.name!r}: no language {code!r}{nearest(code, table())}"
+        for problem in _task_problems(task, weighted=mix.sampling in ("weights", "scheduled")):
+            yield f"[intermediate] task {task.name!r} {problem}"
+    if mix.text is not None:
+        if not 0 < mix.text.rate < 1:
+            yield f"[intermediate.text] rate is {mix.text.rate}, between 0 and 1 is expected"
+        for problem in _text_problems(mix.text):
+            yield f"[intermediate.text] {problem}"
+
+
+def _task_problems(task: Mixed, *, weighted: bool) -> Iterator[str]:
+    if not task.languages or sum(task.languages.values()) <= 0 or min(task.languages.values()) < 0:
+        yield f"has languages {dict(task.languages)}; name at least one, with a share above 0"
+    if weighted != (task.weight is not None):
+        yield (
+            "needs a weight for this sampling"
+            if weighted
+            else (f'has weight {task.weight}, which only `sampling` "weights" and "scheduled" read')
+        )
+    for code in [*task.languages, *task.files, *([task.switch.language] if task.switch else [])]:
+        if code not in table():
+            yield f"names no language {code!r}{nearest(code, table())}"
+    for code in task.files:
+        if code not in task.languages:
+            yield f"has a file for {code!r}, which is not among its languages {' '.join(task.languages)}"
+    if task.switch is not None and "en" not in task.languages:
+        yield "switches words of English examples, and has no English ones"
+    if task.switch is not None and not 0 < task.switch.rate <= 1:
+        yield f"switches at rate {task.switch.rate}, above 0 and at most 1 is expected"
 
 
 def _name_problems(recipe: Recipe) -> Iterator[str]:
     """Yield the training sets that nobody declared."""
     known = finetunes.names()
     mixed = [task.name for task in recipe.intermediate.tasks] if recipe.intermediate else []
-    for name in [*recipe.target.finetunes, *recipe.target.overrides, *mixed]:
+    stand_ins = recipe.target.stand_ins
+    for name in [*recipe.target.finetunes, *recipe.target.overrides, *mixed, *stand_ins, *stand_ins.values()]:
         if name not in known:
             yield f"no training set {name!r}{nearest(name, known)}; they are {', '.join(known)}"
+            return
+    for name, other in stand_ins.items():
+        if shape(finetunes.load(name).head) != shape(finetunes.load(other).head):
+            yield f"[target.stand_ins] {other!r} cannot stand in for {name!r}: their heads differ"

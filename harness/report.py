@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.evaluate import Result
+from harness.exposure import MARKS
 from harness.languages import language, scripts, table
-from harness.results import TaskScore
-from harness.suites import Suite, group_means
+from harness.results import NOT_LATIN, TaskScore
+from harness.suites import Suite, group_means, overall, rules
 
 #: What an empty cell prints.
 EMPTY = "-"
@@ -47,20 +48,40 @@ def _number(value: float | None, *, signed: bool = False) -> str:
 
 def language_table(tasks: Sequence[TaskScore], title: str) -> Table:
     """Return one row for each language with its script, one column for each task: headline, percent."""
-    cells = {(row.language, task.task.name): task.headline(row) for task in tasks for row in task.languages}
+    cells = {
+        (row.language, task.task.name): f"{task.headline(row):.1f}{MARKS[row.exposure] if row.exposure else ''}"
+        for task in tasks
+        for row in task.languages
+    }
     codes = [code for code in table() if any((code, task.task.name) in cells for task in tasks)]
     names = [task.task.name for task in tasks]
-    rows = [
-        [f"{code} {language(code).script}", *(_number(cells.get((code, name))) for name in names)] for code in codes
-    ]
-    mean = ["mean", *(_number(task.score) for task in tasks)]
-    return Table(title, ["language", *names], [*rows, mean])
+    rows = [[f"{code} {language(code).script}", *(cells.get((code, name), EMPTY) for name in names)] for code in codes]
+    rows.append(["mean", *(_number(task.score) for task in tasks)])
+    if any(row.exposure for task in tasks for row in task.languages):
+        rows.append(["mean unseen", *(_number(task.unseen()) for task in tasks)])
+    return Table(title, ["language", *names], rows)
 
 
 def script_table(tasks: Sequence[TaskScore], title: str) -> Table:
-    """Return one row for each task, one column for each script: mean headline, percent."""
+    """Return one row for each task, one column for each script: mean headline, percent.
+
+    The last columns are the mean over all languages not in Latin script, and the transfer gap.
+    """
     means = {task.task.name: task.by_script() for task in tasks}
-    return _by_script(means, {task.task.name: task.score for task in tasks}, title, signed=False)
+    by_script = _by_script(means, {task.task.name: task.score for task in tasks}, title, signed=False)
+    rows = [
+        [*row, _number(task.latin_and_other().get(NOT_LATIN)), _number(task.transfer_gap(), signed=True)]
+        for row, task in zip(by_script.rows, tasks, strict=True)
+    ]
+    return Table(title, [*by_script.columns, NOT_LATIN, "en - others"], rows)
+
+
+def family_table(tasks: Sequence[TaskScore], title: str) -> Table:
+    """Return one row for each language family, one column for each task: mean headline, percent."""
+    means = [task.by_family() for task in tasks]
+    families = sorted({family for row in means for family in row})
+    rows = [[family, *(_number(row.get(family)) for row in means)] for family in families]
+    return Table(title, ["family", *(task.task.name for task in tasks)], rows)
 
 
 def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], title: str) -> Table:
@@ -106,22 +127,28 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
     lines = []
     for task in tasks:
         parts = [f"{task.task.name}: mean of {' and '.join(task.task.headline)}", f"{len(task.languages)} languages"]
-        parts.append(task.split if task.complete else f"{task.split}, partial")
-        if task.task.protocol:
-            parts.append(task.task.protocol)
+        parts += [task.label, *filter(None, (task.task.protocol, task.representation, task.task.caution))]
+        if task.stand_in:
+            parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
         lines.append(", ".join(parts))
+    if any(row.exposure not in (None, "unseen") for task in tasks for row in task.languages):
+        told = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)
+        lines.append(f"no mark: no labelled data of that language seen; {told}")
     return lines
 
 
 def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
-    """Return the group means of a suite; a group with a partial or missing task has none."""
-    complete = {task.task.name: task.score for task in tasks if task.complete}
-    means = group_means(suite, complete)
+    """Return the group means of a suite and its overall number by each rule; a partial task enters neither."""
+    complete = {task.task.name: task.means() for task in tasks if task.complete}
+    means = group_means(suite, {name: task.score for name, task in complete.items()})
+    values = overall(suite, complete)
+    rows = [(group, names, means.get(group)) for group, names in suite.groups.items()]
+    rows += [(f"overall, rule {rule.name}", rule.tasks(suite), values.get(rule.name)) for rule in rules(suite)]
     lines = []
-    for group, names in suite.groups.items():
+    for title, names, value in rows:
         absent = [name for name in names if name not in complete]
-        value = _number(means.get(group))
-        lines.append(f"{suite.name} {group}: {value}" + (f" (not complete: {', '.join(absent)})" if absent else ""))
+        remark = f" (not complete: {', '.join(absent)})" if absent else ""
+        lines.append(f"{suite.name} {title}: {_number(value)}{remark}")
     return lines
 
 

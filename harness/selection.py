@@ -37,6 +37,26 @@ def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]
     return chosen
 
 
+def choose_protocols(chosen: Sequence[AnyTask], wanted: Sequence[str]) -> list[AnyTask]:
+    """Return the tasks with the alternatives that ``TASK=ALTERNATIVE`` entries name.
+
+    Raises:
+        UsageError: an entry names no task of this evaluation, or the task lacks the alternative.
+    """
+    by_name = {task.name: task for task in chosen}
+    for entry in wanted:
+        name, equals, alternative = entry.partition("=")
+        if not equals or name not in by_name:
+            hint = nearest(name, by_name)
+            message = (
+                f"`--protocol {entry}` names no task of this evaluation{hint}; write TASK=ALTERNATIVE, "
+                f"`harness tasks TASK` lists the alternatives"
+            )
+            raise UsageError(message)
+        by_name[name] = by_name[name].choose(alternative)
+    return list(by_name.values())
+
+
 def check_suite(name: str | None) -> SuiteName | None:
     """Return the suite's name.
 

@@ -1,7 +1,9 @@
 """What a run has to answer: jobs, and the features that each graph still owes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from harness.artifacts import Artifact, ArtifactStore
@@ -10,6 +12,9 @@ from harness.errors import ArtifactError, UsageError
 from harness.examples import first
 from harness.features import Feature, Tokenizer
 from harness.task import AnyTask, Split
+
+#: Rows that are featurized and planned together at most: 65,536 of 64 tokens take about 50 MB.
+POOL_BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,12 @@ class Job:
         examples = self.task.source.read(layout, self.language, self.split)
         return examples if self.limit is None else first(examples, self.limit)
 
+    def paths(self, layout: Layout) -> tuple[Path, ...]:
+        """Return the files that the job's score depends on, those of a shared pool included."""
+        own = self.task.source.paths(layout, self.language, self.split)
+        pool = self.task.pool.source.paths(layout, self.split) if self.task.pool else ()
+        return tuple(dict.fromkeys((*own, *pool)))
+
 
 @dataclass(slots=True)
 class FeaturizedJob:
@@ -38,12 +49,24 @@ class FeaturizedJob:
 
 
 @dataclass(slots=True)
+class FeaturizedPool:
+    """The candidates of one task and split: what is left of them once their rows were handed out."""
+
+    task: AnyTask
+    split: Split
+    ids: list[str] = field(default_factory=list)
+    #: The key of each candidate's row.
+    keys: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class GraphWorkload:
     """All jobs that one graph answers, over languages and tasks together."""
 
     artifact: Artifact
     jobs: list[Job]
     featurized: list[FeaturizedJob] = field(default_factory=list)
+    pools: list[FeaturizedPool] = field(default_factory=list)
 
     def featurize(self, layout: Layout, tokenizer: Tokenizer, advance: Callable[[str], None]) -> None:
         """Read and featurize every job; `advance` is told each one that is done."""
@@ -54,19 +77,47 @@ class GraphWorkload:
             self.featurized.append(FeaturizedJob(job, examples, features))
             advance(f"{job.task.name} {job.language}")
 
-    def rows(self) -> int:
-        """Return the rows of all jobs, repeated ones counted as often as they occur."""
-        return sum(len(item.features) for item in self.featurized)
+    def blocks(self, layout: Layout, tokenizer: Tokenizer) -> Iterator[list[Feature]]:
+        """Yield every row that has to be answered: the jobs', then the pools', a block at a time.
 
-    def owed(self, answered: set[bytes]) -> list[Feature]:
-        """Return the features without an answer, equal ones once."""
-        unique: dict[bytes, Feature] = {}
-        for item in self.featurized:
-            for feature in item.features:
-                key = feature.key
-                if key not in answered:
-                    unique.setdefault(key, feature)
-        return list(unique.values())
+        A million candidates are never in memory together; `pools` keeps their ids and keys.
+        """
+        self.pools = []
+        block = [feature for item in self.featurized for feature in item.features]
+        for task, split in dict.fromkeys((job.task.name, job.split) for job in self.jobs if job.task.pool):
+            chosen = next(job.task for job in self.jobs if job.task.name == task)
+            pool = FeaturizedPool(chosen, split)
+            self.pools.append(pool)
+            for features in _pool_rows(pool, layout, tokenizer):
+                block += features
+                if len(block) >= POOL_BLOCK:
+                    yield block
+                    block = []
+        if block:
+            yield block
+
+
+def _pool_rows(pool: FeaturizedPool, layout: Layout, tokenizer: Tokenizer) -> Iterator[list[Feature]]:
+    declared = pool.task.pool
+    if declared is None:
+        message = f"task {pool.task.name!r} has no pool"
+        raise ValueError(message)
+    candidates = declared.source.read(layout, pool.split)
+    while examples := list(islice(candidates, POOL_BLOCK)):
+        features = pool.task.finetune.featurizer(examples, tokenizer)
+        pool.ids += [example.id for example in examples]
+        pool.keys += [feature.key for feature in features]
+        yield features
+
+
+def unanswered(features: Sequence[Feature], answered: set[bytes]) -> list[Feature]:
+    """Return the features without an answer, equal ones once."""
+    unique: dict[bytes, Feature] = {}
+    for feature in features:
+        key = feature.key
+        if key not in answered:
+            unique.setdefault(key, feature)
+    return list(unique.values())
 
 
 def check_splits(jobs: Sequence[Job], layout: Layout) -> None:
@@ -85,7 +136,7 @@ def check_splits(jobs: Sequence[Job], layout: Layout) -> None:
                 f"as in `--split {job.task.name}={source.splits[-1]}`"
             )
             raise UsageError(message)
-        absent = [path for path in source.paths(layout, job.language, job.split) if not path.is_file()]
+        absent = [path for path in job.paths(layout) if not path.is_file()]
         if absent:
             missing.append((job, absent))
     for job, _ in missing:
@@ -100,13 +151,31 @@ def check_splits(jobs: Sequence[Job], layout: Layout) -> None:
 
 
 def _splits_on_disk(job: Job, layout: Layout) -> list[Split]:
-    source = job.task.source
     return [
         split
-        for split in source.splits
-        if split not in (job.split, "train")
-        and all(path.is_file() for path in source.paths(layout, job.language, split))
+        for split in job.task.source.splits
+        if split not in (job.split, "train") and _is_there(replace(job, split=split), layout)
     ]
+
+
+def _is_there(job: Job, layout: Layout) -> bool:
+    return all(path.is_file() for path in job.paths(layout))
+
+
+def available(jobs: Sequence[Job], layout: Layout) -> tuple[list[Job], list[Job]]:
+    """Return the jobs that the data folder allows, and those it does not.
+
+    A job keeps its split where the files are there, and takes another one than train otherwise.
+    """
+    there, absent = [], []
+    for job in jobs:
+        if job.split in job.task.source.splits and _is_there(job, layout):
+            there.append(job)
+        elif splits := _splits_on_disk(job, layout):
+            there.append(replace(job, split=splits[-1]))
+        else:
+            absent.append(job)
+    return there, absent
 
 
 def group(jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str) -> list[GraphWorkload]:

@@ -18,7 +18,7 @@ class ChoiceFeaturizer:
 
     def __call__(self, examples: Sequence[ChoiceExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.features.Featurizer`."""
-        prompts = tokenizer.pieces([f"{example.premise} {example.question}" for example in examples])
+        prompts = tokenizer.pieces([f"{example.premise} {example.question}".rstrip() for example in examples])
         choices = iter(tokenizer.pieces([choice for example in examples for choice in example.choices]))
         return [
             Feature(

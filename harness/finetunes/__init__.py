@@ -4,9 +4,16 @@ A finetune is declared once and serves three uses: intermediate training, the ta
 the graph that answers for one or more tasks.
 """
 
+from harness.data import Layout
 from harness.registry import Registry
 from harness.task import AnyFinetune
 
 REGISTRY: Registry[AnyFinetune] = Registry(__name__, "FINETUNE", "finetune", "harness tasks")
 names = REGISTRY.names
 load = REGISTRY.load
+
+
+def bound(name: str, layout: Layout) -> AnyFinetune:
+    """Return a finetune with the labels of the data folder, where it takes them from there."""
+    finetune = load(name)
+    return finetune if finetune.bind is None else finetune.bind(layout)

@@ -6,6 +6,7 @@ from harness.task import Finetune
 
 FINETUNE = Finetune(
     name="encoder",
+    family="alignment",
     # `--specific_layer 13 --num_layers 24` of scripts/run_tatoeba.sh counts from 0 without the
     # embedding output, so it is hidden state 14; for 12 layers (mBERT) 7 is hidden state 8
     # (google-research/xtreme@838c13b).

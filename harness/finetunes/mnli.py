@@ -2,6 +2,10 @@
 
 from collections.abc import Mapping
 
+from harness.acquire.converters import JsonLines
+from harness.acquire.declaration import Hub, Part
+from harness.acquire.official import Columns
+from harness.acquire.repositories import GLUE
 from harness.data import DataFile
 from harness.examples import PairExample
 from harness.featurizers.pair import PairFeaturizer
@@ -17,13 +21,14 @@ LABELS = ("contradiction", "entailment", "neutral")
 
 
 def example(number: int, row: Mapping[str, str]) -> PairExample:
-    """Return the example of one JSON line."""
-    premise, hypothesis = text_of(row, "premise"), text_of(row, "hypothesis")
+    """Return the example of one JSON line; OCNLI and JNLI call the two sentence1 and sentence2."""
+    premise, hypothesis = text_of(row, "premise", "sentence1"), text_of(row, "hypothesis", "sentence2")
     return PairExample(str(number), premise, hypothesis, one_of(row["label"], LABELS, "label"))
 
 
 FINETUNE = Finetune(
     name="mnli",
+    family="inference",
     head=SequenceClassification(LABELS),
     featurizer=PairFeaturizer(LABELS, max_tokens=128),
     train=Jsonl(file=DataFile("intermediate", "mnli/{language}/{split}.jsonl"), parse=example, splits=("train", "dev")),
@@ -32,4 +37,14 @@ FINETUNE = Finetune(
     ),
     postprocess=BestLabel(LABELS),
     metric=Accuracy(),
+    hub=Hub(
+        convert=JsonLines(texts=("premise", "hypothesis"), labels={label: label for label in LABELS}),
+        parts=(Part(repository=GLUE, config="mnli", splits={"train": "train", "dev": "validation_matched"}),),
+        official=(
+            Columns(
+                patterns=("xnli/train-{language}.tsv",), columns=("premise", "hypothesis", "label"), splits=("train",)
+            ),
+        ),
+        examples={"train": 392_702, "dev": 9_815},
+    ),
 )

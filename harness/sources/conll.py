@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.data import DataFile, Layout
 from harness.examples import WordsExample
-from harness.sources.lines import malformed, read_lines
+from harness.sources.lines import malformed, read_lines, stripped
 from harness.task import Split
 
 
@@ -25,10 +25,13 @@ class Conll:
         """See `harness.task.Source`."""
         (path,) = self.paths(layout, language, split)
         known = frozenset(self.tags)
+        lines = read_lines(path)
+        if not any("\t" in line for line in lines):
+            raise stripped(path, "forms without tags")
         examples: list[WordsExample] = []
         words: list[str] = []
         tags: list[str] = []
-        for number, line in enumerate([*read_lines(path), ""], start=1):
+        for number, line in enumerate([*lines, ""], start=1):
             if line == "":
                 if words:
                     examples.append(WordsExample(str(len(examples)), tuple(words), tuple(tags)))

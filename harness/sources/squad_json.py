@@ -29,36 +29,54 @@ class SquadJson:
     def read(self, layout: Layout, language: str, split: Split) -> list[QuestionExample]:
         """See `harness.task.Source`."""
         (path,) = self.paths(layout, language, split)
-        try:
-            articles = json.loads(path.read_text(encoding="utf-8"))["data"]
-            examples = [
-                _question(path, paragraph["context"], question)
-                for article in articles
-                for paragraph in article["paragraphs"]
-                for question in paragraph["qas"]
-            ]
-        except FileNotFoundError as error:
-            message = f"{path} is missing; `--data` must name a folder that holds it"
-            raise DataError(message) from error
-        except UnicodeDecodeError as error:
-            message = f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8"
-            raise DataError(message) from error
-        except json.JSONDecodeError as error:
-            message = f"{path}:{error.lineno}: not JSON ({error.msg}); SQuAD's format is expected"
-            raise DataError(message) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
-            raise DataError(message) from error
-        if not examples:
-            message = f"{path} holds no question; it must hold at least one"
+        return read_questions(path)
+
+
+def read_questions(path: Path) -> list[QuestionExample]:
+    """Return the questions of a file in its order.
+
+    Raises:
+        DataError: the file is missing or malformed, an id occurs twice, or answers were stripped.
+    """
+    try:
+        examples = [
+            _question(path, paragraph["context"], question)
+            for article in read_json(path)["data"]
+            for paragraph in article["paragraphs"]
+            for question in paragraph["qas"]
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
+        raise DataError(message) from error
+    if not examples:
+        message = f"{path} holds no question; it must hold at least one"
+        raise DataError(message)
+    seen: set[str] = set()
+    for example in examples:
+        if example.id in seen:
+            message = f"{path}: question id {example.id!r} occurs twice; ids must be unique"
             raise DataError(message)
-        seen: set[str] = set()
-        for example in examples:
-            if example.id in seen:
-                message = f"{path}: question id {example.id!r} occurs twice; ids must be unique"
-                raise DataError(message)
-            seen.add(example.id)
-        return examples
+        seen.add(example.id)
+    return examples
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file holds.
+
+    Raises:
+        DataError: the file is missing, not UTF-8 or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        message = f"{path} is missing; `--data` must name a folder that holds it"
+        raise DataError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8"
+        raise DataError(message) from error
+    except json.JSONDecodeError as error:
+        message = f"{path}:{error.lineno}: not JSON ({error.msg}); SQuAD's format is expected"
+        raise DataError(message) from error
 
 
 def _question(path: Path, context: str, row: Mapping[str, Any]) -> QuestionExample:

@@ -1,10 +1,15 @@
 """XCOPA: causes and effects in 11 languages, JSON lines with CR LF ends."""
 
+from harness.acquire.converters import JsonLines
+from harness.acquire.declaration import Hub, Part
+from harness.acquire.official import Objects
+from harness.acquire.repositories import XCOPA
 from harness.data import DataFile
 from harness.finetunes.copa import FINETUNE, example
 from harness.metrics.accuracy import Accuracy
 from harness.postprocessors.label import BestChoice
 from harness.sources.rows import Jsonl
+from harness.submissions.choices import ChoiceLines
 from harness.task import Task
 
 TASK = Task(
@@ -15,10 +20,20 @@ TASK = Task(
         file=DataFile("xtreme", "xcopa/{language}/{split}.{language}.jsonl"),
         parse=example,
         names={"dev": "val"},
+        blank=0,
     ),
     postprocess=BestChoice(),
     metric=Accuracy(),
     headline=("accuracy",),
     official=500,
     paper="Ponti et al. 2020, https://aclanthology.org/2020.emnlp-main.185",
+    submission=ChoiceLines(),
+    hub=Hub(
+        convert=JsonLines(
+            texts=("premise", "choice1", "choice2", "question"), labels={0: 0, 1: 1}, extra=("idx", "changed")
+        ),
+        parts=(Part(repository=XCOPA, config="{language}", splits={"dev": "validation", "test": "test"}),),
+        official=(Objects(patterns=("xcopa/{split}.{language}.jsonl",), names={"dev": "val"}, splits=("dev", "test")),),
+        examples={"dev": 100},
+    ),
 )

@@ -1,10 +1,15 @@
 """XQuAD: SQuAD v1.1 questions translated into 11 languages, SQuAD JSON."""
 
+from harness.acquire import official
+from harness.acquire.converters import SquadFile
+from harness.acquire.declaration import Hub, Part
+from harness.acquire.repositories import XQUAD
 from harness.data import DataFile
 from harness.finetunes.squad import FINETUNE
 from harness.metrics.squad import Squad
 from harness.postprocessors.span import BestSpan
 from harness.sources.squad_json import SquadJson
+from harness.submissions.answers import Answers
 from harness.task import Task
 
 XTREME = tuple("en es de el ru tr ar vi th zh hi".split())
@@ -19,4 +24,11 @@ TASK = Task(
     headline=("exact_match", "f1"),
     official=1_190,
     paper="Artetxe et al. 2020, https://aclanthology.org/2020.acl-main.421",
+    submission=Answers(),
+    hub=Hub(
+        convert=SquadFile(),
+        # google/xtreme's XQuAD.* is the same without Romanian.
+        parts=(Part(repository=XQUAD, config="xquad.{language}", splits={"test": "validation"}),),
+        official=(official.Squad(patterns=("xquad/xquad.{language}.json",)),),
+    ),
 )

@@ -41,6 +41,24 @@ def test_cut_embedding_equals_the_full_networks_hidden_state(layer: int, tmp_pat
     assert_allclose(embedding, mean / mean.norm(dim=1, keepdim=True), atol=1e-5)
 
 
+def test_cls_embedding_is_the_first_token_of_the_hidden_state(checkpoints, batch) -> None:
+    with torch.no_grad():
+        first = tiny_network("encoder_cls")(**batch, output_hidden_states=True).hidden_states[1][:, 0]
+        loaded = load_module(read_checkpoint(checkpoints["encoder_cls"]), HEADS["encoder_cls"])
+        embedding = loaded.module(**batch)["embedding"]
+
+    assert_allclose(embedding, first / first.norm(dim=1, keepdim=True), atol=1e-5)
+
+
+def test_dual_encoders_embedding_is_the_pooled_last_layer(checkpoints, batch) -> None:
+    with torch.no_grad():
+        expected = tiny_network("lareqa")(**batch)["embedding"]
+        embedding = load_module(read_checkpoint(checkpoints["lareqa"]), HEADS["lareqa"]).module(**batch)["embedding"]
+
+    assert_allclose(embedding, expected, atol=1e-5)
+    assert_allclose(embedding.norm(dim=1), torch.ones(len(embedding)), atol=1e-5)
+
+
 def test_the_heads_own_layer_goes_before_the_recipes(checkpoints) -> None:
     head = SentenceEmbedding(layers={LAYERS: 2})
 

@@ -17,6 +17,7 @@ from transformers import (
 from harness.features import Featurizer
 from harness.heads import (
     ChoiceScore,
+    DualEncoder,
     Head,
     SentenceEmbedding,
     SequenceClassification,
@@ -26,6 +27,7 @@ from harness.heads import (
 )
 from harness.task import AnyFinetune, Finetune
 from training.checkpoint import write_checkpoint
+from training.modules import DualEncoderModel
 
 VOCABULARY = 200
 LAYERS = 3
@@ -36,6 +38,8 @@ HEADS: dict[str, Head] = {
     "udpos": TokenClassification(("ADJ", "NOUN", "PUNCT", "VERB", "X")),
     "squad": SpanExtraction(),
     "encoder": SentenceEmbedding(layers={12: 8}),
+    "encoder_cls": SentenceEmbedding(layers={12: 8}, pooling="cls"),
+    "lareqa": DualEncoder(),
 }
 
 NETWORKS: dict[str, Callable[[XLMRobertaConfig], PreTrainedModel]] = {
@@ -44,6 +48,8 @@ NETWORKS: dict[str, Callable[[XLMRobertaConfig], PreTrainedModel]] = {
     "udpos": XLMRobertaForTokenClassification,
     "squad": XLMRobertaForQuestionAnswering,
     "encoder": lambda config: XLMRobertaModel(config, add_pooling_layer=False),
+    "encoder_cls": lambda config: XLMRobertaModel(config, add_pooling_layer=False),
+    "lareqa": DualEncoderModel,
 }
 
 MakeCheckpoint = Callable[..., Path]
@@ -58,7 +64,7 @@ class NoFeaturizer:
 
 def finetune(name: str, head: Head | None = None) -> AnyFinetune:
     featurizer: Featurizer[Any] = NoFeaturizer()
-    return Finetune(name=name, head=head or HEADS[name], featurizer=featurizer)
+    return Finetune(name=name, family="inference", head=head or HEADS[name], featurizer=featurizer)
 
 
 def tiny_network(name: str, seed: int = 0) -> PreTrainedModel:

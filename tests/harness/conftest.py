@@ -14,6 +14,7 @@ from harness.artifacts import Artifact, file_sha256, read_artifact
 from harness.data import Layout
 from harness.heads import (
     ChoiceScore,
+    DualEncoder,
     Head,
     SentenceEmbedding,
     SequenceClassification,
@@ -33,6 +34,7 @@ HEADS: dict[str, Head] = {
     "token": TokenClassification(("NOUN", "VERB", "X", "PUNCT")),
     "span": SpanExtraction(),
     "embedding": SentenceEmbedding(layers={}),
+    "dual": DualEncoder(),
 }
 
 
@@ -183,7 +185,14 @@ def spell() -> Callable[[Iterable[int]], str]:
 def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
     """Write an artifact whose graph is never run: ``graph_of("mnli")`` under tmp_path/artifacts."""
 
-    def make(finetune: str, *, model: str = "tiny", hidden: int = 4, graph: bytes = b"graph") -> Artifact:
+    def make(
+        finetune: str,
+        *,
+        model: str = "tiny",
+        hidden: int = 4,
+        graph: bytes = b"graph",
+        seen: dict[str, dict[str, int]] | None = None,
+    ) -> Artifact:
         directory = tmp_path / "artifacts" / model / finetune / "fp32"
         directory.mkdir(parents=True)
         (directory / "model.onnx").write_bytes(graph)
@@ -196,7 +205,7 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
             "graph_sha256": file_sha256(directory / "model.onnx"),
             "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
             "hidden": hidden,
-            "checkpoint": {"digest": "c" * 64},
+            "checkpoint": {"digest": "c" * 64, "account": {"seen": seen or {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)

@@ -1,5 +1,6 @@
 """From files to scores.json, with a function where the graph would be."""
 
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from harness.planner import BatchPlanner
 from harness.progress import Silent
 from harness.task import Task
 from harness.tensors import Tensors
-from harness.workload import FeaturizedJob, GraphWorkload, Job, group
+from harness.workload import GraphWorkload, Job, group, unanswered
 
 #: Premises whose first letter is what `first_letter` answers.
 RUSSIAN = "n a\tx\tneutral\ne b\tx\tentailment\nc c\tx\tcontradiction\nc d\tx\tneutral\n"
@@ -84,6 +85,7 @@ def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., Result
             layout=layout,
             suite="xtreme",
             output=tmp_path / "run",
+            request={"models": [model]},
             planner=options.get("planner", BatchPlanner()),
         )
 
@@ -102,7 +104,9 @@ def document(run, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_scores_file_has_its_parts(document) -> None:
-    assert list(document) == ["model", "variant", "endpoint", "suite", "tasks", "padding", "provenance"]
+    assert list(document) == [
+        "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding", "provenance",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -113,9 +117,10 @@ def test_scores_file_says_what_was_evaluated(document, key: str, value: str) -> 
 
 
 def test_scores_file_has_every_language(document) -> None:
+    told = {"split": "test", "official": False, "exposure": "unseen"}
     assert document["tasks"]["xnli"]["languages"] == {
-        "ru": {"accuracy": 75.0, "examples": 4},
-        "en": {"accuracy": 50.0, "examples": 2},
+        "en": {"accuracy": 50.0, "examples": 2, **told},
+        "ru": {"accuracy": 75.0, "examples": 4, **told},
     }
 
 
@@ -252,7 +257,7 @@ def test_folder_of_another_models_run_is_not_asked_about(run) -> None:
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_batches_do_not_change_the_scores(run, planner: BatchPlanner, concurrency: int) -> None:
     (task,) = run(planner=planner, concurrency=concurrency).tasks
-    assert [row.scores for row in task.languages] == [{"accuracy": 75.0}, {"accuracy": 50.0}]
+    assert [row.scores for row in task.languages] == [{"accuracy": 50.0}, {"accuracy": 75.0}]
 
 
 def test_predictions_are_journaled_by_example(run, tmp_path: Path) -> None:
@@ -274,6 +279,7 @@ def short(official: int | Mapping[str, int] = OFFICIAL, **options: Any) -> Task:
         headline=("accuracy",),
         official=official,
         paper="",
+        submission=xnli.submission,
     )
 
 
@@ -327,9 +333,12 @@ def test_retrieval_counts_queries_as_its_examples(write, layout, graph_of, tmp_p
         layout=layout,
         suite=None,
         output=tmp_path / "run",
+        request={},
     )
     result = evaluate.run(evaluation, lambda each: CallableEndpoint(each.signature, vectors), "function", Silent())
-    assert result.tasks[0].to_json()["languages"] == {"ru": {"accuracy": 100.0, "examples": 2}}
+    assert result.tasks[0].to_json()["languages"] == {
+        "ru": {"accuracy": 100.0, "examples": 2, "split": "test", "official": False, "exposure": "unseen"}
+    }
 
 
 def test_graphs_with_different_tokenizers_are_refused(files, graph_of, layout, tmp_path: Path) -> None:
@@ -340,7 +349,13 @@ def test_graphs_with_different_tokenizers_are_refused(files, graph_of, layout, t
 
     workloads = [GraphWorkload(first, []), GraphWorkload(read_artifact(second.directory), [])]
     evaluation = Evaluation(
-        model="tiny", variant="fp32", workloads=workloads, layout=layout, suite=None, output=tmp_path / "run"
+        model="tiny",
+        variant="fp32",
+        workloads=workloads,
+        layout=layout,
+        suite=None,
+        output=tmp_path / "run",
+        request={},
     )
     with pytest.raises(ArtifactError, match="the graphs of 'tiny' have 2 tokenizers"):
         evaluate.featurize(evaluation, Silent())
@@ -348,15 +363,14 @@ def test_graphs_with_different_tokenizers_are_refused(files, graph_of, layout, t
 
 def test_answer_asks_only_what_is_owed(graph_of, tmp_path: Path) -> None:
     rows = [Feature(number, np.array([0, 17, *[5] * number, 2])) for number in range(6)]
-    job = Job(tasks.load("xnli"), "ru", "test")
     artifact = graph_of("mnli")
     asked = []
     with Journal(tmp_path / "journal.sqlite") as journal:
         for part in (rows[:4], rows):
             graph = Counting()
-            workload = GraphWorkload(artifact, [job], [FeaturizedJob(job, [], part)])
+            owed = unanswered(part, journal.answered(artifact.graph_sha256))
             endpoint = CallableEndpoint(artifact.signature, graph)
-            evaluate.answer(workload, endpoint, 1, BatchPlanner(), journal, Silent())
+            evaluate.answer(artifact, owed, endpoint, 1, BatchPlanner(), journal, Silent())
             asked.append(graph.rows)
     assert asked == [4, 2]
 
@@ -367,3 +381,76 @@ def test_graph_gets_padded_rows_with_their_mask(run) -> None:
     (call,) = graph.calls
     assert [int(row.sum()) for row in call["attention_mask"]] == [19, 7, 7, 7, 7]
     assert set(call["input_ids"][call["attention_mask"] == 0].tolist()) == {1}
+
+
+@pytest.fixture
+def linked(write, layout, graph_of, tmp_path: Path, monkeypatch) -> Callable[..., Result]:
+    """Mewsli-X with two mentions and three entities; an entity's first letter decides who is near."""
+    monkeypatch.setattr("harness.workload.POOL_BLOCK", 2)
+    monkeypatch.setattr("harness.evaluate.POOL_BLOCK", 2)
+    rows = [("Q1", "b."), ("Q2", "c."), ("Q3", "d.")]
+    write(
+        "mewslix/candidate_set_entities.jsonl",
+        "".join(json.dumps({"entity_id": q, "description": d, "sentence_spans": [[0, 2]]}) + "\n" for q, d in rows),
+    )
+    for code, letter, gold in (("de", "d", "Q3"), ("tr", "b", "Q2")):
+        mention = {"example_id": code, "entity_id": gold, "mention_span": {"start": 0, "end": 1, "text": letter}}
+        article = {"context": {"text": letter, "sentence_spans": [[0, 1]]}, "mentions": [mention]}
+        write(f"mewslix/wikinews_mentions/test-{code}.jsonl", json.dumps(article) + "\n")
+    graph_of("mewslix", hidden=2, seen={"linking": {"en": 5}})
+
+    def vectors(inputs: Tensors) -> Tensors:
+        angle = inputs["input_ids"][:, 1].astype(np.float32)
+        return {"embedding": np.stack([np.cos(angle / 9), np.sin(angle / 9)], axis=1)}
+
+    def make(task: Task | None = None) -> Evaluation:
+        jobs = [Job(task or tasks.load("mewslix"), code, "test") for code in ("tr", "de")]
+        return Evaluation(
+            model="tiny",
+            variant="fp32",
+            workloads=group(jobs, ArtifactStore(tmp_path / "artifacts"), "tiny", "fp32"),
+            layout=layout,
+            suite="xtreme-r",
+            output=tmp_path / "run",
+            request={},
+            submission=tmp_path / "submission",
+        )
+
+    def start(*, again: bool = False, task: Task | None = None) -> Result:
+        if again:
+            return evaluate.rescore(make(task), Silent())
+        return evaluate.run(make(task), lambda artifact: CallableEndpoint(artifact.signature, vectors), "f", Silent())
+
+    return start
+
+
+def test_queries_of_all_languages_search_one_pool(linked) -> None:
+    (task,) = linked().tasks
+    assert {row.language: row.scores for row in task.languages} == {"de": {"map@20": 100.0}, "tr": {"map@20": 50.0}}
+
+
+def test_pool_of_another_size_than_the_official_one_is_partial(linked) -> None:
+    mewslix = tasks.load("mewslix")
+    whole = dataclasses.replace(mewslix, official=1, pool=dataclasses.replace(mewslix.pool, official=3))
+    short = dataclasses.replace(mewslix, official=1)
+    official = [[row.official for row in linked(task=task).tasks[0].languages] for task in (whole, short)]
+    assert official == [[True, True], [False, False]]
+
+
+def test_run_is_scored_again_from_its_journal(linked) -> None:
+    first, again = linked(), linked(again=True)
+    assert [task.to_json() for task in again.tasks] == [task.to_json() for task in first.tasks]
+
+
+def test_run_that_lacks_answers_is_not_scored_again(linked, write) -> None:
+    linked()
+    row = {"entity_id": "Q4", "description": "e.", "sentence_spans": [[0, 2]]}
+    write("mewslix/candidate_set_entities.jsonl", json.dumps(row) + "\n")
+    with pytest.raises(UsageError, match=r"run .* lacks 1 answers of 'tiny-mewslix-fp32'; .*`harness eval --output"):
+        linked(again=True)
+
+
+def test_predictions_go_into_the_official_layout(linked, tmp_path: Path) -> None:
+    linked()
+    path = tmp_path / "submission/mewslix/test-de.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == {"de": ["Q3", "Q2", "Q1"]}

@@ -70,14 +70,14 @@ def test_half_precision_outputs_are_kept_as_float32() -> None:
 
 def test_answers_are_read_in_the_order_of_the_features(journal: Journal) -> None:
     journal.record("g", [feature(1), feature(2)], [blob(1, 1, 1), blob(2, 2, 2)], COST)
-    read = journal.outputs("g", [feature(2), feature(1), feature(2)], LABELS)
+    read = journal.outputs("g", [feature(2).key, feature(1).key, feature(2).key], LABELS)
     assert [output["logits"][0] for output in read] == [2, 1, 2]
 
 
 def test_first_answer_stays(journal: Journal) -> None:
     journal.record("g", [feature(1)], [blob(1, 1, 1)], COST)
     journal.record("g", [feature(1)], [blob(2, 2, 2)], COST)
-    assert journal.outputs("g", [feature(1)], LABELS)[0]["logits"][0] == 1
+    assert journal.outputs("g", [feature(1).key], LABELS)[0]["logits"][0] == 1
 
 
 def test_graphs_answer_for_themselves_only(journal: Journal) -> None:
@@ -87,7 +87,7 @@ def test_graphs_answer_for_themselves_only(journal: Journal) -> None:
 
 def test_feature_without_an_answer_has_no_outputs(journal: Journal) -> None:
     with pytest.raises(KeyError):
-        journal.outputs("g", [feature(1)], LABELS)
+        journal.outputs("g", [feature(1).key], LABELS)
 
 
 def test_answers_are_there_after_opening_again(journal: Journal) -> None:
@@ -197,11 +197,11 @@ def test_killed_run_leaves_whole_answers(killed: Path) -> None:
         count = journal.padding()["batches"]
         rows = [Feature(0, np.array([number, number + 1])) for number in range(count)]
         assert count > 20
-        assert len(journal.outputs("g", rows, LABELS)) == count == len(journal.answered("g"))
+        assert len(journal.outputs("g", [row.key for row in rows], LABELS)) == count == len(journal.answered("g"))
 
 
 def test_killed_run_can_go_on(killed: Path) -> None:
     with Journal(killed) as journal:
         journal.identify({"model": "english"})
         journal.record("g", [feature(9, 9, 9)], [blob(1, 2, 3)], COST)
-        assert journal.outputs("g", [feature(9, 9, 9)], LABELS)[0]["logits"].tolist() == [1, 2, 3]
+        assert journal.outputs("g", [feature(9, 9, 9).key], LABELS)[0]["logits"].tolist() == [1, 2, 3]

@@ -69,18 +69,40 @@ def test_keys_that_are_left_out_have_their_defaults(load) -> None:
     assert (recipe.seed, recipe.intermediate, recipe.export.variants) == (1, None, ("fp32",))
 
 
-def test_target_finetunes_are_all_where_none_is_named(load) -> None:
-    assert load(SMALL).target_finetunes() == finetunes.names()
+def test_target_finetunes_are_all_that_are_not_optional_where_none_is_named(load) -> None:
+    chosen = load(SMALL).target_finetunes()
+    assert set(finetunes.names()) - set(chosen) == {name for name in finetunes.names() if finetunes.load(name).optional}
+
+
+def test_stand_in_needs_a_head_of_the_same_shape(load) -> None:
+    assert load(SMALL + '[target.stand_ins]\npawsx = "qqp"\n').target.stand_ins == {"pawsx": "qqp"}
+    with pytest.raises(RecipeError, match="'mnli' cannot stand in for 'pawsx': their heads differ"):
+        load(SMALL + '[target.stand_ins]\npawsx = "mnli"\n')
 
 
 def test_tables_become_records(load) -> None:
-    recipe = load(SMALL + MIX + "languages = ['en', 'ru']\nweight = 2\n[target.overrides.mnli]\nepochs = 3\n")
-    assert recipe.intermediate.tasks == (Mixed(name="mnli", languages=("en", "ru"), weight=2.0),)
+    recipe = load(SMALL + MIX + "languages = ['en', 'ru']\n[target.overrides.mnli]\nepochs = 3\n")
+    assert recipe.intermediate.tasks == (Mixed(name="mnli", languages={"en": 1.0, "ru": 1.0}),)
     assert recipe.target.overrides == {"mnli": Override(epochs=3.0)}
 
 
+def test_languages_have_the_shares_they_are_given(load) -> None:
+    assert load(SMALL + MIX + "languages = { en = 3, ru = 1 }\n").intermediate.tasks[0].languages == {"en": 3, "ru": 1}
+
+
+@pytest.mark.parametrize(("weight", "read"), [("2", 2), ("0.5", 0.5), ("'1 - t/100'", "1 - t/100")])
+def test_weight_is_a_number_or_an_expression(load, weight: str, read: float | str) -> None:
+    scheduled = MIX.replace("steps = 5", "steps = 5\nsampling = 'scheduled'")
+    assert load(SMALL + scheduled + f"weight = {weight}\n").intermediate.tasks[0].weight == read
+
+
 def test_resolved_recipe_has_every_key(load) -> None:
-    assert load(SMALL).resolved()["target"] == {"finetunes": (), "frozen_layers": None, "overrides": {}}
+    assert load(SMALL).resolved()["target"] == {
+        "finetunes": (),
+        "frozen_layers": None,
+        "stand_ins": {},
+        "overrides": {},
+    }
 
 
 @pytest.mark.parametrize(
@@ -112,14 +134,17 @@ def test_key_like_no_other_is_answered_with_the_list(refused) -> None:
         ("seed = 1.5\n" + SMALL, ": seed is 1.5, a whole number is expected"),
         ("seed = true\n" + SMALL, ": seed is True, a whole number is expected"),
         (SMALL + MIX + "weight = true\n", ": intermediate.tasks.weight is True, a number is expected"),
-        (SMALL + MIX + "languages = 'en'\n", ": intermediate.tasks.languages is 'en', a list is expected"),
+        (SMALL + MIX.replace("steps = 5", "steps = 5\nsampling = 'cap'"),
+         ": intermediate.sampling is 'cap', did you mean 'capped'; it is one of proportional, capped, "
+         "temperature, weights, scheduled"),
+        (SMALL + MIX + "languages = 'en'\n", ": intermediate.tasks.languages is 'en', a table is expected"),
         (SMALL + MIX + "languages = [1]\n", ": intermediate.tasks.languages is 1, a string is expected"),
         ("target = 5\n" + SMALL, ": target is 5, a table is expected"),
         (SMALL + "[target]\noverrides = 5\n", ": target.overrides is 5, a table is expected"),
         (SMALL + "[export]\nvariants = 'fp32'\n", ": export.variants is 'fp32', a list is expected"),
     ],
-    ids=["string", "text-for-number", "fraction", "truth-for-whole", "truth-for-number", "text-for-list", "in-list",
-         "number-for-table", "number-for-named-tables", "text-for-variants"],
+    ids=["string", "text-for-number", "fraction", "truth-for-whole", "truth-for-number", "choice", "text-for-list",
+         "in-list", "number-for-table", "number-for-named-tables", "text-for-variants"],
 )  # fmt: skip
 def test_wrong_type_is_refused_with_key_and_type(refused, text: str, message: str) -> None:
     assert refused(text) == message
@@ -160,11 +185,20 @@ def test_plain_name_is_fine(load, name: str) -> None:
         (SMALL + "[target]\nfinetunes = ['sqad']\n", "no training set 'sqad', did you mean 'squad'"),
         (SMALL + "[target.overrides.mnil]\nepochs = 1\n", "no training set 'mnil', did you mean 'mnli'"),
         (SMALL + MIX.replace("mnli", "mnl"), "no training set 'mnl', did you mean 'mnli'"),
-        (SMALL + MIX + "languages = []\n", "task 'mnli' has no languages"),
+        (SMALL + MIX + "languages = []\n", "task 'mnli' has languages {}; name at least one"),
         (SMALL + MIX + "languages = ['rus']\n", "no language 'rus', did you mean 'ru'"),
+        (SMALL + MIX + "languages = { en = -1 }\n", "name at least one, with a share above 0"),
+        (SMALL + MIX + "weight = 2\n", "has weight 2.0, which only `sampling`"),
+        (SMALL + MIX.replace("steps = 5", "steps = 5\nsampling = 'weights'"), "needs a weight for this sampling"),
+        (SMALL + MIX + "files = { ru = 'x' }\n", "has a file for 'ru', which is not among its languages en"),
+        (SMALL + MIX + "languages = ['ru']\nswitch = { language = 'ru' }\n", "switches words of English examples"),
+        (SMALL + MIX + "switch = { language = 'ru', rate = 2.0 }\n", "switches at rate 2.0"),
+        (SMALL + MIX + "[intermediate.text]\nrate = 1.5\ntexts = ['mono']\n", "[intermediate.text] rate is 1.5"),
+        (SMALL + MIX + "[intermediate.text]\nrate = 0.5\n", "[intermediate.text] objective 'mlm' needs 'texts'"),
     ],
     ids=["no-start", "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
-         "no-languages", "language"],
+         "no-languages", "language", "share", "weight-unread", "weight-missing", "file", "switch", "switch-rate",
+         "text-rate", "text-without-texts"],
 )  # fmt: skip
 def test_wrong_value_is_refused(refused, text: str, message: str) -> None:
     assert message in refused(text)

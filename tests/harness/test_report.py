@@ -7,6 +7,7 @@ from harness.evaluate import Result
 from harness.report import (
     Table,
     difference_table,
+    family_table,
     language_table,
     padding_line,
     protocol_lines,
@@ -14,16 +15,25 @@ from harness.report import (
     suite_lines,
 )
 from harness.results import LanguageScore, TaskScore
-from harness.suites import SUITES
+from harness.suites import RULES, SUITES
 
 
-def score(name: str, *, complete: bool = True, split: str = "test", **languages: float) -> TaskScore:
+def score(
+    name: str, *, complete: bool = True, split: str = "test", exposure: str | None = None, **languages: float
+) -> TaskScore:
     task = tasks.load(name)
     rows = [
-        LanguageScore(language=code, examples=10, scores=dict.fromkeys(task.headline, value), official=True)
+        LanguageScore(
+            language=code,
+            split=split,
+            examples=10,
+            scores=dict.fromkeys(task.headline, value),
+            official=complete,
+            exposure=exposure,
+        )
         for code, value in languages.items()
     ]
-    return TaskScore(task=task, split=split, languages=rows, complete=complete)
+    return TaskScore(task=task, languages=rows, expected=tuple(languages))
 
 
 XNLI, XQUAD = score("xnli", ru=70, en=80, bg=72), score("xquad", ru=50, en=60.04, zh=40)
@@ -47,9 +57,30 @@ def test_language_table_has_a_column_for_each_task() -> None:
 def test_script_table_has_a_dash_where_a_task_lacks_the_script() -> None:
     table = script_table([XNLI, XQUAD], "t")
     assert (table.columns, table.rows) == (
-        ["task", "Latn", "Cyrl", "Hani", "mean"],
-        [["xnli", "80.0", "71.0", "-", "74.0"], ["xquad", "60.0", "50.0", "40.0", "50.0"]],
+        ["task", "Latn", "Cyrl", "Hani", "mean", "non-Latin", "en - others"],
+        [
+            ["xnli", "80.0", "71.0", "-", "74.0", "71.0", "+9.0"],
+            ["xquad", "60.0", "50.0", "40.0", "50.0", "45.0", "+15.0"],
+        ],
     )
+
+
+def test_family_table_has_a_row_for_each_family() -> None:
+    table = family_table([XNLI, XQUAD], "t")
+    assert table.rows == [["Indo-European", "74.0", "55.0"], ["Sino-Tibetan", "-", "40.0"]]
+
+
+def test_cells_are_marked_with_what_the_model_has_seen() -> None:
+    seen = [score("xnli", exposure="task and language seen", en=80), score("xquad", exposure="language seen", en=60)]
+    table = language_table(seen, "t")
+    assert table.rows == [["en Latn", "80.0**", "60.0*"], ["mean", "80.0", "60.0"], ["mean unseen", "-", "-"]]
+    assert protocol_lines(seen)[-1] == (
+        "no mark: no labelled data of that language seen; * language seen, ** task and language seen"
+    )
+
+
+def test_mean_over_unseen_languages_has_its_row() -> None:
+    assert language_table([score("xnli", exposure="unseen", ru=70)], "t").rows[-1] == ["mean unseen", "70.0"]
 
 
 def test_difference_table_is_right_minus_left_with_signs() -> None:
@@ -95,10 +126,13 @@ def test_markdown_aligns_numbers_right() -> None:
     ("task", "line"),
     [
         (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
-        (score("xnli", complete=False, ru=1, en=1), "xnli: mean of accuracy, 2 languages, test, partial"),
+        (
+            score("xnli", complete=False, ru=1, en=1),
+            "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, not the official number of examples",
+        ),
         (
             score("udpos", complete=False, split="dev", ru=1),
-            "udpos: mean of f1, 1 languages, dev, partial, seqeval legacy (up to 0.0.13) on bare tags",
+            "udpos: mean of f1, 1 languages, partial: 1/1 languages, dev, seqeval legacy (up to 0.0.13) on bare tags",
         ),
     ],
     ids=["complete", "partial", "dev-with-protocol"],
@@ -118,7 +152,18 @@ def test_group_of_complete_tasks_has_its_mean() -> None:
 
 
 def test_suite_has_a_line_for_each_group() -> None:
-    assert len(suite_lines(SUITES["xtreme"], [])) == len(SUITES["xtreme"].groups)
+    titles = [line.partition(":")[0] for line in suite_lines(SUITES["xtreme"], [])]
+    assert titles[: len(SUITES["xtreme"].groups)] == [f"xtreme {group}" for group in SUITES["xtreme"].groups]
+
+
+def test_every_overall_names_its_rule() -> None:
+    lines = suite_lines(SUITES["xtreme-r"], [XNLI])[len(SUITES["xtreme-r"].groups) :]
+    assert [line.partition(":")[0] for line in lines] == [f"xtreme-r overall, rule {rule.name}" for rule in RULES]
+
+
+def test_overall_of_complete_tasks_has_its_number() -> None:
+    everything = [score(name, en=50) for name in SUITES["xtreme"].tasks]
+    assert "xtreme overall, rule tasks: 50.0" in suite_lines(SUITES["xtreme"], everything)
 
 
 def test_padding_line_gives_ratio_tokens_and_seconds() -> None:

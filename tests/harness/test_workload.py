@@ -8,7 +8,17 @@ from harness import tasks
 from harness.artifacts import ArtifactStore
 from harness.errors import ArtifactError, DataError, UsageError
 from harness.features import Feature
-from harness.workload import FeaturizedJob, GraphWorkload, Job, by_task, check_splits, checked, group
+from harness.workload import (
+    FeaturizedJob,
+    GraphWorkload,
+    Job,
+    available,
+    by_task,
+    check_splits,
+    checked,
+    group,
+    unanswered,
+)
 
 
 def job(task: str, language: str = "ru", split: str = "test", limit: int | None = None) -> Job:
@@ -20,17 +30,18 @@ def featurized(*rows: list[int]) -> FeaturizedJob:
 
 
 def test_equal_features_are_owed_once_over_all_jobs() -> None:
-    workload = GraphWorkload(None, [], [featurized([1], [2], [1]), featurized([2], [3])])
-    assert [feature.input_ids.tolist() for feature in workload.owed(set())] == [[1], [2], [3]]
+    rows = [*featurized([1], [2], [1]).features, *featurized([2], [3]).features]
+    assert [feature.input_ids.tolist() for feature in unanswered(rows, set())] == [[1], [2], [3]]
 
 
 def test_answered_features_are_not_owed() -> None:
-    workload = GraphWorkload(None, [], [featurized([1], [2])])
-    assert [feature.input_ids.tolist() for feature in workload.owed({Feature(0, np.array([1])).key})] == [[2]]
+    answered = {Feature(0, np.array([1])).key}
+    assert [feature.input_ids.tolist() for feature in unanswered(featurized([1], [2]).features, answered)] == [[2]]
 
 
-def test_rows_count_repeated_ones_too() -> None:
-    assert GraphWorkload(None, [], [featurized([1], [2], [1]), featurized([2])]).rows() == 4
+def test_rows_of_all_jobs_come_in_one_block(layout, tokenizer) -> None:
+    workload = GraphWorkload(None, [], [featurized([1], [2], [1]), featurized([2])])
+    assert [len(block) for block in workload.blocks(layout, tokenizer)] == [4]
 
 
 def test_job_reads_at_most_its_limit(write, layout) -> None:
@@ -130,3 +141,55 @@ def test_graph_with_another_head_is_refused_with_both_signatures(graph_of) -> No
 def test_jobs_of_a_task_stay_in_order() -> None:
     jobs = [job("xnli", "ru"), job("xquad", "ru"), job("xnli", "bg")]
     assert by_task(jobs) == {"xnli": [jobs[0], jobs[2]], "xquad": [jobs[1]]}
+
+
+MENTION = (
+    '{"context": {"text": "ab cd.", "sentence_spans": [{"start": 0, "end": 6}]}, "mentions": '
+    '[{"example_id": "m1", "entity_id": "Q1", "mention_span": {"start": 0, "end": 2, "text": "ab"}}]}\n'
+)
+ENTITIES = "".join(
+    f'{{"entity_id": "Q{number}", "description": "{"x" * number}", "sentence_spans": [[0, {number}]]}}\n'
+    for number in range(1, 6)
+)
+
+
+@pytest.fixture
+def linking(write, layout, tokenizer, monkeypatch) -> GraphWorkload:
+    """Two languages with one mention each, five entities, blocks of two."""
+    monkeypatch.setattr("harness.workload.POOL_BLOCK", 2)
+    write("mewslix/candidate_set_entities.jsonl", ENTITIES)
+    for code in ("de", "tr"):
+        write(f"mewslix/wikinews_mentions/test-{code}.jsonl", MENTION)
+    workload = GraphWorkload(None, [job("mewslix", "de"), job("mewslix", "tr")])
+    workload.featurize(layout, tokenizer, lambda _: None)
+    return workload
+
+
+def test_candidates_of_a_pool_come_once_for_all_languages_block_by_block(linking, layout, tokenizer) -> None:
+    assert [len(block) for block in linking.blocks(layout, tokenizer)] == [4, 2, 1]
+
+
+def test_pool_keeps_ids_and_keys_in_order(linking, layout, tokenizer) -> None:
+    rows = [row for block in linking.blocks(layout, tokenizer) for row in block]
+    (pool,) = linking.pools
+    assert (pool.ids, pool.keys) == (["Q1", "Q2", "Q3", "Q4", "Q5"], [row.key for row in rows[2:]])
+
+
+def test_job_with_a_pool_needs_the_pools_files(write, layout) -> None:
+    write("mewslix/wikinews_mentions/test-de.jsonl", MENTION)
+    with pytest.raises(DataError, match="candidate_set_entities"):
+        check_splits([job("mewslix", "de")], layout)
+
+
+def test_available_keeps_a_split_takes_another_and_tells_the_rest(write, layout) -> None:
+    write("pawsx/test-de.tsv", "a\tb\t0\n")
+    write("pawsx/dev-en.tsv", "a\tb\t0\n")
+    there, absent = available([job("pawsx", code) for code in ("de", "en", "fr")], layout)
+    assert [(item.language, item.split) for item in there] == [("de", "test"), ("en", "dev")]
+    assert [item.language for item in absent] == ["fr"]
+
+
+def test_available_never_scores_a_train_split(write, layout) -> None:
+    write("pawsx/train-en.tsv", "a\tb\t0\n")
+    there, absent = available([job("pawsx", "en")], layout)
+    assert (there, len(absent)) == ([], 1)

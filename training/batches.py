@@ -4,17 +4,20 @@ So a resumed run sees exactly what an uninterrupted one would have seen, and the
 drawn can be written down beforehand.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from harness.features import Feature
 from harness.heads import Head
 from training.collate import Batch, collate
+from training.modules import TEXT
+from training.sampling import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class TrainingSet:
     head: Head
     #: The rows of each example.
     examples: Sequence[Sequence[Feature]]
+    #: Share of the task's examples that are drawn from this language; the sum does not matter.
+    weight: float = 1.0
 
 
 def by_example(features: Sequence[Feature]) -> list[list[Feature]]:
@@ -45,6 +50,18 @@ def _rows(examples: Sequence[Sequence[Feature]], chosen: Sequence[int]) -> list[
     ]
 
 
+@lru_cache(maxsize=256)
+def _order(seed: int, number: int, epoch: int, size: int) -> NDArray[np.int64]:
+    """Return the order of a set's examples in one epoch (size,)."""
+    return np.random.default_rng([seed, number, epoch]).permutation(size)
+
+
+def _take(seed: int, number: int, size: int, first: int, count: int) -> list[int]:
+    """Return which examples a set gives for its places first, first + 1, ...: each once an epoch."""
+    places = range(first, first + count)
+    return [int(_order(seed, number, place // size, size)[place % size]) for place in places]
+
+
 class EpochBatches(Dataset[Batch]):
     """Batches of one training set, every example once an epoch in a new order."""
 
@@ -59,54 +76,105 @@ class EpochBatches(Dataset[Batch]):
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        size = len(self._set.examples)
-        places = np.arange(step * self._rows, (step + 1) * self._rows)
-        orders = {epoch: np.random.default_rng([self._seed, epoch]).permutation(size) for epoch in set(places // size)}
-        chosen = [int(orders[place // size][place % size]) for place in places]
+        chosen = _take(self._seed, 0, len(self._set.examples), step * self._rows, self._rows)
         return collate(self._set.head, _rows(self._set.examples, chosen), self._pad_id)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What one step trains: a task, and how many examples of each of its sets."""
+
+    #: Index into the tasks; None where the step is one of text.
+    task: int | None
+    #: Index into the sets -> examples.
+    counts: Mapping[int, int]
+
+
 class MixedBatches(Dataset[dict[str, Any]]):
-    """Batches of several tasks and languages: each step draws one task, then its rows' languages."""
+    """Batches of several tasks and languages: each step draws one task, then its rows' languages.
 
-    sets: Sequence[TrainingSet]
-    #: Task -> weight; the sum does not matter.
-    weights: Mapping[str, float]
-    rows: int
-    steps: int
-    seed: int
-    pad_id: int
-    _by_task: dict[str, list[TrainingSet]] = field(init=False)
+    The whole draw is made beforehand from the seed, a generator for each step, so that every step
+    knows which places of a set the steps before it have taken: each example comes once before any
+    comes twice, and a resumed run goes on exactly where it stopped.
+    """
 
-    def __post_init__(self) -> None:
-        self._by_task = {task: [item for item in self.sets if item.task == task] for task in self.weights}
+    def __init__(
+        self,
+        sets: Sequence[TrainingSet],
+        sampler: Sampler,
+        *,
+        rows: int,
+        steps: int,
+        seed: int,
+        pad_id: int,
+        text: Dataset[Batch] | None = None,
+        text_rate: float = 0.0,
+    ) -> None:
+        """Draw.
+
+        Args:
+            sets: the tasks in their languages, with the weight of each.
+            sampler: the probability of each task at each step.
+            rows: examples of a step.
+            steps: how many there are.
+            seed: of the draw.
+            pad_id: fills rows up.
+            text: batches of continued masked language modelling, one for each step.
+            text_rate: the probability that a step is one of text.
+        """
+        self._sets = sets
+        self._seed = seed
+        self._pad_id = pad_id
+        self._text = text
+        self._tasks = list(sampler.sizes)
+        self._steps = [self._draw(step, sampler, rows, text_rate) for step in range(steps)]
+        counts = np.zeros((steps + 1, len(sets)), dtype=np.int64)
+        for step, drawn in enumerate(self._steps):
+            for number, count in drawn.counts.items():
+                counts[step + 1, number] = count
+        #: Examples that each set gave before a step (steps + 1, sets).
+        self._given = counts.cumsum(axis=0)
+
+    def _draw(self, step: int, sampler: Sampler, rows: int, text_rate: float) -> Drawn:
+        generator = np.random.default_rng([self._seed, step])
+        if generator.random() < text_rate:
+            return Drawn(None, {})
+        task = int(generator.choice(len(self._tasks), p=sampler.probabilities(step)))
+        members = [number for number, item in enumerate(self._sets) if item.task == self._tasks[task]]
+        weights = np.asarray([self._sets[number].weight for number in members])
+        languages = generator.choice(members, size=rows, p=weights / weights.sum())
+        return Drawn(
+            task,
+            {int(number): int(count) for number, count in zip(*np.unique(languages, return_counts=True), strict=True)},
+        )
 
     def __len__(self) -> int:
-        return self.steps
-
-    def draw(self, step: int) -> tuple[str, list[tuple[int, int]]]:
-        """Return the task of a step, and (language set, example) of each of its rows."""
-        generator = np.random.default_rng([self.seed, step])
-        names = list(self.weights)
-        shares = np.asarray([self.weights[name] for name in names], dtype=np.float64)
-        task = names[int(generator.choice(len(names), p=shares / shares.sum()))]
-        sets = self._by_task[task]
-        languages = generator.integers(len(sets), size=self.rows)
-        return task, [(int(number), int(generator.integers(len(sets[number].examples)))) for number in languages]
+        return len(self._steps)
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        task, chosen = self.draw(step)
-        sets = self._by_task[task]
-        examples = [sets[number].examples[index] for number, index in chosen]
-        batch = collate(sets[0].head, _rows(examples, range(len(examples))), self.pad_id)
-        return {"task": task, **batch}
+        drawn = self._steps[step]
+        if drawn.task is None:
+            if self._text is None:
+                message = f"step {step} is one of text, and there is none"
+                raise ValueError(message)
+            return {"task": TEXT, **self._text[step]}
+        examples = [
+            self._sets[number].examples[place]
+            for number, count in drawn.counts.items()
+            for place in _take(
+                self._seed, number, len(self._sets[number].examples), int(self._given[step, number]), count
+            )
+        ]
+        head = self._sets[next(iter(drawn.counts))].head
+        return {"task": self._tasks[drawn.task], **collate(head, _rows(examples, range(len(examples))), self._pad_id)}
 
     def drawn(self) -> dict[str, dict[str, int]]:
         """Return how many examples of each task and language the steps draw."""
-        counts: dict[str, Counter[str]] = {}
-        for step in range(self.steps):
-            task, chosen = self.draw(step)
-            languages = (self._by_task[task][number].language for number, _ in chosen)
-            counts.setdefault(task, Counter()).update(languages)
-        return {task: dict(sorted(count.items())) for task, count in sorted(counts.items())}
+        counts: dict[str, dict[str, int]] = {}
+        for item, total in zip(self._sets, self._given[-1], strict=True):
+            counts.setdefault(item.task, {})[item.language] = int(total)
+        return counts
+
+    def text_steps(self) -> int:
+        """Return how many steps are of text."""
+        return sum(drawn.task is None for drawn in self._steps)

@@ -97,3 +97,13 @@ def read_checkpoint(directory: Path) -> Checkpoint:
 def is_complete(directory: Path) -> bool:
     """Return whether a checkpoint was written there."""
     return (directory / PHASE_FILE).is_file()
+
+
+def saving(model: Any, parent: Checkpoint) -> Callable[[Path], None]:
+    """Return what fills a checkpoint's directory: a model's weights, and its parent's tokenizer."""
+
+    def save(folder: Path) -> None:
+        model.save_pretrained(folder)
+        shutil.copyfile(parent.tokenizer, folder / "tokenizer.json")
+
+    return save

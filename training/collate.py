@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from harness.features import IGNORED, Feature
-from harness.heads import ChoiceScore, Head, SequenceClassification, SpanExtraction, TokenClassification
+from harness.featurizers.dual import CANDIDATE, QUERY
+from harness.heads import ChoiceScore, DualEncoder, Head, SequenceClassification, SpanExtraction, TokenClassification
 from harness.tensors import pad
 
 Batch = dict[str, torch.Tensor]
@@ -73,3 +74,20 @@ def _(head: ChoiceScore, features: Sequence[Feature], pad_id: int) -> Batch:
         raise ValueError(message)
     shaped = {name: value.view(examples, choices, -1) for name, value in inputs.items()}
     return {**shaped, "labels": torch.from_numpy(np.stack(_targets(features))[::choices].copy())}
+
+
+@collate.register
+def _(head: DualEncoder, features: Sequence[Feature], pad_id: int) -> Batch:
+    sides = np.stack(_targets(features))
+    queries, candidates = (
+        [feature for feature, own in zip(features, sides, strict=True) if own == side] for side in (QUERY, CANDIDATE)
+    )
+    if len(queries) != len(candidates):
+        message = f"{len(queries)} queries have {len(candidates)} candidates; each needs its own"
+        raise ValueError(message)
+    answers = _inputs(candidates, pad_id)
+    return {
+        **_inputs(queries, pad_id),
+        "candidate_ids": answers["input_ids"],
+        "candidate_mask": answers["attention_mask"],
+    }

@@ -1,7 +1,8 @@
 """One recipe on its way through the phases: where it works, and how its checkpoints know each other."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -10,11 +11,23 @@ from typing import Any
 from harness import __version__
 from harness.artifacts import file_sha256
 from harness.data import Layout
+from harness.errors import CheckpointError
 from harness.progress import Progress
 from harness.provenance import commit, packages
 from harness.recipe import Recipe
 from harness.workspace import Workspace
-from training.checkpoint import Checkpoint, is_complete, read_checkpoint
+from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
+from training.distributed import once, rank
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one training writes while it runs."""
+
+    #: States from which it can go on.
+    states: Path
+    #: What TensorBoard shows.
+    logs: Path
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,28 @@ class Training:
         folder = self.workspace.checkpoints / self.recipe.name / phase
         return folder / finetune if finetune else folder
 
+    def place(self, identity: str, phase: str) -> Place:
+        """Return where a training keeps its states until its checkpoint is written, and its logs."""
+        return Place(
+            states=self.workspace.checkpoints / ".states" / identity[:16],
+            logs=self.workspace.runs / "tensorboard" / self.recipe.name / phase,
+        )
+
+    def keep(self, directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
+        """Write a phase's checkpoint, and drop the states from which its training could have gone on.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be written; an older one there stays.
+        """
+        try:
+            kept = once(lambda: write_checkpoint(directory, account, save), lambda: read_checkpoint(directory))
+        except OSError as error:
+            message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
+            raise CheckpointError(message) from error
+        if rank() == 0:
+            shutil.rmtree(self.place(account["key"], "").states, ignore_errors=True)
+        return kept
+
     def steps(self, wanted: int) -> int:
         """Return the steps of a phase, cut where the command line says so."""
         return max(1, wanted if self.max_steps is None else min(wanted, self.max_steps))
@@ -59,6 +94,18 @@ def account(training: Training, phase: str, identity: str, parents: Mapping[str,
     }
 
 
+def add_seen(
+    before: Mapping[str, Mapping[str, int]], more: Mapping[str, Mapping[str, int]]
+) -> dict[str, dict[str, int]]:
+    """Return family -> language -> training examples, summed: what a checkpoint has been taught so far."""
+    seen = {family: dict(languages) for family, languages in before.items()}
+    for family, languages in more.items():
+        known = seen.setdefault(family, {})
+        for language, examples in languages.items():
+            known[language] = known.get(language, 0) + examples
+    return seen
+
+
 def identity_of(*parts: Any) -> str:
     """Return the identity of a phase's inputs: equal keys need no new training.
 
@@ -75,6 +122,7 @@ def current(directory: Path, identity: str) -> Checkpoint | None:
     return found if found.account.get("key") == identity else None
 
 
-def digests(paths: Sequence[Path]) -> dict[str, str]:
-    """Return the digests of files by folder and name."""
-    return {f"{path.parent.name}/{path.name}": file_sha256(path) for path in paths}
+def digests_of(layout: Layout, paths: Sequence[Path]) -> dict[str, str]:
+    """Return the digests of data files by their place in the layout."""
+    root = layout.xtreme.parent
+    return {str(path.relative_to(root) if path.is_relative_to(root) else path): file_sha256(path) for path in paths}

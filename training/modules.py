@@ -15,11 +15,13 @@ from transformers import (
     XLMRobertaForSequenceClassification,
     XLMRobertaForTokenClassification,
     XLMRobertaModel,
+    XLMRobertaPreTrainedModel,
 )
 
 from harness.errors import CheckpointError
 from harness.heads import (
     ChoiceScore,
+    DualEncoder,
     Head,
     SentenceEmbedding,
     SequenceClassification,
@@ -80,6 +82,57 @@ def _(head: SentenceEmbedding, encoder: XLMRobertaModel) -> PreTrainedModel:
     return encoder
 
 
+@build.register
+def _(head: DualEncoder, encoder: XLMRobertaModel) -> PreTrainedModel:
+    return _around(encoder, DualEncoderModel(encoder.config))
+
+
+class DualEncoderModel(XLMRobertaPreTrainedModel):  # type: ignore[misc]
+    """Queries and candidates through one encoder; a vector is the pooler's output, unit length.
+
+    As the plain form of google-research/xtreme@838c13b third_party/run_retrieval.py: a learned scale
+    that starts at 100, and a softmax over the batch's candidates.
+    """
+
+    def __init__(self, config: XLMRobertaConfig) -> None:
+        super().__init__(config)
+        self.roberta = XLMRobertaModel(config, add_pooling_layer=True)
+        self.scale = nn.Parameter(torch.tensor(100.0))
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        candidate_ids: torch.Tensor | None = None,
+        candidate_mask: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Return `embedding` (rows, hidden); with candidates, aligned to the rows, the `loss` too."""
+        queries = self._embed(input_ids, attention_mask)
+        if candidate_ids is None:
+            return {"embedding": queries}
+        scores = self.scale * queries @ self._embed(candidate_ids, candidate_mask).T
+        own = torch.arange(len(scores), device=scores.device)
+        return {"embedding": queries, "loss": nn.functional.cross_entropy(scores, own)}
+
+    def _embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        pooled = self.roberta(input_ids=input_ids, attention_mask=attention_mask).pooler_output
+        return nn.functional.normalize(pooled, dim=-1)
+
+
+def proceed(model: PreTrainedModel, directory: Path) -> PreTrainedModel:
+    """Return a trained model of the same kind, head included: a second stage of one phase goes on with it.
+
+    Raises:
+        CheckpointError: the checkpoint is of another kind.
+    """
+    trained = XLMRobertaConfig.from_pretrained(directory).architectures
+    if trained != [type(model).__name__]:
+        message = f"checkpoint {directory} holds {trained}, {type(model).__name__} cannot go on with it"
+        raise CheckpointError(message)
+    return type(model).from_pretrained(directory, config=model.config)
+
+
 def _around(encoder: XLMRobertaModel, model: PreTrainedModel) -> PreTrainedModel:
     """Return the model with the encoder's weights copied in; no other weight may change.
 
@@ -108,6 +161,9 @@ def assert_fresh(model: PreTrainedModel, heads: Mapping[str, torch.Tensor]) -> N
         raise CheckpointError(message)
 
 
+#: Names the head that continued masked language modelling trains; no training set is called so.
+TEXT = "text"
+
 #: Cosines are multiplied with this before the softmax over a batch's translations.
 ALIGNMENT_SCALE = 20.0
 
@@ -129,9 +185,9 @@ class MaskedLanguageModel(nn.Module):
     A vocabulary of 250,002 times 4,096 positions of logits would take 4 GB, a sixth of it is used.
     """
 
-    def __init__(self, config: XLMRobertaConfig) -> None:
+    def __init__(self, model: XLMRobertaForMaskedLM) -> None:
         super().__init__()
-        self.model = XLMRobertaForMaskedLM(config)
+        self.model = model
 
     def forward(
         self,
@@ -188,29 +244,35 @@ def _ranking_loss(scores: torch.Tensor) -> torch.Tensor:
 class MultiTask(nn.Module):
     """Several heads on one encoder; each batch names the head that answers it."""
 
-    def __init__(self, heads: Mapping[str, Head], encoder: XLMRobertaModel) -> None:
+    #: Read by the Trainer, which would otherwise pass its own keywords on to the heads.
+    accepts_loss_kwargs = False
+
+    def __init__(
+        self, heads: Mapping[str, Head], encoder: XLMRobertaModel, text: XLMRobertaForMaskedLM | None = None
+    ) -> None:
+        """Build the heads around one encoder.
+
+        Args:
+            heads: task -> head, each freshly initialised.
+            encoder: its weights are copied.
+            text: phase 1's model, whose prediction of masked pieces goes on; its encoder is replaced.
+        """
         super().__init__()
         built = {name: build(head, encoder) for name, head in heads.items()}
         self.encoder: XLMRobertaModel = next(iter(built.values())).roberta
-        for model in built.values():
+        for model in [*built.values(), *([text] if text is not None else [])]:
             # One encoder for all; a pooler belongs to its head, so each model keeps its own.
             model.roberta.embeddings = self.encoder.embeddings
             model.roberta.encoder = self.encoder.encoder
         self.models = nn.ModuleDict(built)
+        if text is not None:
+            # The output layer of masked language modelling is the embedding table.
+            text.tie_weights()
+            self.models[TEXT] = MaskedLanguageModel(text)
 
-    def forward(
-        self,
-        task: str,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        labels: torch.Tensor | None = None,
-        start_positions: torch.Tensor | None = None,
-        end_positions: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """Return the loss of one batch of one task; every head takes some of the targets."""
-        targets = {"labels": labels, "start_positions": start_positions, "end_positions": end_positions}
-        given = {name: value for name, value in targets.items() if value is not None}
-        return {"loss": self.models[task](input_ids=input_ids, attention_mask=attention_mask, **given).loss}
+    def forward(self, task: str, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the loss of one batch of one task; `training.collate` gives each head its own inputs."""
+        return {"loss": self.models[task](**inputs)["loss"]}
 
     def shared_encoder(self) -> XLMRobertaModel:
         """Return the encoder alone, with the trained weights."""

@@ -9,16 +9,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import transformers
-from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaModel
+from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
+from harness.artifacts import file_sha256
 from harness.data import check_files
 from harness.errors import CheckpointError
-from harness.recipe import Scratch
+from harness.recipe import Scratch, TextMix
 from harness.tokenizer import FastTokenizer
-from training.checkpoint import Checkpoint, write_checkpoint
-from training.experiment import Training, account, current, digests, identity_of
+from training.checkpoint import Checkpoint
+from training.experiment import Training, account, current, digests_of, identity_of
 from training.modules import MaskedLanguageModel, load_encoder
-from training.text import MASK, TextBatches, read_corpus, train_tokenizer
+from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
 from training.trainer import Schedule, fit
 
 
@@ -28,7 +29,7 @@ def pretrained(training: Training) -> Checkpoint:
     if scratch is None:
         return _public(training)
     corpus = read_corpus(scratch, training.layout)
-    data = digests([*corpus.paths, *_named_tokenizer(training, scratch)])
+    data = digests_of(training.layout, [*corpus.paths, *_named_tokenizer(training, scratch)])
     cut = replace(scratch, steps=training.steps(scratch.steps))
     identity = identity_of("pretrained", asdict(cut), training.recipe.seed, data)
     directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
@@ -38,19 +39,14 @@ def pretrained(training: Training) -> Checkpoint:
         return found
     with _tokenizer_file(training, cut) as tokenizer_path:
         tokenizer = FastTokenizer(tokenizer_path)
-        vocabulary = json.loads(tokenizer_path.read_text(encoding="utf-8"))
-        marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK]
-        if not marks:
-            message = f"{tokenizer_path} has no {MASK!r} among its added tokens; masked LM needs an XLM-R tokenizer"
-            raise CheckpointError(message)
-        mask_id = int(marks[0])
+        mask_id = mask_of(tokenizer_path)
         transformers.set_seed(training.recipe.seed)
-        model = MaskedLanguageModel(_config(cut, mask_id + 1))
+        model = MaskedLanguageModel(XLMRobertaForMaskedLM(_config(cut, mask_id + 1)))
         model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
         with training.progress.step(f"{training.recipe.name}: tokenizing the texts", 1, "corpora") as advance:
-            batches = TextBatches(corpus, cut, tokenizer, mask_id=mask_id, seed=training.recipe.seed)
+            batches = TextBatches(corpus, cut, tokenizer, steps=cut.steps, mask_id=mask_id, seed=training.recipe.seed)
             advance(1)
-        losses = fit(
+        fitted = fit(
             model,
             batches,
             Schedule(
@@ -58,7 +54,9 @@ def pretrained(training: Training) -> Checkpoint:
                 learning_rate=cut.learning_rate,
                 embedding_learning_rate=cut.embedding_learning_rate,
                 seed=training.recipe.seed,
+                compute=training.recipe.compute,
             ),
+            training.place(identity, "pretrained"),
             f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
         )
@@ -69,8 +67,63 @@ def pretrained(training: Training) -> Checkpoint:
             model.model.save_pretrained(folder)
             shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
 
-        told = account(training, "pretrained", identity, {}, data_sha256=data, steps=cut.steps, losses=losses)
-        return write_checkpoint(directory, {**told, "model": directory.name}, save)
+        # Parallel text teaches to align languages, which is what retrieval tasks measure.
+        aligned = corpus.aligned(cut)
+        seen = {"alignment": aligned} if aligned else {}
+        told = account(
+            training, "pretrained", identity, {}, data_sha256=data, steps=cut.steps, seen=seen, **fitted.to_json()
+        )
+        return training.keep(directory, {**told, "model": directory.name}, save)
+
+
+def mask_of(tokenizer: Path) -> int:
+    """Return the id of the mask.
+
+    Raises:
+        CheckpointError: the tokenizer has none.
+    """
+    vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))
+    marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK]
+    if not marks:
+        message = f"{tokenizer} has no {MASK!r} among its added tokens; masked LM needs an XLM-R tokenizer"
+        raise CheckpointError(message)
+    return int(marks[0])
+
+
+def text_batches(training: Training, corpus: Corpus, mix: TextMix, parent: Checkpoint, steps: int) -> TextBatches:
+    """Return one batch of text for each step of phase 2."""
+    with training.progress.step(f"{training.recipe.name}: tokenizing the texts", 1, "corpora") as advance:
+        batches = TextBatches(
+            corpus,
+            mix,
+            FastTokenizer(parent.tokenizer),
+            steps=steps,
+            mask_id=mask_of(parent.tokenizer),
+            seed=training.recipe.seed,
+        )
+        advance(1)
+    return batches
+
+
+def text_model_of(checkpoint: Checkpoint) -> XLMRobertaForMaskedLM:
+    """Return phase 1's model with its prediction of masked pieces, for continued masked language modelling.
+
+    Raises:
+        CheckpointError: there is none, or it has no such head.
+    """
+    source = checkpoint.account.get("source") or checkpoint.directory
+    try:
+        model, info = XLMRobertaForMaskedLM.from_pretrained(
+            str(source), revision=checkpoint.account.get("revision") or "main", output_loading_info=True
+        )
+    except (OSError, ValueError) as error:
+        message = f"no masked language model can be loaded from {str(source)!r}: {error}"
+        raise CheckpointError(message) from error
+    absent = sorted(name for name in info["missing_keys"] if name.startswith("lm_head") and "decoder" not in name)
+    if absent:
+        message = f"{str(source)!r} has no head of masked language modelling ({', '.join(absent)} are missing)"
+        raise CheckpointError(message)
+    return model
 
 
 def _named_tokenizer(training: Training, scratch: Scratch) -> list[Path]:
@@ -123,7 +176,7 @@ def _public(training: Training) -> Checkpoint:
         "public",
         source,
         revision,
-        digests(sorted(path for path in Path(source).glob("*") if path.is_file())) if Path(source).is_dir() else {},
+        {path.name: file_sha256(path) for path in sorted(Path(source).glob("*")) if path.is_file()},
     )
     directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
     found = current(directory, identity)
@@ -138,8 +191,8 @@ def _public(training: Training) -> Checkpoint:
             raise CheckpointError(message) from error
         tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
 
-    told = account(training, "pretrained", identity, {}, source=source, revision=revision)
-    return write_checkpoint(directory, {**told, "model": directory.name}, save)
+    told = account(training, "pretrained", identity, {}, source=source, revision=revision, seen={})
+    return training.keep(directory, {**told, "model": directory.name}, save)
 
 
 def encoder_of(checkpoint: Checkpoint) -> XLMRobertaModel:

@@ -16,7 +16,7 @@ from harness.errors import DataError
 from harness.features import IGNORED
 from harness.featurizers.pair import pair_row
 from harness.languages import table
-from harness.recipe import Scratch
+from harness.recipe import TextMix
 from harness.sources.lines import read_lines
 from harness.tensors import pad
 from harness.tokenizer import FastTokenizer
@@ -38,6 +38,11 @@ class Corpus:
     parallel: Mapping[str, Sequence[str]]
     paths: Sequence[Path]
 
+    def aligned(self, mix: TextMix) -> dict[str, int]:
+        """Return the parallel lines of each language, if an objective learns from them which belong together."""
+        learns = any(mix.objectives.get(name) for name in ("tlm", "alignment"))
+        return {code: len(lines) for code, lines in self.parallel.items()} if learns else {}
+
     def lines(self) -> Iterator[str]:
         """Yield every line."""
         for texts in (self.plain, self.parallel):
@@ -45,7 +50,7 @@ class Corpus:
                 yield from lines
 
 
-def read_corpus(scratch: Scratch, layout: Layout) -> Corpus:
+def read_corpus(mix: TextMix, layout: Layout) -> Corpus:
     """Return the texts that a recipe names.
 
     Raises:
@@ -53,13 +58,13 @@ def read_corpus(scratch: Scratch, layout: Layout) -> Corpus:
     """
     paths: list[Path] = []
     plain: dict[str, list[str]] = {}
-    for folder in scratch.texts:
-        for code, path in _files(folder, scratch, layout):
+    for folder in mix.texts:
+        for code, path in _files(folder, mix, layout):
             plain.setdefault(code, []).extend(read_lines(path))
             paths.append(path)
     parallel: dict[str, list[str]] = {}
-    for folder in scratch.parallel:
-        read = {code: (path, read_lines(path)) for code, path in _files(folder, scratch, layout)}
+    for folder in mix.parallel:
+        read = {code: (path, read_lines(path)) for code, path in _files(folder, mix, layout)}
         if len({len(lines) for _, lines in read.values()}) > 1:
             lengths = ", ".join(f"{code} {len(lines)}" for code, (_, lines) in read.items())
             message = f"text/{folder} is not line-aligned, its files have unequal lengths: {lengths}"
@@ -73,14 +78,14 @@ def read_corpus(scratch: Scratch, layout: Layout) -> Corpus:
     return Corpus(plain, parallel, paths)
 
 
-def _files(folder: str, scratch: Scratch, layout: Layout) -> list[tuple[str, Path]]:
+def _files(folder: str, mix: TextMix, layout: Layout) -> list[tuple[str, Path]]:
     directory = layout.section("text") / folder
-    codes = scratch.languages or tuple(table())
+    codes = mix.languages or tuple(table())
     found = [(code, directory / f"{code}.txt") for code in codes if (directory / f"{code}.txt").is_file()]
-    absent = sorted(set(scratch.languages) - {code for code, _ in found})
+    absent = sorted(set(mix.languages) - {code for code, _ in found})
     if not found or absent:
         lacking = " ".join(absent) or "any language"
-        message = f"{directory} has no text in {lacking}; see the recipe's [pretrained.scratch]"
+        message = f"{directory} has no text in {lacking}; see the recipe's `texts`, `parallel` and `languages`"
         raise DataError(message)
     return found
 
@@ -108,8 +113,11 @@ def train_tokenizer(lines: Iterator[str], vocabulary: int) -> Tokenizer:
 class TextBatches(Dataset[Batch]):
     """One batch of one objective for each step: a pure function of the seed and the step."""
 
-    def __init__(self, corpus: Corpus, scratch: Scratch, tokenizer: FastTokenizer, *, mask_id: int, seed: int) -> None:
-        self._scratch = scratch
+    def __init__(
+        self, corpus: Corpus, mix: TextMix, tokenizer: FastTokenizer, *, steps: int, mask_id: int, seed: int
+    ) -> None:
+        self._mix = mix
+        self._steps = steps
         self._tokenizer = tokenizer
         self._mask_id = mask_id
         self._seed = seed
@@ -119,12 +127,12 @@ class TextBatches(Dataset[Batch]):
         self._special = np.asarray(sorted({*tokenizer.pair([], []), tokenizer.pad_id}), dtype=np.int64)
 
     def __len__(self) -> int:
-        return self._scratch.steps
+        return self._steps
 
     def __getitem__(self, step: int) -> Batch:
         generator = np.random.default_rng([self._seed, step])
-        names = list(self._scratch.objectives)
-        shares = np.asarray(list(self._scratch.objectives.values()))
+        names = list(self._mix.objectives)
+        shares = np.asarray(list(self._mix.objectives.values()))
         return self._batches[names[int(generator.choice(len(names), p=shares / shares.sum()))]](generator)
 
     def _mlm(self, generator: np.random.Generator) -> Batch:
@@ -134,7 +142,7 @@ class TextBatches(Dataset[Batch]):
             lines = _any(generator, list(self._plain.values()))
             return (self._single(_any(generator, lines)),)
 
-        (rows,) = _similar(draw, self._scratch.batch_tokens, generator)
+        (rows,) = _similar(draw, self._mix.batch_tokens, generator)
         return self._masked(rows, generator)
 
     def _tlm(self, generator: np.random.Generator) -> Batch:
@@ -144,9 +152,9 @@ class TextBatches(Dataset[Batch]):
             first, second = generator.choice(list(self._parallel), size=2, replace=False)
             line = int(generator.integers(len(self._parallel[first])))
             left, right = self._parallel[first][line], self._parallel[second][line]
-            return (pair_row(self._tokenizer, left, right, self._scratch.max_tokens),)
+            return (pair_row(self._tokenizer, left, right, self._mix.max_tokens),)
 
-        (rows,) = _similar(draw, self._scratch.batch_tokens, generator)
+        (rows,) = _similar(draw, self._mix.batch_tokens, generator)
         return self._masked(rows, generator)
 
     def _alignment(self, generator: np.random.Generator) -> Batch:
@@ -160,17 +168,17 @@ class TextBatches(Dataset[Batch]):
             first, second = generator.choice(codes, size=2, replace=False)
             return self._single(self._parallel[first][line]), self._single(self._parallel[second][line])
 
-        firsts, seconds = _similar(draw, self._scratch.batch_tokens // 2, generator)
+        firsts, seconds = _similar(draw, self._mix.batch_tokens // 2, generator)
         return {**self._masked([*firsts, *seconds], generator), "aligned": torch.tensor(len(firsts))}
 
     def _single(self, pieces: list[int]) -> list[int]:
-        return self._tokenizer.single(pieces[: self._scratch.max_tokens - len(self._tokenizer.single([]))])
+        return self._tokenizer.single(pieces[: self._mix.max_tokens - len(self._tokenizer.single([]))])
 
     def _masked(self, rows: Sequence[NDArray[np.int64]], generator: np.random.Generator) -> Batch:
         """Return the rows with pieces replaced: 80 % by the mask, 10 % at random, 10 % as they are (BERT)."""
         batch = pad(rows, self._tokenizer.pad_id)
         ids = batch["input_ids"]
-        chosen = (generator.random(ids.shape) < self._scratch.masking) & ~np.isin(ids, self._special)
+        chosen = (generator.random(ids.shape) < self._mix.masking) & ~np.isin(ids, self._special)
         if not chosen.any():
             chosen[0, 1] = True
         labels = np.where(chosen, ids, IGNORED)

@@ -1,21 +1,32 @@
-"""transformers' Trainer, told which batch each step sees and how to show that it goes on."""
+"""transformers' Trainer, told which batch each step sees, where its states go and when it is best."""
 
+import json
 import logging
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_model, save_model
 from torch import nn
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from harness.errors import CheckpointError
 from harness.progress import Progress
+from harness.recipe import Compute
+from training.distributed import rank, wait, world
+from training.experiment import Place
+from training.shares import Shares
 
 transformers.utils.logging.set_verbosity_error()
 logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+
+#: In the folder of states: the best weights so far, and what each evaluation found.
+BEST, EVALUATIONS = "best.safetensors", "evaluations.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +40,59 @@ class Schedule:
     #: Of the piece embeddings; `learning_rate` for all where None.
     embedding_learning_rate: float | None = None
     seed: int
+    compute: Compute = field(default_factory=Compute)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """How the best step is found."""
+
+    #: Gives the score of the model as it is; higher is better.
+    evaluate: Callable[[], float]
+    #: Evaluations over the whole training, the last step's included.
+    evaluations: int
+    #: Stop after so many evaluations without a better one; never where None.
+    patience: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What one evaluation found."""
+
+    step: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """How a training went."""
+
+    losses: Sequence[dict[str, float]]
+    evaluations: Sequence[Evaluated] = ()
+    #: The step whose weights were kept; the last one where nothing was selected.
+    step: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a checkpoint tells of it."""
+        return {
+            "losses": list(self.losses),
+            "evaluations": [asdict(found) for found in self.evaluations],
+            "chosen_step": self.step,
+        }
+
+
+class _From(Sampler[int]):
+    """The places of a dataset in order, from where a resumed training goes on."""
+
+    def __init__(self, start: int, size: int) -> None:
+        self._start = start
+        self._size = size
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._start, self._size))
+
+    def __len__(self) -> int:
+        return self._size
 
 
 class _Ordered(Trainer):  # type: ignore[misc]
@@ -36,6 +100,8 @@ class _Ordered(Trainer):  # type: ignore[misc]
 
     #: See `Schedule`.
     embedding_learning_rate: float | None = None
+    #: Place of the dataset at which training goes on.
+    start: int = 0
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the Trainer's optimiser, with a group of its own for the piece embeddings."""
@@ -50,23 +116,68 @@ class _Ordered(Trainer):  # type: ignore[misc]
                     optimizer.add_param_group({**settings, "params": own, "lr": self.embedding_learning_rate})
         return optimizer
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the batches as they are: accelerate would deal out whole ones to the processes."""
+        size = len(self.train_dataset)
+        return DataLoader(
+            self.train_dataset,
+            batch_size=1,
+            sampler=_From(self.start, size),
+            collate_fn=self.data_collator,
+            # An iterator draws a seed; from the common generator, that would shift dropout when resumed.
+            generator=torch.Generator(),
+        )
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Heads share one encoder, which `save_file` refuses and `save_model` writes once.
+        save_model(self.model, str(folder / "model.safetensors"))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_model(model or self.model, str(Path(resume_from_checkpoint) / "model.safetensors"))
 
 
 class _Follow(TrainerCallback):  # type: ignore[misc]
-    """Moves the bar and keeps the losses."""
+    """Moves the bar, keeps the losses, and evaluates."""
 
-    def __init__(self, advance: Any) -> None:
+    def __init__(self, advance: Any, model: nn.Module, folder: Path, every: int, selection: Selection | None) -> None:
         self._advance = advance
-        self.losses: list[dict[str, float]] = []
+        self._model = model
+        self._folder = folder
+        self._every = every
+        self._selection = selection
+        self.evaluations: list[Evaluated] = []
+
+    def goes_on(self, step: int) -> None:
+        """Take up what was found before a step; what came after it is found again."""
+        path = self._folder / EVALUATIONS
+        told = json.loads(path.read_text(encoding="ascii")) if path.is_file() else []
+        self.evaluations = [Evaluated(**found) for found in told if found["step"] <= step]
+        self._advance(step)
+
+    @property
+    def best(self) -> Evaluated | None:
+        """Return the best evaluation, the first of equals."""
+        return max(self.evaluations, key=lambda found: (found.score, -found.step), default=None)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         self._advance(1)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
-        if logs and "loss" in logs:
-            self.losses.append({"step": state.global_step, "loss": round(float(logs["loss"]), 4)})
+        last = state.global_step == state.max_steps
+        if self._selection is None or not (last or state.global_step % self._every == 0):
+            return
+        self._model.eval()
+        self.evaluations.append(Evaluated(state.global_step, self._selection.evaluate()))
+        self._model.train()
+        best = self.best
+        if best is not None and best.step == state.global_step and rank() == 0:
+            save_model(self._model, str(self._folder / BEST))
+        if rank() == 0:
+            told = json.dumps([asdict(found) for found in self.evaluations])
+            (self._folder / EVALUATIONS).write_text(told, encoding="ascii")
+        since = sum(found.step > best.step for found in self.evaluations) if best is not None else 0
+        if self._selection.patience is not None and since >= self._selection.patience:
+            control.should_training_stop = True
 
 
 def _one(batches: Sequence[Any]) -> Any:
@@ -74,38 +185,97 @@ def _one(batches: Sequence[Any]) -> Any:
     return batch
 
 
+def last_state(folder: Path) -> Path | None:
+    """Return the newest whole state of a training; a state is whole once its `trainer_state.json` is."""
+    states = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+    for state in states:
+        try:
+            json.loads((state / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        return state
+    return None
+
+
 def fit(
-    model: nn.Module, batches: Dataset[Any], schedule: Schedule, description: str, progress: Progress
-) -> list[dict[str, float]]:
-    """Train a model in place over whole batches; return the losses that were logged."""
+    model: nn.Module,
+    batches: Dataset[Any],
+    schedule: Schedule,
+    place: Place,
+    description: str,
+    progress: Progress,
+    selection: Selection | None = None,
+) -> Fitted:
+    """Train a model in place over whole batches, and leave its best weights in it.
+
+    Args:
+        model: what is trained.
+        batches: one whole batch for each step.
+        schedule: how it goes.
+        place: where its states and logs go; a training that was stopped there goes on bit by bit as if it had
+            not been. `Training.keep` removes it.
+        description: what the progress bar says.
+        progress: told of every step.
+        selection: how the best step is found; the last one is kept without it.
+
+    Raises:
+        CheckpointError: a state cannot be written.
+    """
+    compute, folder = schedule.compute, place.states
     transformers.set_seed(schedule.seed)
-    with tempfile.TemporaryDirectory(prefix="harness-train-") as folder:
-        arguments = TrainingArguments(
-            output_dir=folder,
-            max_steps=schedule.steps,
-            per_device_train_batch_size=1,
-            learning_rate=schedule.learning_rate,
-            lr_scheduler_type="linear",
-            warmup_ratio=schedule.warmup,
-            weight_decay=schedule.weight_decay,
-            adam_epsilon=1e-8,
-            max_grad_norm=1.0,
-            logging_steps=max(1, schedule.steps // 20),
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,
-            seed=schedule.seed,
-            use_cpu=not torch.cuda.is_available(),
-        )
-        with progress.step(description, schedule.steps, "steps") as advance:
-            follow = _Follow(advance)
-            trainer = _Ordered(
-                model=model, args=arguments, train_dataset=batches, data_collator=_one, callbacks=[follow]
-            )
-            trainer.embedding_learning_rate = schedule.embedding_learning_rate
-            trainer.remove_callback(transformers.PrinterCallback)
-            trainer.train()
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=schedule.steps,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=compute.accumulation,
+        gradient_checkpointing=compute.gradient_checkpointing,
+        bf16=compute.bf16,
+        learning_rate=schedule.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_ratio=schedule.warmup,
+        weight_decay=schedule.weight_decay,
+        adam_epsilon=1e-8,
+        max_grad_norm=1.0,
+        logging_dir=str(place.logs),
+        logging_steps=max(1, schedule.steps // 20),
+        save_strategy="steps",
+        save_steps=compute.save_every,
+        save_total_limit=1,
+        ignore_data_skip=True,
+        report_to=list(compute.report_to),
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        # A step trains the heads of one task.
+        ddp_find_unused_parameters=world() > 1,
+        seed=schedule.seed,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    shares = Shares(batches, parts=compute.accumulation, rank=rank(), world=world())
+    with progress.step(description, schedule.steps, "steps") as advance:
+        every = math.ceil(schedule.steps / selection.evaluations) if selection else schedule.steps
+        follow = _Follow(advance, model, folder, every, selection)
+        trainer = _Ordered(model=model, args=arguments, train_dataset=shares, data_collator=_one, callbacks=[follow])
+        trainer.embedding_learning_rate = schedule.embedding_learning_rate
+        trainer.remove_callback(transformers.PrinterCallback)
+        state = last_state(folder)
+        if state is not None:
+            done = int(state.name.partition("-")[2])
+            trainer.start = done * compute.accumulation
+            follow.goes_on(done)
+        try:
+            trainer.train(resume_from_checkpoint=None if state is None else str(state))
+        except OSError as error:
+            message = f"a state of the training cannot be written to {folder} ({error}); free space and train again"
+            raise CheckpointError(message) from error
+    wait()
+    best = follow.best
+    if best is not None:
+        load_model(model, str(folder / BEST))
     model.eval()
-    return follow.losses
+    losses = [
+        {"step": entry["step"], "loss": round(float(entry["loss"]), 4)}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
+    return Fitted(losses, follow.evaluations, trainer.state.global_step if best is None else best.step)

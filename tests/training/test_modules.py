@@ -1,12 +1,18 @@
 """Fresh heads around a given encoder."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
 from harness.errors import CheckpointError
-from harness.heads import SequenceClassification, SpanExtraction
-from training.modules import MultiTask, assert_fresh, build, freeze
+from harness.features import Feature
+from harness.featurizers.dual import CANDIDATE, QUERY
+from harness.heads import DualEncoder, SequenceClassification, SpanExtraction
+from training.collate import collate
+from training.modules import MultiTask, assert_fresh, build, freeze, proceed
 
 HEAD = SequenceClassification(("no", "yes", "perhaps"))
 
@@ -63,3 +69,52 @@ def test_shared_encoder_has_the_trained_weights(encoder: XLMRobertaModel) -> Non
         model.encoder.encoder.layer[1].output.dense.bias.fill_(3.0)
     alone = model.shared_encoder()
     assert torch.equal(alone.encoder.layer[1].output.dense.bias, torch.full((16,), 3.0))
+
+
+def matches(*lengths: int) -> list[Feature]:
+    """Return the rows of matches whose query and candidate have so many tokens."""
+    return [
+        Feature(number // 2, np.arange(length) + 4, np.asarray((QUERY, CANDIDATE)[number % 2]))
+        for number, length in enumerate(lengths)
+    ]
+
+
+def test_queries_and_candidates_are_padded_apart() -> None:
+    batch = collate(DualEncoder(), matches(2, 5, 3, 4), 1)
+    assert (batch["input_ids"].shape, batch["candidate_ids"].shape) == ((2, 3), (2, 5))
+    assert batch["candidate_mask"].sum(1).tolist() == [5, 4]
+
+
+def test_query_without_its_candidate_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 queries have 1 candidates"):
+        collate(DualEncoder(), matches(2, 5, 3), 1)
+
+
+def test_dual_encoders_loss_is_the_softmax_over_the_batchs_candidates(encoder: XLMRobertaModel) -> None:
+    model = build(DualEncoder(), encoder).eval()
+    batch = collate(DualEncoder(), matches(2, 5, 3, 4), 1)
+    with torch.no_grad():
+        queries = model(batch["input_ids"], batch["attention_mask"])["embedding"]
+        candidates = model(batch["candidate_ids"], batch["candidate_mask"])["embedding"]
+        scores = 100 * queries @ candidates.T
+        expected = (torch.logsumexp(scores, dim=1) - scores.diagonal()).mean()
+        assert torch.isclose(model(**batch)["loss"], expected)
+
+
+def test_dual_encoder_learns_its_scale(encoder: XLMRobertaModel) -> None:
+    model = build(DualEncoder(), encoder)
+    model(**collate(DualEncoder(), matches(2, 5, 3, 4), 1))["loss"].backward()
+    assert (model.scale.item(), model.scale.grad is not None) == (100.0, True)
+
+
+def test_second_stage_goes_on_with_the_trained_head(encoder: XLMRobertaModel, tmp_path: Path) -> None:
+    first = build(HEAD, encoder)
+    first.save_pretrained(tmp_path)
+    again = proceed(build(HEAD, encoder), tmp_path)
+    assert torch.equal(again.classifier.dense.weight, first.classifier.dense.weight)
+
+
+def test_second_stage_with_another_head_is_refused(encoder: XLMRobertaModel, tmp_path: Path) -> None:
+    build(SpanExtraction(), encoder).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="XLMRobertaForSequenceClassification cannot go on with it"):
+        proceed(build(HEAD, encoder), tmp_path)

@@ -1,0 +1,167 @@
+"""Every hidden state of an encoder as the sentence vector of a retrieval task, from one pass.
+
+The outcome is selected on the data it is scored on, so it says which layer a future recipe might
+name, and is never taken over by itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import XLMRobertaModel
+
+from harness import tasks
+from harness.data import Layout
+from harness.errors import UsageError
+from harness.features import Feature
+from harness.heads import SentenceEmbedding
+from harness.planner import BatchPlanner
+from harness.progress import Progress
+from harness.report import Table
+from harness.results import LanguageScore, TaskScore, write_json
+from harness.selection import choose_jobs, parse_splits
+from harness.task import AnyTask
+from harness.tensors import pad
+from harness.tokenizer import FastTokenizer
+from harness.workload import Job, check_splits
+from harness.workspace import Workspace
+from training.checkpoint import Checkpoint, read_checkpoint
+from training.modules import load_encoder
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """The scores of a task at each hidden state, the embedding output first."""
+
+    model: str
+    task: AnyTask
+    split: str
+    layers: Sequence[TaskScore]
+
+    def table(self) -> Table:
+        """Return one row for each hidden state, one column for each script."""
+        used = list(self.layers[0].by_script())
+        rows = [
+            [
+                f"{layer} of {len(self.layers) - 1}",
+                *(f"{score.by_script()[script]:.1f}" for script in used),
+                f"{score.score:.1f}",
+            ]
+            for layer, score in enumerate(self.layers)
+        ]
+        return Table(f"{self.model} {self.task.name} by hidden state, percent", ["hidden state", *used, "mean"], rows)
+
+    @property
+    def best(self) -> int:
+        """Return the hidden state with the best mean, the lowest of equals."""
+        return max(range(len(self.layers)), key=lambda layer: (self.layers[layer].score, -layer))
+
+    @property
+    def warning(self) -> str:
+        """Return how the best one was found, so that nobody reports it as a result."""
+        return (
+            f"hidden state {self.best} is selected-on-{self.split}: its score is no result, and no default follows it; "
+            f"a recipe that shall use it says `retrieval_layer = {self.best}` and reports how it was chosen"
+        )
+
+
+def sweep_layers(
+    model: str,
+    name: str,
+    workspace: Workspace,
+    *,
+    data: Path | None,
+    split: str,
+    languages: Sequence[str],
+    progress: Progress,
+) -> Sweep:
+    """Score a retrieval task at every hidden state, and write `runs/sweep-MODEL-TASK-SPLIT.json`.
+
+    Raises:
+        UsageError: the task compares no hidden state, or the model has no encoder checkpoint.
+        DataError: a data file is missing.
+    """
+    task = tasks.load(name)
+    head = task.finetune.head
+    if not isinstance(head, SentenceEmbedding):
+        message = f"task {name!r} compares no hidden state; sweep one whose graph is an untrained encoder, as tatoeba"
+        raise UsageError(message)
+    checkpoint = _checkpoint(model, task, workspace)
+    layout = workspace.layout(data, checkpoint.account["recipe"].get("data"))
+    coverage = layout.coverage() if not languages else None
+    splits = parse_splits(split, [task])
+    jobs = choose_jobs([task], languages=languages, splits=splits, coverage=coverage)
+    check_splits(jobs, layout)
+    encoder = load_encoder(checkpoint.directory).eval()
+    tokenizer = FastTokenizer(checkpoint.tokenizer)
+    rows: list[list[LanguageScore]] = [[] for _ in range(encoder.config.num_hidden_layers + 1)]
+    with progress.step(f"{model}: {name} at every hidden state", len(jobs), "files") as advance:
+        for job in jobs:
+            for layer, row in enumerate(_scores(job, layout, encoder, tokenizer, head)):
+                rows[layer].append(row)
+            advance(1)
+    expected = task.all_languages(None)
+    found = Sweep(model, task, splits[name], [TaskScore(task=task, languages=row, expected=expected) for row in rows])
+    write_json(
+        workspace.runs / f"sweep-{model}-{name}-{found.split}.json",
+        {
+            "model": model,
+            "task": name,
+            "checkpoint": checkpoint.digest,
+            "selected_on": found.split,
+            "warning": found.warning,
+            "hidden_states": [score.to_json() for score in found.layers],
+        },
+    )
+    return found
+
+
+def _checkpoint(model: str, task: AnyTask, workspace: Workspace) -> Checkpoint:
+    directory = workspace.checkpoints / model / "target" / task.finetune.name
+    if not directory.is_dir():
+        message = (
+            f"model {model!r} has no checkpoint {task.finetune.name!r} under {workspace.checkpoints}; "
+            f"make it with `harness train RECIPE --target {task.finetune.name}`"
+        )
+        raise UsageError(message)
+    return read_checkpoint(directory)
+
+
+def _scores(
+    job: Job, layout: Layout, encoder: XLMRobertaModel, tokenizer: FastTokenizer, head: SentenceEmbedding
+) -> Iterator[LanguageScore]:
+    """Yield the scores of one language at each hidden state."""
+    task = job.task
+    examples = job.read(layout)
+    features = task.finetune.featurizer(examples, tokenizer)
+    for vectors in _hidden_states(encoder, features, tokenizer.pad_id, head):
+        outputs = [{"embedding": vector} for vector in vectors]
+        predictions = task.postprocess(examples, features, outputs)
+        totals = task.metric.counts(examples, predictions, job.language).sum(axis=0)
+        yield LanguageScore(
+            language=job.language,
+            split=job.split,
+            examples=len(examples),
+            scores=task.metric.scores(totals),
+            official=False,
+        )
+
+
+def _hidden_states(
+    encoder: XLMRobertaModel, features: Sequence[Feature], pad_id: int, head: SentenceEmbedding
+) -> NDArray[np.float32]:
+    """Return the pooled vectors at each hidden state, (hidden states, rows, hidden), unit length."""
+    states = encoder.config.num_hidden_layers + 1
+    vectors = np.zeros((states, len(features), encoder.config.hidden_size), dtype=np.float32)
+    for batch in BatchPlanner().plan([len(feature.input_ids) for feature in features]):
+        padded = pad([features[row].input_ids for row in batch.rows], pad_id, batch.width)
+        inputs = {name: torch.from_numpy(value) for name, value in padded.items()}
+        with torch.inference_mode():
+            hidden = torch.stack(encoder(**inputs, output_hidden_states=True).hidden_states)
+        mask = inputs["attention_mask"][None, :, :, None].to(hidden.dtype)
+        pooled = hidden[:, :, 0] if head.pooling == "cls" else (hidden * mask).sum(2) / mask.sum(2)
+        vectors[:, list(batch.rows)] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
+    return vectors

@@ -1,0 +1,164 @@
+"""Phase 3: one checkpoint for each training set, the encoder with a fresh head, trained on English."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import transformers
+
+from harness import finetunes
+from harness.heads import SentenceEmbedding, describe
+from harness.task import AnyFinetune, Hyperparameters
+from harness.tokenizer import FastTokenizer
+from training.batches import EpochBatches
+from training.checkpoint import Checkpoint, saving
+from training.development import Development, development, has_development, is_held_out
+from training.experiment import Training, account, add_seen, current, digests_of, identity_of
+from training.modules import build, freeze, proceed
+from training.pretraining import encoder_of
+from training.sets import training_set
+from training.trainer import Schedule, Selection, fit
+
+
+def teacher_of(training: Training, finetune: AnyFinetune) -> AnyFinetune:
+    """Return the finetune whose training set a head learns from: its own, or the recipe's stand-in."""
+    return finetunes.load(training.recipe.target.stand_ins.get(finetune.name, finetune.name))
+
+
+def _hyperparameters(training: Training, finetune: AnyFinetune) -> Hyperparameters:
+    """Return the finetune's own values with the recipe's overrides."""
+    own = finetune.hyperparameters
+    override = training.recipe.target.overrides.get(finetune.name)
+    if own is None:
+        message = f"{finetune.name!r} has a training set but no hyperparameters"
+        raise ValueError(message)
+    if override is None:
+        return own
+    changed = {
+        name: value
+        for name in ("learning_rate", "epochs", "batch_rows")
+        if (value := getattr(override, name)) is not None
+    }
+    return replace(own, source="recipe", **changed)
+
+
+def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Checkpoint:
+    """Return the target checkpoint of one finetune: the encoder with a fresh head, trained on English."""
+    override = training.recipe.target.overrides.get(finetune.name)
+    body = None if finetune.body is None else target(training, finetunes.load(finetune.body), parent)
+    start = parent if body is None else body
+    teacher = teacher_of(training, finetune)
+    paths = [
+        path
+        for code in finetune.languages
+        for path in (teacher.train.paths(training.layout, code, "train") if teacher.train else ())
+    ]
+    data = digests_of(training.layout, paths)
+    settings = asdict(_hyperparameters(training, finetune)) if finetune.train is not None else {}
+    extra = asdict(override) if override else {}
+    identity = identity_of(
+        "target",
+        finetune.name,
+        describe(finetune.head),
+        repr(finetune.featurizer),
+        settings,
+        extra,
+        training.max_steps,
+        training.recipe.target.frozen_layers,
+        training.recipe.target.evaluations,
+        training.recipe.target.patience,
+        training.retrieval_layer,
+        training.recipe.seed,
+        start.digest,
+        data,
+    )
+    directory = training.directory("target", finetune.name)
+    found = current(directory, identity)
+    if found is not None:
+        training.progress.say(f"{training.recipe.name}: phase 3 {finetune.name} is there")
+        return found
+    transformers.set_seed(training.recipe.seed)
+    model = build(finetune.head, encoder_of(start))
+    if body is not None and body.account["head"] == describe(finetune.head):
+        model = proceed(model, body.directory)
+    more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
+    more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
+    more["body"] = None if body is None else {"finetune": finetune.body, "digest": body.digest}
+    seen = start.account["seen"]
+    if finetune.train is not None:
+        more |= _fine_tune(training, finetune, start, model, identity)
+        seen = add_seen(seen, {teacher.family: dict.fromkeys(finetune.languages, more["examples"])})
+    told = account(
+        training, "target", identity, {parent.account["phase"]: parent.digest}, data_sha256=data, seen=seen, **more
+    )
+    return training.keep(directory, told, saving(model, parent))
+
+
+def _fine_tune(
+    training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any, identity: str
+) -> dict[str, Any]:
+    """Train a model on the finetune's English training set; return what its checkpoint tells of it."""
+    override = training.recipe.target.overrides.get(finetune.name)
+    settings = _hyperparameters(training, finetune)
+    tokenizer = FastTokenizer(parent.tokenizer)
+    (language,) = finetune.languages
+    teacher = teacher_of(training, finetune)
+    count = override.examples if override else None
+    has_dev = not training.recipe.target.evaluations or has_development(teacher, training.layout, language)
+    without = (lambda _: False) if has_dev else is_held_out
+    train_set = training_set(training, teacher, language, tokenizer, count=count, without=without)
+    wanted = -(-int(settings.epochs * len(train_set.examples)) // settings.batch_rows)
+    if override and override.max_steps:
+        wanted = min(wanted, override.max_steps)
+    steps = training.steps(wanted)
+    batches = EpochBatches(
+        train_set, rows=settings.batch_rows, steps=steps, seed=training.recipe.seed, pad_id=tokenizer.pad_id
+    )
+    freeze(model.roberta, training.recipe.target.frozen_layers)
+    schedule = Schedule(
+        steps=steps,
+        learning_rate=settings.learning_rate,
+        seed=training.recipe.seed,
+        compute=training.recipe.compute,
+    )
+    chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=has_dev)
+    selection = None
+    if chosen_by is not None and training.recipe.target.evaluations:
+        selection = Selection(
+            evaluate=lambda: chosen_by.score(model),
+            evaluations=training.recipe.target.evaluations,
+            patience=training.recipe.target.patience,
+        )
+    fitted = fit(
+        model,
+        batches,
+        schedule,
+        training.place(identity, finetune.name),
+        f"{training.recipe.name}: phase 3, {finetune.name}",
+        training.progress,
+        selection,
+    )
+    return {
+        "steps": steps,
+        "examples": len(train_set.examples),
+        "hyperparameters": asdict(settings),
+        **fitted.to_json(),
+        "development": {language: chosen_by.scores(model)} if chosen_by is not None else {},
+    }
+
+
+def _development(
+    training: Training,
+    teacher: AnyFinetune,
+    language: str,
+    tokenizer: FastTokenizer,
+    count: int | None,
+    *,
+    has_dev: bool,
+) -> Development | None:
+    """Return what the best step is chosen by: a dev set, or training examples that were held out for it."""
+    with training.progress.step(f"{training.recipe.name}: reading dev of {teacher.name}", 1, "files") as advance:
+        train = teacher.train.read(training.layout, language, "train")[:count] if teacher.train and not has_dev else []
+        held_out = [example for example in train if is_held_out(example)]
+        found = development(teacher, training.layout, language, tokenizer, held_out)
+        advance(1)
+    return found

@@ -92,6 +92,13 @@ def train(
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Steps of every phase at most; the model is then named NAME.stepsN.")
     ] = None,
+    phase: Annotated[str, typer.Option(help="The phase to stop after: pretrained, intermediate or target.")] = "target",
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on where a training stopped, or begin it again.")
+    ] = True,
+    allow_leak: Annotated[
+        str | None, typer.Option(help="Why evaluation sentences may be trained on; marks every score.")
+    ] = None,
     export: Annotated[bool, typer.Option("--export", help="Export and publish what was trained.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -109,11 +116,20 @@ def train(
         advance(1)
     for recipe in loaded:
         trained = train_recipe(
-            recipe, workspace, data=data, targets=_names(target), seed=seed, max_steps=max_steps, progress=progress
+            recipe,
+            workspace,
+            data=data,
+            targets=_names(target),
+            seed=seed,
+            max_steps=max_steps,
+            phase=phase,
+            resume=resume,
+            allow_leak=allow_leak,
+            progress=progress,
         )
         for name, checkpoint in trained.checkpoints.items():
             progress.say(f"{trained.recipe.name}: {name} in {checkpoint.directory.relative_to(workspace.root)}")
-        if export:
+        if export and phase == "target" and trained.is_first:
             _export(trained.recipe.name, trained.recipe.export.variants, data, force=False, progress=progress)
 
 
@@ -384,3 +400,8 @@ def doctor() -> None:
         mark = "ok  " if check.ok else ("FAIL" if check.required else "warn")
         typer.echo(f"{mark} {check.name}: {check.detail}" + (f"; {check.remedy}" if check.remedy else ""))
     raise typer.Exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    # `torchrun -m harness.cli train ...` starts several processes so.
+    main()

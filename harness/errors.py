@@ -6,6 +6,7 @@
     ├── UsageError          a name or an option on the command line
     ├── RecipeError         a key or value of a recipe
     ├── DataError           a missing file or a malformed row
+    ├── LeakError           evaluation sentences among what is trained on
     ├── CheckpointError     a training checkpoint that is missing, damaged or of another head
     ├── ArtifactError       an exported graph that is missing, damaged or of another head
     ├── EndpointError       a server that is down, lacks the model or has another signature
@@ -32,6 +33,10 @@ class RecipeError(HarnessError):
 
 class DataError(HarnessError):
     """A data file is missing or one of its rows cannot be read."""
+
+
+class LeakError(HarnessError):
+    """A recipe trains on what it would be evaluated on."""
 
 
 class CheckpointError(HarnessError):

@@ -279,12 +279,19 @@ def score_all(evaluation: Evaluation, journal: Journal, progress: Progress) -> l
 
 def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows: Sequence[LanguageScore]) -> TaskScore:
     order = task.all_languages(evaluation.suite)
-    taught_by = artifact.manifest["checkpoint"]["account"].get("taught_by")
+    told = artifact.manifest["checkpoint"]["account"]
+    taught_by = told.get("taught_by")
+    # Only where the task is evaluated on the very files that its training set names dev (PAN-X, PAWS-X, UDPOS).
+    shared = task.source is task.finetune.train
+    chosen_by = told.get("development") or {}
+    selected = {code for code, found in chosen_by.items() if shared and found.get("origin") == "dev"}
     layer, layers = artifact.manifest.get("retrieval_layer"), artifact.manifest.get("layers")
     return TaskScore(
         task=task,
         languages=tuple(sorted(rows, key=lambda row: order.index(row.language))),
         expected=order,
+        leak=told.get("leak_allowed") or "",
+        selected_on=next((row.language for row in rows if row.split == "dev" and row.language in selected), ""),
         stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
         representation="" if layer is None else f"hidden state {layer} of {layers}",
     )

@@ -130,6 +130,10 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
         parts += [task.label, *filter(None, (task.task.protocol, task.representation, task.task.caution))]
         if task.stand_in:
             parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
+        if task.selected_on:
+            parts.append(f"{task.selected_on} dev also chose the model's step")
+        if task.leak:
+            parts.append(f"LEAK, the model was trained on evaluation sentences: {task.leak}")
         lines.append(", ".join(parts))
     if any(row.exposure not in (None, "unseen") for task in tasks for row in task.languages):
         told = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)

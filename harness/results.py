@@ -45,6 +45,10 @@ class TaskScore:
     representation: str = ""
     #: The training set that stood in for the task's own; empty if none did.
     stand_in: str = ""
+    #: Why the model was allowed to train on evaluation sentences; empty if it did not.
+    leak: str = ""
+    #: The language whose dev set chose the model's steps and is scored here; empty if none is.
+    selected_on: str = ""
 
     @property
     def complete(self) -> bool:
@@ -125,6 +129,8 @@ class TaskScore:
             "protocol": self.task.protocol,
             "representation": self.representation,
             "stand_in": self.stand_in,
+            "leak": self.leak,
+            "selected_on": self.selected_on,
             "languages": {row.language: _account(row) for row in self.languages},
             "scripts": self.by_script(),
             "families": self.by_family(),

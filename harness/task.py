@@ -232,6 +232,8 @@ class Task(Generic[ExampleT, PredictionT]):
     alternatives: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: Candidates beyond the examples themselves, shared by all languages.
     pool: Pool | None = None
+    #: What the test data are translations of, as (source, language, split): training on it leaks too.
+    originals: tuple[tuple[Source[Any], str, Split], ...] = ()
     #: What a reader must know before comparing the number.
     caution: str = ""
     #: How its files are made from the hub's rows or the official download's.

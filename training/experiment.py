@@ -18,6 +18,7 @@ from harness.recipe import Recipe
 from harness.workspace import Workspace
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
 from training.distributed import once, rank
+from training.leaks import Overlap, check
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Place:
     states: Path
     #: What TensorBoard shows.
     logs: Path
+    #: Whether to go on from the states; they are dropped otherwise.
+    resume: bool = True
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class Training:
     progress: Progress
     #: Optimiser steps of every phase at most; None for the recipe's own.
     max_steps: int | None = None
+    #: Go on from the states that a stopped training left.
+    resume: bool = True
+    #: Why evaluation sentences may be trained on; None refuses them.
+    allow_leak: str | None = None
+    #: Gives what the recipe's training shares with evaluation; asked for before anything is trained.
+    overlaps: Callable[[], list[Overlap]] = list
 
     @property
     def retrieval_layer(self) -> int | None:
@@ -51,11 +60,20 @@ class Training:
         folder = self.workspace.checkpoints / self.recipe.name / phase
         return folder / finetune if finetune else folder
 
+    def check_leaks(self) -> None:
+        """Refuse to train on evaluation sentences, unless that is allowed.
+
+        Raises:
+            LeakError: names them.
+        """
+        check(self.overlaps(), self.allow_leak)
+
     def place(self, identity: str, phase: str) -> Place:
         """Return where a training keeps its states until its checkpoint is written, and its logs."""
         return Place(
             states=self.workspace.checkpoints / ".states" / identity[:16],
             logs=self.workspace.runs / "tensorboard" / self.recipe.name / phase,
+            resume=self.resume,
         )
 
     def keep(self, directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
@@ -80,6 +98,7 @@ class Training:
 
 def account(training: Training, phase: str, identity: str, parents: Mapping[str, str], **more: Any) -> dict[str, Any]:
     """Return what a checkpoint says of itself."""
+    found = training.overlaps()
     return {
         "phase": phase,
         "model": training.recipe.name,
@@ -88,6 +107,8 @@ def account(training: Training, phase: str, identity: str, parents: Mapping[str,
         "recipe": training.recipe.resolved(),
         "seed": training.recipe.seed,
         "retrieval_layer": training.retrieval_layer,
+        "overlaps": [overlap.to_json() for overlap in found],
+        "leak_allowed": training.allow_leak if any(overlap.is_leak for overlap in found) else None,
         "packages": packages(),
         "git": commit(),
         **more,

@@ -47,6 +47,7 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 2 is there")
         return found
+    training.check_leaks()
     tokenizer = FastTokenizer(parent.tokenizer)
     sets = [
         training_set(training, finetune, code, tokenizer, source=source, task=task)

@@ -1,35 +1,79 @@
 """The order of the three phases: each does nothing where a current checkpoint is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
-from harness import finetunes
+from harness import finetunes, tasks
 from harness.data import check_files
-from harness.task import AnyFinetune
-from training.checkpoint import Checkpoint
+from harness.task import AnyFinetune, Source
+from training.checkpoint import Checkpoint, Phase
 from training.experiment import Training
 from training.intermediate import intermediate
+from training.leaks import Evaluated, Overlap, lines_of, texts
 from training.pretraining import pretrained
-from training.sets import train_paths
+from training.sets import sources, train_paths
 from training.target import target, teacher_of
+from training.text import read_corpus
 
 
-def train(training: Training, targets: Sequence[str] = ()) -> dict[str, Checkpoint]:
+def train(training: Training, targets: Sequence[str] = (), last: Phase = "target") -> dict[str, Checkpoint]:
     """Run the phases of a recipe that are not done; return the target checkpoints by finetune.
 
     Args:
         training: the recipe and where it works.
         targets: finetunes of phase 3; the recipe's where empty.
+        last: the phase to stop after.
 
     Raises:
         DataError: a data file is missing, before anything starts.
+        LeakError: a file that is trained on holds evaluation sentences.
         CheckpointError: a checkpoint on disk is damaged.
     """
     chosen = [finetunes.load(name) for name in targets or training.recipe.target_finetunes()]
-    _check_data(training, [*chosen, *(body for finetune in chosen for body in _bodies(finetune))])
+    every = [*chosen, *(body for finetune in chosen for body in _bodies(finetune))]
+    _check_data(training, every)
+    training = replace(training, overlaps=cache(lambda: _overlaps(training, every)))
     parent = pretrained(training)
+    if last == "pretrained":
+        return {last: parent}
     if training.recipe.intermediate is not None:
         parent = intermediate(training, training.recipe.intermediate, parent)
+    if last == "intermediate":
+        return {last: parent}
     return {finetune.name: target(training, finetune, parent) for finetune in chosen}
+
+
+def _overlaps(training: Training, chosen: Sequence[AnyFinetune]) -> list[Overlap]:
+    """Return what the recipe's files share with the evaluation files of the data folder."""
+    layout, recipe = training.layout, training.recipe
+    trained: dict[str, Iterable[str]] = {}
+    own: dict[str, frozenset[str]] = {}
+
+    def add(finetune: AnyFinetune, source: Source[Any], language: str) -> None:
+        paths = source.paths(layout, language, "train")
+        name = " and ".join(str(path.relative_to(layout.xtreme.parent)) for path in paths)
+        trained[name] = (text for example in source.read(layout, language, "train") for text in texts(example))
+        # SIQA is trained on for COPA's sake; both are XCOPA's.
+        served = {task.name for task in tasks.answered_by(finetune.name)}
+        own[name] = frozenset(served) if source is finetune.train else frozenset()
+
+    with training.progress.step(f"{recipe.name}: looking for evaluation sentences", 1, "recipes") as advance:
+        for task in recipe.intermediate.tasks if recipe.intermediate else ():
+            finetune = finetunes.bound(task.name, layout)
+            for language, source in sources(layout, task).items():
+                add(finetune, source, language)
+        for finetune in chosen:
+            teacher = teacher_of(training, finetune)
+            for language in finetune.languages if teacher.train is not None else ():
+                add(teacher, teacher.train, language)  # type: ignore[arg-type]
+        mixes = [recipe.pretrained.scratch, recipe.intermediate.text if recipe.intermediate else None]
+        for path in dict.fromkeys(path for mix in mixes if mix is not None for path in read_corpus(mix, layout).paths):
+            trained[str(path.relative_to(layout.xtreme.parent))] = lines_of(path)
+        found = Evaluated(layout).overlaps(trained, own)
+        advance(1)
+    return found
 
 
 def _bodies(finetune: AnyFinetune) -> list[AnyFinetune]:

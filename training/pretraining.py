@@ -37,6 +37,7 @@ def pretrained(training: Training) -> Checkpoint:
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 1 is there, {directory.name}")
         return found
+    training.check_leaks()
     with _tokenizer_file(training, cut) as tokenizer_path:
         tokenizer = FastTokenizer(tokenizer_path)
         mask_id = mask_of(tokenizer_path)

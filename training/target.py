@@ -76,6 +76,7 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 3 {finetune.name} is there")
         return found
+    training.check_leaks()
     transformers.set_seed(training.recipe.seed)
     model = build(finetune.head, encoder_of(start))
     if body is not None and body.account["head"] == describe(finetune.head):

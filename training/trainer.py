@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -223,6 +224,9 @@ def fit(
     """
     compute, folder = schedule.compute, place.states
     transformers.set_seed(schedule.seed)
+    if not place.resume and rank() == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    wait()
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,

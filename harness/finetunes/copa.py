@@ -35,17 +35,19 @@ def example(number: int, row: Mapping[str, Any]) -> ChoiceExample:
     )
 
 
+SOURCE = Jsonl(
+    file=DataFile("xtreme", "copa/{split}.{language}.jsonl"),
+    parse=example,
+    splits=("train", "dev", "test"),
+    names={"dev": "val"},
+)
+
 FINETUNE = Finetune(
     name="copa",
     family="choice",
     head=ChoiceScore(),
     featurizer=ChoiceFeaturizer(max_tokens=128),
-    train=Jsonl(
-        file=DataFile("xtreme", "copa/{split}.{language}.jsonl"),
-        parse=example,
-        splits=("train", "dev", "test"),
-        names={"dev": "val"},
-    ),
+    train=SOURCE,
     hyperparameters=Hyperparameters(
         learning_rate=2e-5, epochs=5, batch_rows=32, source="google-research/xtreme@838c13b scripts/train_xcopa.sh"
     ),

@@ -38,7 +38,8 @@ def _fragments(kind: str, *slots: str) -> dict[str, list[Sentence]]:
     found: dict[str, list[Sentence]] = {name: [] for name, _ in SPLITS}
     for names in itertools.product(*(OPTIONS[slot] for slot in slots)):
         fragment = Sentence(kind)._replace(**dict(zip(slots, names, strict=True)))
-        found[split_of(kind, *names)].append(fragment)
+        # By the names alone: two kinds may differ in punctuation only.
+        found[split_of(*names)].append(fragment)
     return found
 
 

@@ -6,6 +6,7 @@ from harness.acquire.official import Objects
 from harness.acquire.repositories import XCOPA
 from harness.data import DataFile
 from harness.finetunes.copa import FINETUNE, example
+from harness.finetunes.copa import SOURCE as COPA
 from harness.metrics.accuracy import Accuracy
 from harness.postprocessors.label import BestChoice
 from harness.sources.rows import Jsonl
@@ -28,6 +29,7 @@ TASK = Task(
     official=500,
     paper="Ponti et al. 2020, https://aclanthology.org/2020.emnlp-main.185",
     submission=ChoiceLines(),
+    originals=((COPA, "en", "dev"), (COPA, "en", "test")),
     hub=Hub(
         convert=JsonLines(
             texts=("premise", "choice1", "choice2", "question"), labels={0: 0, 1: 1}, extra=("idx", "changed")

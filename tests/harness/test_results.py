@@ -41,6 +41,8 @@ def test_json_has_every_score_of_every_language() -> None:
         "protocol": "",
         "representation": "",
         "stand_in": "",
+        "leak": "",
+        "selected_on": "",
         "languages": {
             "ru": {
                 "exact_match": 50, "f1": 60, "examples": 10, "split": "test", "official": True, "exposure": None

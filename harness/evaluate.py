@@ -282,7 +282,7 @@ def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows:
     told = artifact.manifest["checkpoint"]["account"]
     taught_by = told.get("taught_by")
     # Only where the task is evaluated on the very files that its training set names dev (PAN-X, PAWS-X, UDPOS).
-    shared = task.source is task.finetune.train
+    shared = task.source is task.finetune.train and taught_by in (None, task.finetune.name)
     chosen_by = told.get("development") or {}
     selected = {code for code, found in chosen_by.items() if shared and found.get("origin") == "dev"}
     layer, layers = artifact.manifest.get("retrieval_layer"), artifact.manifest.get("layers")

@@ -46,7 +46,7 @@ class WindowFeaturizer:
                 if end > start:
                     alignment[lead : lead + end - start, :2] = context.offsets[start:end]
                     alignment[lead : lead + end - start, 2] = best[start:end] == window
-                target = _target(example.answers[0], context, start, end, lead)
+                target = _target(next(iter(example.answers), None), context, start, end, lead)
                 features.append(Feature(number, ids, target, alignment))
         return features
 
@@ -78,8 +78,10 @@ def _best_window(spans: Sequence[tuple[int, int]], length: int) -> NDArray[np.in
     return best
 
 
-def _target(answer: Answer, context: Pieces, start: int, end: int, lead: int) -> NDArray[np.int64]:
-    """Return (first, last) token of the answer in the window, (0, 0) if it lies outside."""
+def _target(answer: Answer | None, context: Pieces, start: int, end: int, lead: int) -> NDArray[np.int64]:
+    """Return (first, last) token of the answer in the window, (0, 0) if it lies outside or there is none."""
+    if answer is None:
+        return np.zeros(2, dtype=np.int64)
     stop = answer.start + len(answer.text)
     inside = [
         piece

@@ -79,3 +79,27 @@ class Squad:
     def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
         """See `harness.task.Metric`."""
         return answer_scores(totals)
+
+
+@dataclass(frozen=True, slots=True)
+class SquadV2:
+    """As `Squad`, where a question without an answer is right if nothing is answered (evaluate-v2.0)."""
+
+    columns: tuple[str, ...] = ("exact_match", "f1", "total")
+
+    def counts(
+        self, examples: Sequence[QuestionExample], predictions: Sequence[str | None], language: str
+    ) -> NDArray[np.float64]:
+        """See `harness.task.Metric`."""
+        rows = np.zeros((len(examples), 3))
+        rows[:, 2] = 1
+        for row, example, prediction in zip(rows, examples, predictions, strict=True):
+            if not example.answers:
+                row[:2] = normalise(prediction or "") == ""
+            else:
+                row[:] = answer_counts([example], [prediction], normalise)[0]
+        return rows
+
+    def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
+        """See `harness.task.Metric`."""
+        return answer_scores(totals)

@@ -30,20 +30,26 @@ class BestSpan:
 
     n_best: int = 20
     max_answer: int = 30
+    #: Answer nothing where the first token, which stands for no answer, scores higher in every window.
+    null: bool = False
 
     def __call__(
         self, examples: Sequence[QuestionExample], features: Sequence[Feature], outputs: Sequence[Outputs]
     ) -> Sequence[str]:
         """See `harness.task.Postprocessor`."""
         best: list[_Span | None] = [None] * len(examples)
+        nothing = np.full(len(examples), np.inf if self.null else -np.inf)
         for feature, output in zip(features, outputs, strict=True):
+            if self.null:
+                silent = float(output["start_logits"][0] + output["end_logits"][0])
+                nothing[feature.example] = min(nothing[feature.example], silent)
             span = self._best_in_window(feature, output)
             previous = best[feature.example]
             if span is not None and (previous is None or span.score > previous.score):
                 best[feature.example] = span
         return [
-            "" if span is None else example.context[span.start : span.end].strip()
-            for example, span in zip(examples, best, strict=True)
+            "" if span is None or score > span.score else example.context[span.start : span.end].strip()
+            for example, span, score in zip(examples, best, nothing, strict=True)
         ]
 
     def _best_in_window(self, feature: Feature, output: Outputs) -> _Span | None:

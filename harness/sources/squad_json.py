@@ -21,6 +21,8 @@ class SquadJson:
     splits: tuple[Split, ...]
     #: What the files call a split, where that differs.
     names: Mapping[Split, str] = field(default_factory=dict)
+    #: Whether a question may have no answer, which `is_impossible` then says (SQuAD v2.0).
+    unanswerable: bool = False
 
     def paths(self, layout: Layout, language: str, split: Split) -> tuple[Path, ...]:
         """See `harness.task.Source`."""
@@ -29,18 +31,22 @@ class SquadJson:
     def read(self, layout: Layout, language: str, split: Split) -> list[QuestionExample]:
         """See `harness.task.Source`."""
         (path,) = self.paths(layout, language, split)
-        return read_questions(path)
+        return read_questions(path, unanswerable=self.unanswerable)
 
 
-def read_questions(path: Path) -> list[QuestionExample]:
+def read_questions(path: Path, *, unanswerable: bool = False) -> list[QuestionExample]:
     """Return the questions of a file in its order.
+
+    Args:
+        path: the file.
+        unanswerable: let questions that `is_impossible` marks have no answer.
 
     Raises:
         DataError: the file is missing or malformed, an id occurs twice, or answers were stripped.
     """
     try:
         examples = [
-            _question(path, paragraph["context"], question)
+            _question(path, paragraph["context"], question, unanswerable=unanswerable)
             for article in read_json(path)["data"]
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
@@ -79,7 +85,9 @@ def read_json(path: Path) -> Any:
         raise DataError(message) from error
 
 
-def _question(path: Path, context: str, row: Mapping[str, Any]) -> QuestionExample:
+def _question(path: Path, context: str, row: Mapping[str, Any], *, unanswerable: bool) -> QuestionExample:
+    if unanswerable and row.get("is_impossible"):
+        return QuestionExample(str(row["id"]), text_of(row, "question"), context, ())
     answers = tuple(Answer(text_of(answer, "text"), int(answer["answer_start"])) for answer in row["answers"])
     # XTREME's remove_qa_test_annotations leaves one empty answer at 0.
     if not any(answer.text for answer in answers):

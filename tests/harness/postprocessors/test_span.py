@@ -106,3 +106,16 @@ def test_spaces_around_the_answer_are_cut() -> None:
     feature = window()
     found = outputs(feature, {LEAD + 2: 5}, {LEAD + 6: 5})
     assert BestSpan()([example("ab   ef  i")], [feature], [found]) == ["ef"]
+
+
+@pytest.mark.parametrize(("silent", "answer"), [(-1.0, "b"), (9.0, "")], ids=["answered", "nothing"])
+def test_first_token_stands_for_no_answer(silent: float, answer: str) -> None:
+    alignment = np.array([[-1, -1, -1], [0, 1, 1], [2, 3, 1]])
+    feature = Feature(0, np.array([0, 4, 5]), None, alignment)
+    output = {
+        "start_logits": np.array([silent, 0.0, 2.0], dtype=np.float32),
+        "end_logits": np.array([silent, 0.0, 2.0], dtype=np.float32),
+    }
+    example = QuestionExample("1", "q", "a b", ())
+    assert BestSpan(null=True)([example], [feature], [output]) == [answer]
+    assert BestSpan()([example], [feature], [output]) == ["b"]

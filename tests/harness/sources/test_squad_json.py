@@ -8,7 +8,7 @@ import pytest
 from harness.data import DataFile
 from harness.errors import DataError
 from harness.examples import Answer, QuestionExample
-from harness.sources.squad_json import SquadJson
+from harness.sources.squad_json import SquadJson, read_questions
 
 SOURCE = SquadJson(file=DataFile("xtreme", "qa/{language}.{split}.json"), splits=("test",))
 CONTEXT = "Кит живёт в море."
@@ -129,3 +129,12 @@ def test_missing_file_is_named(layout) -> None:
     (path,) = SOURCE.paths(layout, "ru", "test")
     with pytest.raises(DataError, match=re.escape(f"{path} is missing")):
         SOURCE.read(layout, "ru", "test")
+
+
+def test_question_without_an_answer_is_read_where_the_format_has_them(tmp_path: Path) -> None:
+    question = {"id": "1", "question": "q", "answers": [], "is_impossible": True}
+    path = tmp_path / "v2.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "c", "qas": [question]}]}]}))
+    assert read_questions(path, unanswerable=True) == [QuestionExample("1", "q", "c", ())]
+    with pytest.raises(DataError, match="has no answer"):
+        read_questions(path)

@@ -17,6 +17,7 @@ from harness.evaluate import run as run_one
 from harness.progress import Progress
 from harness.report import (
     difference_table,
+    equal_line,
     family_table,
     language_table,
     padding_line,
@@ -161,10 +162,12 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
     yield from _absent_lines(prepared.absent)
     for evaluation, result in zip(prepared.evaluations, results, strict=True):
         yield from _report(evaluation, result, prepared.is_sample)
-    for other in results[1:]:
+    first = prepared.evaluations[0]
+    for place, other in enumerate(results[1:], start=1):
         yield ""
         title = f"{other.model} minus {results[0].model} per script, percentage points"
         yield difference_table(results[0].tasks, other.tasks, _marked(title, prepared.is_sample)).text()
+        yield equal_line(*(_mix(evaluation) for evaluation in (first, prepared.evaluations[place])))
     yield ""
     for result in results:
         yield f"run of {result.model}: {result.directory}"
@@ -188,6 +191,12 @@ def rescore(run: Path, submission: Path | None, workspace: Workspace, progress: 
 def _absent_lines(absent: Sequence[Job]) -> Iterator[str]:
     for name, jobs in by_task(absent).items():
         yield f"not scored, the data folder has no file: {name} {' '.join(job.language for job in jobs)}"
+
+
+def _mix(evaluation: Evaluation) -> Mapping[str, Any] | None:
+    """Return what a model's checkpoints tell of its phase 2; None if it had none."""
+    told: Mapping[str, Any] | None = evaluation.artifacts[0].manifest["checkpoint"]["account"].get("mix")
+    return told
 
 
 def _marked(title: str, is_sample: bool) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.evaluate import Result
 from harness.exposure import MARKS
@@ -98,6 +99,28 @@ def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], titl
         for old, new in pairs
     }
     return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
+
+
+def equal_line(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> str:
+    """Return what was equal in phase 2 of two models that are compared, and what was not."""
+    before, after = _sizes(left), _sizes(right)
+    told = [
+        f"{before[name]:,} {name} in both"
+        if before[name] == after[name]
+        else f"{name} {before[name]:,} and {after[name]:,}"
+        for name in before
+    ]
+    return f"phase 2: {', '.join(told)}"
+
+
+def _sizes(mix: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the sizes of a phase 2; zeros where there was none."""
+    sources = mix["source_examples"].values() if mix else ()
+    return {
+        "optimiser steps": mix["steps"] if mix else 0,
+        "steps of text": mix["text_steps"] if mix else 0,
+        "source examples": sum(sum(languages.values()) for languages in sources),
+    }
 
 
 def _shared(old: TaskScore, new: TaskScore) -> tuple[TaskScore, TaskScore]:

@@ -18,6 +18,9 @@ from training.pretraining import encoder_of
 from training.sets import training_set
 from training.trainer import Schedule, Selection, fit
 
+#: What a model tells of its phase 2, so that comparisons can say what was equal.
+MIX = ("steps", "text_steps", "source_examples", "drawn")
+
 
 def teacher_of(training: Training, finetune: AnyFinetune) -> AnyFinetune:
     """Return the finetune whose training set a head learns from: its own, or the recipe's stand-in."""
@@ -84,6 +87,7 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
     more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
     more["body"] = None if body is None else {"finetune": finetune.body, "digest": body.digest}
+    more["mix"] = {name: parent.account[name] for name in MIX} if parent.account["phase"] == "intermediate" else None
     seen = start.account["seen"]
     if finetune.train is not None:
         more |= _fine_tune(training, finetune, start, model, identity)

@@ -100,6 +100,8 @@ def test_resolved_recipe_has_every_key(load) -> None:
     assert load(SMALL).resolved()["target"] == {
         "finetunes": (),
         "frozen_layers": None,
+        "evaluations": 5,
+        "patience": None,
         "stand_ins": {},
         "overrides": {},
     }

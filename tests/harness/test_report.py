@@ -7,6 +7,7 @@ from harness.evaluate import Result
 from harness.report import (
     Table,
     difference_table,
+    equal_line,
     family_table,
     language_table,
     padding_line,
@@ -171,3 +172,12 @@ def test_padding_line_gives_ratio_tokens_and_seconds() -> None:
     assert padding_line(Result("m", Path("run"), [], padding)) == (
         "padded/useful tokens 1.250 (12,500 / 10,000) in 3 batches, 2.0 s in graphs"
     )
+
+
+def test_comparison_says_what_was_equal_in_phase_2() -> None:
+    english = {"steps": 400, "text_steps": 90, "source_examples": {"mnli": {"en": 1000}, "squad": {"en": 1400}}}
+    mixed = {"steps": 400, "text_steps": 80, "source_examples": {"mnli": {"en": 1200, "ru": 1200}}}
+    assert equal_line(english, mixed) == (
+        "phase 2: 400 optimiser steps in both, steps of text 90 and 80, 2,400 source examples in both"
+    )
+    assert equal_line(None, mixed).startswith("phase 2: optimiser steps 0 and 400")

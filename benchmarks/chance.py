@@ -50,8 +50,9 @@ class Run:
     def jobs(self, task: AnyTask) -> list[Job]:
         """Return the jobs that the run scored for a task, in their order."""
         entry = self.document["tasks"][task.name]
-        split = cast("Split", entry["split"])
-        return [Job(task, code, split, row["examples"]) for code, row in entry["languages"].items()]
+        return [
+            Job(task, code, cast("Split", row["split"]), row["examples"]) for code, row in entry["languages"].items()
+        ]
 
 
 def read_run(directory: Path) -> Run:

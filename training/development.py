@@ -67,10 +67,8 @@ def development(
     source = finetune.train
     examples, origin = list(held_out), "held out of train"
     if source is not None and has_development(finetune, layout, language):
-        seen = evaluated_contexts(finetune, layout, language)
-        examples = [
-            example for example in source.read(layout, language, "dev") if getattr(example, "context", None) not in seen
-        ]
+        seen = evaluated_texts(finetune, layout, language)
+        examples = [example for example in source.read(layout, language, "dev") if _reads(example) not in seen]
         origin = "dev"
     examples = examples[:EXAMPLES]
     if not examples:
@@ -88,19 +86,24 @@ def has_development(finetune: AnyFinetune, layout: Layout, language: str) -> boo
     )
 
 
-def evaluated_contexts(finetune: AnyFinetune, layout: Layout, language: str) -> set[str]:
-    """Return the paragraphs on which the finetune's tasks are evaluated in a language.
+def evaluated_texts(finetune: AnyFinetune, layout: Layout, language: str) -> set[str]:
+    """Return the paragraphs and questions on which the finetune's tasks are evaluated in a language.
 
-    All of XQuAD's English paragraphs are in SQuAD's dev set: choosing a step by them would be choosing
-    by the test set.
+    All of XQuAD's English paragraphs are in SQuAD's dev set, and LAReQA's questions are XQuAD's: choosing
+    a step by them would be choosing by the test set.
     """
     found = set()
     for task in tasks.answered_by(finetune.name):
         if language in task.all_languages(None) and "test" in task.source.splits:
             paths = task.source.paths(layout, language, "test")
             if all(path.is_file() for path in paths):
-                found |= {getattr(row, "context", "") for row in task.source.read(layout, language, "test")}
-    return found
+                found |= {_reads(row) for row in task.source.read(layout, language, "test")}
+    return found - {""}
+
+
+def _reads(example: Any) -> str:
+    """Return what tells whether two examples are about the same: a paragraph, or a question that is searched with."""
+    return str(next((getattr(example, name) for name in ("context", "query", "text") if hasattr(example, name)), ""))
 
 
 def is_held_out(example: Any) -> bool:

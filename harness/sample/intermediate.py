@@ -16,10 +16,10 @@ PIVOTS = ("en", "ru")
 TRANSLATIONS = ("ar", "hi", "zh")
 """The languages into which a part of MNLI and SQuAD is translated as well."""
 MNLI = {"train": 1500, "dev": 90}
-MNLI_TRANSLATED = {"train": 600, "dev": 60}
+MNLI_TRANSLATED = {"train": 750, "dev": 60}
 SQUAD = {"train": 500, "dev": 40}
 """Paragraphs, each with three questions."""
-SQUAD_TRANSLATED = {"train": 200, "dev": 20}
+SQUAD_TRANSLATED = {"train": 250, "dev": 20}
 SQUAD_V2 = {"train": 120, "dev": 20}
 SNLI = {"train": 420, "dev": 60}
 ANLI = {"train": 360, "dev": 60}

@@ -23,10 +23,10 @@ def run_folder(tmp_path: Path, layout: Layout) -> Callable[..., Path]:
             task = tasks.load(task_name)
             jobs += [Job(task, code, "test") for code in by_language]
             rows = {
-                code: {**dict.fromkeys(task.headline, value), "examples": examples}
+                code: {**dict.fromkeys(task.headline, value), "examples": examples, "split": "test"}
                 for code, value in by_language.items()
             }
-            entries[task_name] = {"split": "test", "languages": rows}
+            entries[task_name] = {"languages": rows}
         provenance = {"data": str(layout.xtreme), "data_sha256": data_sha256(jobs, layout)}
         document = {"model": "tiny", "tasks": entries, "provenance": provenance}
         folder = tmp_path / name

@@ -17,6 +17,7 @@ from harness import tasks
 
 RECIPE = Path(__file__).with_name("tiny.toml")
 TASKS = tasks.names()
+GRAPHS = {tasks.load(name).finetune.name for name in TASKS}
 
 
 def command(*arguments: str) -> list[str]:
@@ -107,7 +108,7 @@ def test_no_server_is_left_after_an_evaluation(home: Path, through_triton: Path)
 
 def test_scores_carry_what_repeats_them(in_process: Path) -> None:
     provenance = scores(in_process)["provenance"]
-    assert set(provenance["graph_sha256"]) == {"copa", "encoder", "mnli", "squad", "udpos"}
+    assert set(provenance["graph_sha256"]) == GRAPHS
     assert set(provenance["data_sha256"]) == set(TASKS)
     assert provenance["packages"]["onnxruntime"]
 
@@ -118,7 +119,7 @@ def test_second_training_keeps_everything(home: Path) -> None:
     after = {path: path.stat().st_mtime_ns for path in (home / "checkpoints").rglob("*") if path.is_file()}
     assert done.returncode == 0
     assert after == before
-    assert done.stderr.count("unchanged") == 5
+    assert done.stderr.count("unchanged") == len(GRAPHS)
 
 
 def test_finished_run_is_answered_from_its_journal(home: Path, in_process: Path) -> None:
@@ -199,3 +200,59 @@ def test_ctrl_c_is_exit_130_and_leaves_no_server(home: Path, evaluation: subproc
 def test_kill_9_of_the_client_leaves_no_server(home: Path, evaluation: subprocess.Popen[str]) -> None:
     evaluation.kill()
     assert wait_for(lambda: not servers(home), 30)
+
+
+def test_finished_run_is_scored_again_to_the_same_numbers(home: Path, in_process: Path) -> None:
+    before = scores(in_process)["tasks"]
+    (in_process / "scores.json").rename(in_process / "kept.json")
+    lost = harness(home, "rescore", str(in_process))
+    assert (lost.returncode, "scores.json is missing" in lost.stderr) == (2, True)
+    (in_process / "kept.json").rename(in_process / "scores.json")
+    submission = home / "submission"
+    done = harness(home, "rescore", str(in_process), "--submission", str(submission))
+    assert done.returncode == 0, done.stderr
+    assert scores(in_process)["tasks"] == before
+    written = {path.parent.name for path in submission.glob("*/*")}
+    assert written == set(TASKS)
+
+
+def test_predictions_of_a_run_score_the_same_as_a_submission(home: Path, in_process: Path) -> None:
+    """Labels in the official layout, made from the sample's gold, and the run's own predictions."""
+    from harness.data import Layout
+
+    submission, labels = home / "predicted", home / "labels"
+    assert harness(home, "rescore", str(in_process), "--submission", str(submission)).returncode == 0
+    layout = Layout.at(home / "data/sample")
+    xnli = tasks.load("xnli")
+    covered = layout.coverage()["xnli"]
+    for code in xnli.languages["xtreme"]:
+        gold = [example.label for example in xnli.source.read(layout, code if code in covered else "en", "test")]
+        for folder in (labels / "xnli", submission / "xnli"):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"test-{code}.tsv"
+            if not path.exists():
+                path.write_text("".join(label + "\n" for label in gold), encoding="utf-8")
+    done = harness(
+        home, "score", "--predictions", str(submission), "--labels", str(labels), "--suite", "xtreme",
+        "--tasks", "xnli", "--output", str(home / "scored.json"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scored = json.loads((home / "scored.json").read_text(encoding="utf-8"))["tasks"]["xnli"]["languages"]
+    run = scores(in_process)["tasks"]["xnli"]["languages"]
+    assert {code: scored[code]["accuracy"] for code in run} == pytest.approx(
+        {code: row["accuracy"] for code, row in run.items()}, abs=1e-9
+    )
+
+
+def test_every_hidden_state_is_scored_and_none_becomes_a_default(home: Path) -> None:
+    done = harness(home, "sweep-layers", "--model", "tiny", "--task", "tatoeba", "--languages", "ru,de")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:5]] == ["0", "1", "2"]
+    assert "selected-on-test" in done.stdout
+    told = json.loads((home / "runs/sweep-tiny-tatoeba-test.json").read_text(encoding="utf-8"))
+    assert len(told["hidden_states"]) == 3
+
+
+def test_task_without_hidden_states_is_not_swept(home: Path) -> None:
+    done = harness(home, "sweep-layers", "--model", "tiny", "--task", "xnli")
+    assert (done.returncode, "task 'xnli' compares no hidden state" in done.stderr) == (2, True)

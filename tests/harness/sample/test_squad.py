@@ -141,7 +141,7 @@ def test_squad_2_says_which_questions_have_no_answer(sample, code: str, split: s
 
 
 @pytest.mark.parametrize("code", ["ar", "hi", "zh"])
-@pytest.mark.parametrize(("split", "count"), [("train", 200), ("dev", 20)])
+@pytest.mark.parametrize(("split", "count"), [("train", 250), ("dev", 20)])
 def test_translated_squad_is_part_of_the_english_one(sample, code: str, split: str, count: int) -> None:
     name = f"intermediate/squad/{{}}/{split}-v1.1.json"
     english, translated = asked(sample, name.format("en")), asked(sample, name.format(code))

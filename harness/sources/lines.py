@@ -59,5 +59,5 @@ def stripped(path: Path, what: str) -> DataError:
     """Return the error for a file whose labels were taken out, as the official download's test files are."""
     return DataError(
         f"{path} has {what}: its labels were stripped, as in the official download, and nothing can be scored on it; "
-        f"evaluate the dev split with `--split dev`, or put the labelled file there"
+        f"evaluate the dev split with `--split dev` if the task has one, or put the labelled file there"
     )

@@ -92,7 +92,8 @@ def _question(path: Path, context: str, row: Mapping[str, Any], *, unanswerable:
     # XTREME's remove_qa_test_annotations leaves one empty answer at 0.
     if not any(answer.text for answer in answers):
         message = (
-            f"{path}: question {row['id']!r} has no answer, as in files whose labels were stripped; use --split dev"
+            f"{path}: question {row['id']!r} has no answer, as in files whose labels were stripped; "
+            f"use `--split dev` if the task has one, or put the labelled file there"
         )
         raise DataError(message)
     for answer in answers:

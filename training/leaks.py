@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 from harness import tasks
@@ -208,10 +207,3 @@ def check(overlaps: list[Overlap], allowed: str | None) -> None:
         f"marks the model and every score of it:\n  {listed}{more}"
     )
     raise LeakError(message)
-
-
-def lines_of(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file."""
-    from harness.sources.lines import iterate_lines
-
-    yield from iterate_lines(path)

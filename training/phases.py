@@ -7,11 +7,12 @@ from typing import Any
 
 from harness import finetunes, tasks
 from harness.data import check_files
+from harness.sources.lines import iterate_lines
 from harness.task import AnyFinetune, Source
 from training.checkpoint import Checkpoint, Phase
 from training.experiment import Training
 from training.intermediate import intermediate
-from training.leaks import Evaluated, Overlap, lines_of, texts
+from training.leaks import Evaluated, Overlap, texts
 from training.pretraining import pretrained
 from training.sets import sources, train_paths
 from training.target import target, teacher_of
@@ -70,7 +71,7 @@ def _overlaps(training: Training, chosen: Sequence[AnyFinetune]) -> list[Overlap
                 add(teacher, teacher.train, language)  # type: ignore[arg-type]
         mixes = [recipe.pretrained.scratch, recipe.intermediate.text if recipe.intermediate else None]
         for path in dict.fromkeys(path for mix in mixes if mix is not None for path in read_corpus(mix, layout).paths):
-            trained[str(path.relative_to(layout.xtreme.parent))] = lines_of(path)
+            trained[str(path.relative_to(layout.xtreme.parent))] = iterate_lines(path)
         found = Evaluated(layout).overlaps(trained, own)
         advance(1)
     return found

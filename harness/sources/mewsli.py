@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.data import DataFile, Layout
+from harness.errors import DataError
 from harness.examples import MatchExample, SentenceExample
 from harness.sources.lines import iterate_lines, malformed, stripped
 from harness.sources.rows import text_of
@@ -88,7 +89,8 @@ class MentionPairs:
 
 
 def _rows(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
-    """Yield what `parse` makes of each line's object; errors name file and line."""
+    """Yield what `parse` makes of each line's object; errors name file and line, and an empty file is one."""
+    number = 0
     for number, line in enumerate(iterate_lines(path), start=1):
         try:
             row = json.loads(line)
@@ -97,6 +99,9 @@ def _rows(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
             raise malformed(path, number, f"the object lacks the key {error}") from error
         except (ValueError, TypeError, IndexError) as error:
             raise malformed(path, number, str(error)) from error
+    if not number:
+        message = f"{path} is empty; it must hold at least one row"
+        raise DataError(message)
 
 
 def _article(row: Mapping[str, Any], seen: set[str]) -> list[SentenceExample]:

@@ -36,12 +36,14 @@ class _File:
 class _XquadR:
     file: DataFile
     languages: tuple[str, ...]
+    #: The name under which a partial data folder tells what it covers.
+    task: str
     splits: tuple[Split, ...] = ("test",)
 
     def _languages(self, layout: Layout) -> tuple[str, ...]:
         """Return the languages of the pool: all of them, or those that a partial data folder names."""
         covered = layout.coverage()
-        return self.languages if covered is None else covered.get("lareqa", ())
+        return self.languages if covered is None else covered.get(self.task, ())
 
     def _paths(self, layout: Layout) -> dict[str, Path]:
         return {code: self.file.at(layout, language=code) for code in self._languages(layout)}

@@ -11,6 +11,7 @@ from harness.sources.xquad_r import XquadRQuestions, XquadRSentences
 from harness.submissions.ranked import RankedIds
 from harness.task import Pool, Task
 
+NAME = "lareqa"
 LANGUAGES = tuple("ar de el en es hi ru th tr vi zh".split())
 FILE = DataFile("xtreme", "lareqa/xquad-r/{language}.json")
 
@@ -18,10 +19,10 @@ FILE = DataFile("xtreme", "lareqa/xquad-r/{language}.json")
 SEARCH = Nearest(20, prefer="highest")
 
 TASK = Task(
-    name="lareqa",
+    name=NAME,
     languages={"xtreme-r": LANGUAGES},
     finetune=FINETUNE,
-    source=XquadRQuestions(file=FILE, languages=LANGUAGES),
+    source=XquadRQuestions(file=FILE, languages=LANGUAGES, task=NAME),
     postprocess=SEARCH,
     metric=AveragePrecision(20),
     headline=("map@20",),
@@ -29,7 +30,7 @@ TASK = Task(
     paper="Roy et al. 2020, https://aclanthology.org/2020.emnlp-main.477",
     submission=RankedIds(),
     protocol="candidates of all languages, the question's own included; mean over a language's questions",
-    pool=Pool(source=XquadRSentences(file=FILE, languages=LANGUAGES), search=SEARCH, official=13_014),
+    pool=Pool(source=XquadRSentences(file=FILE, languages=LANGUAGES, task=NAME), search=SEARCH, official=13_014),
     hub=Hub(
         convert=Verbatim(),
         licence="CC BY-SA 4.0",

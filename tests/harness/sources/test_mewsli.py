@@ -78,3 +78,10 @@ def test_bad_files_are_named(write, layout, content: str, problem: str) -> None:
     path = write("mewslix/wikinews_mentions/test-de.jsonl", content + "\n")
     with pytest.raises(DataError, match=re.escape(str(path)) + ".*" + problem.removeprefix(r"")):
         TASK.source.read(layout, "de", "test")
+
+
+@pytest.mark.parametrize("name", ["candidate_set_entities.jsonl", "wikinews_mentions/test-de.jsonl"])
+def test_empty_file_is_refused(write, layout, name: str) -> None:
+    write(f"mewslix/{name}", "")
+    with pytest.raises(DataError, match="is empty"):
+        list(TASK.pool.source.read(layout, "test") if "candidate" in name else TASK.source.read(layout, "de", "test"))

@@ -12,8 +12,8 @@ from harness.sources.squad_json import SquadJson
 from harness.sources.xquad_r import SquadSentences, XquadRQuestions, XquadRSentences
 
 FILE = DataFile("xtreme", "lareqa/xquad-r/{language}.json")
-QUESTIONS = XquadRQuestions(file=FILE, languages=("en", "ru"))
-SENTENCES = XquadRSentences(file=FILE, languages=("en", "ru"))
+QUESTIONS = XquadRQuestions(file=FILE, languages=("en", "ru"), task="lareqa")
+SENTENCES = XquadRSentences(file=FILE, languages=("en", "ru"), task="lareqa")
 
 
 def paragraph(context: str, breaks: list[list[int]], **asked: int) -> dict[str, Any]:

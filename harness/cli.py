@@ -61,7 +61,11 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
-    sys.exit(130 if interrupts else status or 0)
+    if interrupts:
+        # typer ends a command that was interrupted without a word.
+        print("harness: stopped", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
+    sys.exit(status or 0)
 
 
 def _progress(quiet: bool) -> "Progress":

@@ -181,9 +181,11 @@ class Export:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compute:
-    """How training uses a machine; none of it changes what is learned, but for rounding."""
+    """How training uses a machine; what is learned changes by rounding only, with one exception."""
 
-    #: Parts of a step's batch that are computed one after another, where memory holds no more.
+    #: Parts of a step's batch that are computed one after another, where memory holds no more. Where the
+    #: rows of a batch are each other's negatives (alignment, dual encoders), each part has its own only,
+    #: and so has each process: fewer negatives, another loss.
     accumulation: int = 1
     gradient_checkpointing: bool = False
     bf16: bool = False

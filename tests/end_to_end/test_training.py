@@ -25,7 +25,7 @@ heads = 2
 vocabulary = 1500
 texts = ["mono"]
 parallel = ["parallel"]
-objectives = { mlm = 0.5, alignment = 0.5 }
+objectives = { mlm = 0.5, tlm = 0.5 }
 languages = ["en", "ru"]
 steps = 60
 batch_tokens = 512
@@ -117,8 +117,8 @@ def test_two_processes_see_the_losses_of_one(tmp_path: Path, recipe: Path, data:
     for phase in ("pretrained", "intermediate"):
         one, two = account(whole, phase)["losses"], account(tmp_path, phase)["losses"]
         assert [entry["step"] for entry in two] == [entry["step"] for entry in one]
-        # Each process logs its own half of the rows at rank 0, and the means over pieces differ a little.
-        assert [entry["loss"] for entry in two] == pytest.approx([entry["loss"] for entry in one], rel=0.25)
+        # The mean of two means over masked pieces is not quite the mean over all of them.
+        assert [entry["loss"] for entry in two] == pytest.approx([entry["loss"] for entry in one], rel=0.02)
 
 
 def test_what_was_drawn_is_written_down(whole: Path) -> None:

@@ -1,3 +1,4 @@
+import itertools
 import random
 
 import pytest
@@ -67,6 +68,41 @@ def test_row_beyond_the_budget_goes_alone() -> None:
 
 def test_equal_lengths_keep_their_order() -> None:
     assert BatchPlanner(max_tokens=10).plan([5, 5, 5]) == [Batch((0, 1), 5), Batch((2,), 5)]
+
+
+def cheapest(lengths: list[int], planner: BatchPlanner) -> float:
+    """Return the least cost over every way to cut the sorted rows within the limits."""
+    rows = sorted(lengths, reverse=True)
+    costs = []
+    for cuts in itertools.product([False, True], repeat=len(rows) - 1):
+        bounds = [0, *(place + 1 for place, cut in enumerate(cuts) if cut), len(rows)]
+        parts = [rows[start:end] for start, end in itertools.pairwise(bounds)]
+        if all(
+            len(part) == 1 or (len(part) <= planner.max_rows and len(part) * part[0] <= planner.max_tokens)
+            for part in parts
+        ):
+            costs.append(sum(len(part) * part[0] + planner.overhead for part in parts))
+    return min(costs)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_no_cuts_of_the_sorted_rows_cost_less(seed: int) -> None:
+    rng = random.Random(seed)
+    planner = BatchPlanner(
+        max_tokens=rng.choice([20, 60, 4096]),
+        max_rows=rng.choice([2, 4, 256]),
+        overhead=rng.choice([0.0, 3.0, 12.0, 50]),
+    )
+    lengths = [rng.randint(1, rng.choice([4, 30])) for _ in range(rng.randint(1, 11))]
+    plan = planner.plan(lengths)
+    cost = sum(batch.padded_tokens + planner.overhead for batch in plan)
+    assert cost == pytest.approx(cheapest(lengths, planner))
+
+
+def test_a_dear_batch_is_worth_more_padding() -> None:
+    lengths = [10, 10, 9, 9]
+    assert len(BatchPlanner(overhead=1.0).plan(lengths)) == 2
+    assert len(BatchPlanner(overhead=3.0).plan(lengths)) == 1
 
 
 def test_nothing_owed_gives_no_batch() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer as RustTokenizer
-from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
+from transformers import PreTrainedModel, XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel
 
 from exporters.export import export_artifact
 from harness.artifacts import Artifact
 from harness.errors import UsageError
-from harness.heads import SequenceClassification, describe
+from harness.heads import Head, SentenceEmbedding, SequenceClassification, describe
 from harness.machine import cores
 from harness.serving.config import Serving
 from harness.serving.repository import publish
@@ -37,15 +37,24 @@ class Shape:
         return f"{self.layers} x {self.width}"
 
 
-def write_random(folder: Path, shape: Shape, finetune: AnyFinetune, tokenizer: Path, seed: int) -> Checkpoint:
-    """Write a checkpoint of random weights for a sequence classification finetune.
+def _network(head: Head, config: XLMRobertaConfig) -> PreTrainedModel:
+    if isinstance(head, SequenceClassification):
+        config.num_labels = len(head.labels)
+        return XLMRobertaForSequenceClassification(config)
+    if isinstance(head, SentenceEmbedding):
+        return XLMRobertaModel(config, add_pooling_layer=False)
+    message = f"random weights are made for sequence classification and sentence embedding, not {type(head).__name__}"
+    raise UsageError(message)
+
+
+def write_random(
+    folder: Path, shape: Shape, finetune: AnyFinetune, tokenizer: Path, seed: int, *, retrieval_layer: int | None = None
+) -> Checkpoint:
+    """Write a checkpoint of random weights for a finetune that classifies sequences, or for an encoder.
 
     Raises:
         UsageError: the finetune has another head.
     """
-    if not isinstance(finetune.head, SequenceClassification):
-        message = f"{finetune.name!r} does not classify sequences; random weights are made for `mnli`"
-        raise UsageError(message)
     vocabulary = RustTokenizer.from_file(str(tokenizer)).get_vocab(with_added_tokens=True)
     config = XLMRobertaConfig(
         vocab_size=max(vocabulary.values()) + 1,
@@ -56,10 +65,9 @@ def write_random(folder: Path, shape: Shape, finetune: AnyFinetune, tokenizer: P
         max_position_embeddings=shape.positions,
         type_vocab_size=1,
         layer_norm_eps=1e-5,
-        num_labels=len(finetune.head.labels),
     )
     torch.manual_seed(seed)
-    network = XLMRobertaForSequenceClassification(config).eval()
+    network = _network(finetune.head, config).eval()
 
     def save(draft: Path) -> None:
         network.save_pretrained(draft)
@@ -71,6 +79,7 @@ def write_random(folder: Path, shape: Shape, finetune: AnyFinetune, tokenizer: P
         "finetune": finetune.name,
         "head": describe(finetune.head),
         "seed": seed,
+        "retrieval_layer": retrieval_layer,
         "recipe": {"name": shape.name, "description": "random weights, no score"},
     }
     return write_checkpoint(folder / "checkpoints" / shape.name / "target" / finetune.name, account, save)
@@ -85,6 +94,6 @@ def export_random(
         ArtifactError: the graph differs from PyTorch.
     """
     out = folder / "artifacts" / checkpoint.account["model"] / finetune.name / "fp32"
-    artifact = export_artifact(checkpoint.directory, finetune, "fp32", out, probes)
+    artifact = export_artifact(checkpoint.directory, finetune, "fp32", out, probes, ())
     publish(artifact, folder / "model_repository", Serving(threads=cores()), probe_ids=artifact.manifest["probe"])
     return artifact

@@ -5,7 +5,7 @@ from pathlib import Path
 from benchmarks.workload import Workload
 from harness.artifacts import Artifact
 from harness.endpoints import Endpoint
-from harness.evaluate import answer
+from harness.evaluate import answer, owed_batches
 from harness.features import Feature
 from harness.journal import Journal
 from harness.planner import Batch, BatchPlanner
@@ -52,9 +52,8 @@ class Harness:
         """Answer everything into a new journal, planning and writing included."""
         self._runs += 1
         with Journal(self._journal()) as journal:
-            answer(
-                self._artifact, self._rows(), self._endpoint, self._workload.pad_id, self._planner, journal, Silent()
-            )
+            rows, plan = owed_batches(self._artifact, self._features(), set(), self._planner)
+            answer(self._artifact, rows, plan, self._endpoint, self._workload.pad_id, journal, Silent())
 
     def outputs(self) -> list[list[Outputs]]:
         """Return the last run's answer to every row of every job, from its journal."""
@@ -66,8 +65,11 @@ class Harness:
                 for item in self._workload.featurized
             ]
 
+    def _features(self) -> list[Feature]:
+        return [feature for item in self._workload.featurized for feature in item.features]
+
     def _rows(self) -> list[Feature]:
-        return unanswered([feature for item in self._workload.featurized for feature in item.features], set())
+        return unanswered(self._features(), set())
 
     def _journal(self) -> Path:
         return self._folder / self.name / f"{self._runs}.sqlite"

@@ -1,26 +1,38 @@
-"""One checkpoint to one artifact: trace, variant's steps, parity, and only then the directory."""
+"""One checkpoint to one artifact: trace, parity, variant's steps, gate, and only then the directory."""
 
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exporters.gate import Sample, Verdict, judge
 from exporters.manifest import manifest
-from exporters.modules import Loaded, load_module, retrieval_layer
+from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
 from exporters.parity import parity
 from exporters.variants import Variant, find_variant
-from harness.artifacts import GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256, read_artifact
-from harness.errors import ArtifactError, CheckpointError
+from harness.artifacts import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256, read_artifact
+from harness.endpoints.onnx import OnnxEndpoint
+from harness.errors import ArtifactError, CheckpointError, EndpointError
 from harness.heads import Head, SentenceEmbedding, describe
+from harness.machine import describe as describe_machine
 from harness.task import AnyFinetune
 from harness.tensors import GraphSignature
 from harness.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, read_checkpoint
+
+#: Ten times what Optimum's own validation allows for one random batch (ATOL_FOR_VALIDATION = 1e-5).
+TRACE_TOLERANCE = 1e-4
+
+
+class Refusal(ArtifactError):
+    """The gate refuses a graph; gate.json says why."""
 
 
 def export_artifact(
@@ -29,7 +41,9 @@ def export_artifact(
     variant: str,
     out: Path,
     probes: Sequence[NDArray[np.int64]],
+    samples: Sequence[Sample],
     *,
+    accept_drift: str | None = None,
     force: bool = False,
 ) -> Artifact:
     """Export a checkpoint and return its artifact; one that is there already is only returned.
@@ -40,19 +54,24 @@ def export_artifact(
         variant: a name of `exporters.variants.VARIANTS`.
         out: the artifact's own directory, as `ArtifactStore.directory` gives it. An older artifact
             there is replaced at the very end, and stays if anything fails before.
-        probes: token ids of real sentences of several lengths, each (tokens,), for the parity check.
+        probes: token ids of real sentences of several lengths, each (tokens,), for the check of the trace.
+        samples: real examples of every task and script, for the gate.
+        accept_drift: why a graph that the gate refuses is written all the same; goes into gate.json.
         force: export even if the artifact of this checkpoint and variant is there.
 
     Raises:
         UsageError: no such variant.
         CheckpointError: the checkpoint is damaged, of another head, or does not fit its tokenizer.
-        ArtifactError: the graph differs from PyTorch past the variant's tolerance.
+        ArtifactError: the trace differs from PyTorch.
+        Refusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
+            ends with ".refused".
     """
     chosen = find_variant(variant)
     checkpoint = read_checkpoint(checkpoint_dir)
     _check_finetune(checkpoint, finetune)
     if not force and (present := _present(out, checkpoint, finetune.head, chosen)) is not None:
         return present
+    refused = out.with_name(f"{out.name}.refused")
     loaded = load_module(checkpoint, finetune.head)
     _check_tokens(checkpoint, loaded, probes)
     signature = finetune.head.signature(loaded.hidden)
@@ -61,22 +80,86 @@ def export_artifact(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         draft = Path(scratch) / "draft"
         draft.mkdir()
-        _write_variant(loaded, signature, chosen, draft / GRAPH)
-        agreement = parity(loaded.module, draft / GRAPH, probes, loaded.pad_id, chosen.tolerance)
+        write_graph(loaded.module, signature, draft / GRAPH)
+        agreement = parity(loaded.module, draft / GRAPH, probes, loaded.pad_id, TRACE_TOLERANCE)
+        _apply(chosen, draft / GRAPH, loaded)
+        verdict = _judge(loaded, draft / GRAPH, samples, signature, chosen)
+        account = _gate_account(verdict, checkpoint, finetune, chosen, accept_drift)
+        if not verdict.passed and accept_drift is None:
+            refused.mkdir(exist_ok=True)
+            _write_json(refused / GATE, account)
+            message = (
+                f"the gate refuses {finetune.name} in {chosen.name}: {verdict.problems[0]}"
+                f"{_others(verdict)}; it was not published, {refused / GATE} has the whole account, and "
+                f"`--accept-drift REASON` publishes all the same"
+            )
+            raise Refusal(message)
+        _write_json(draft / GATE, account)
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
-        account = manifest(
+        told = manifest(
             draft,
             checkpoint=checkpoint,
             finetune=finetune,
-            variant=chosen.name,
+            variant=chosen,
             loaded=loaded,
             signature=signature,
             parity=agreement,
             probes=probes,
         )
-        (draft / MANIFEST).write_text(json.dumps(account, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write_json(draft / MANIFEST, told)
         _replace(out, draft, Path(scratch) / "retired")
+    shutil.rmtree(refused, ignore_errors=True)
     return read_artifact(out)
+
+
+def _judge(
+    loaded: Loaded, graph: Path, samples: Sequence[Sample], signature: GraphSignature, variant: Variant
+) -> Verdict:
+    try:
+        with OnnxEndpoint(graph) as endpoint:
+            if endpoint.signature != signature:
+                message = (
+                    f"steps of {variant.name} changed the graph to {endpoint.signature.describe()}, "
+                    f"{signature.describe()} was exported; nothing was published"
+                )
+                raise ArtifactError(message)
+            return judge(
+                partial(infer, loaded.module),
+                endpoint.infer,
+                samples,
+                pad_id=loaded.pad_id,
+                signature=signature,
+                decision=loaded.module.decision,
+                tolerance=variant.tolerance,
+            )
+    except EndpointError as error:
+        message = f"{error}; nothing was published"
+        raise ArtifactError(message) from error
+
+
+def _gate_account(
+    verdict: Verdict, checkpoint: Checkpoint, finetune: AnyFinetune, variant: Variant, accepted: str | None
+) -> dict[str, Any]:
+    """Return the content of gate.json."""
+    return {
+        "model": checkpoint.account["model"],
+        "finetune": finetune.name,
+        "variant": variant.name,
+        "checkpoint": checkpoint.digest,
+        "passed": verdict.passed,
+        "problems": list(verdict.problems),
+        "accepted": None if verdict.passed else accepted,
+        **verdict.account,
+        "machine": describe_machine(),
+    }
+
+
+def _others(verdict: Verdict) -> str:
+    return f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _check_finetune(checkpoint: Checkpoint, finetune: AnyFinetune) -> None:
@@ -114,6 +197,7 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
     same = (
         made["checkpoint"]["digest"] == checkpoint.digest
         and artifact.variant == variant.name
+        and made.get("steps") == variant.step_names
         and made["head"] == describe(head)
         and made["retrieval_layer"] == layer
     )
@@ -122,11 +206,10 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
     return artifact if same and whole else None
 
 
-def _write_variant(loaded: Loaded, signature: GraphSignature, variant: Variant, graph: Path) -> None:
-    write_graph(loaded.module, signature, graph)
+def _apply(variant: Variant, graph: Path, loaded: Loaded) -> None:
     for step in variant.steps:
         after = graph.with_name(f"after-{graph.name}")
-        step(graph, after)
+        step(graph, after, loaded)
         after.replace(graph)
 
 

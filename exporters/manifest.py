@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from exporters.modules import Loaded
 from exporters.onnx import graph_versions
-from harness.artifacts import GRAPH, TOKENIZER, file_sha256
+from exporters.servers import needs, text
+from exporters.variants import Variant
+from harness.artifacts import GATE, GRAPH, TOKENIZER, file_sha256
 from harness.heads import describe
 from harness.task import AnyFinetune
 from harness.tensors import GraphSignature
@@ -40,7 +42,7 @@ def manifest(
     *,
     checkpoint: Checkpoint,
     finetune: AnyFinetune,
-    variant: str,
+    variant: Variant,
     loaded: Loaded,
     signature: GraphSignature,
     parity: Mapping[str, Any],
@@ -50,17 +52,22 @@ def manifest(
     return {
         "model": checkpoint.account["model"],
         "finetune": finetune.name,
-        "variant": variant,
+        "variant": variant.name,
+        "steps": variant.step_names,
+        "batch_dependent": variant.batch_dependent,
         "head": describe(finetune.head),
         "signature": signature.to_json(),
         "graph_sha256": file_sha256(draft / GRAPH),
         "tokenizer_sha256": file_sha256(draft / TOKENIZER),
+        "gate_sha256": file_sha256(draft / GATE),
         "vocabulary": loaded.vocabulary,
+        "pad_id": loaded.pad_id,
         "hidden": loaded.hidden,
         "layers": loaded.layers,
         "max_tokens": loaded.max_tokens,
         "retrieval_layer": loaded.retrieval_layer,
         **graph_versions(draft / GRAPH),
+        "needs_onnxruntime": text(needs(draft / GRAPH).onnxruntime),
         "parity": dict(parity),
         "checkpoint": {"digest": checkpoint.digest, "account": _slim(checkpoint.account)},
         "packages": _packages(),

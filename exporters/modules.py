@@ -36,6 +36,7 @@ from harness.heads import (
     TokenClassification,
     describe,
 )
+from harness.tensors import Tensors
 from training.checkpoint import Checkpoint
 from training.modules import DualEncoderModel
 
@@ -124,6 +125,13 @@ class Pooled(HeadModule):
         return {"embedding": normalize(pooled, dim=-1)}
 
 
+def infer(module: HeadModule, inputs: Tensors) -> Tensors:
+    """Return a module's outputs for one padded batch, by name."""
+    with torch.inference_mode():
+        answers = module(**{name: torch.from_numpy(value) for name, value in inputs.items()})
+    return {name: value.numpy() for name, value in answers.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """A module in eval mode, with what its manifest tells about the network."""
@@ -138,6 +146,11 @@ class Loaded:
     max_tokens: int
     #: Index into the hidden states, where 0 is the embedding output; None for other heads.
     retrieval_layer: int | None
+
+    @property
+    def depth(self) -> int:
+        """Return how many layers the graph computes."""
+        return self.layers if self.retrieval_layer is None else self.retrieval_layer
 
 
 def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:

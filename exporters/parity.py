@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from exporters.modules import Decision, HeadModule
+from exporters.modules import Decision, HeadModule, infer
 from harness.endpoints.onnx import OnnxEndpoint
 from harness.errors import ArtifactError, EndpointError
 from harness.tensors import GraphSignature, Tensors, TensorSpec, pad
@@ -53,7 +52,7 @@ def parity(
     except EndpointError as error:
         message = f"{error}; nothing was written"
         raise ArtifactError(message) from error
-    reference = _merge([_cut(_torch(module, batch), signature, [n]) for batch, n in zip(batches, lengths, strict=True)])
+    reference = _merge([_cut(infer(module, batch), signature, [n]) for batch, n in zip(batches, lengths, strict=True)])
     single = _merge(alone)
     outputs = {}
     for spec in signature.outputs:
@@ -61,12 +60,6 @@ def parity(
             _check_answers(spec, answers[spec.name], reference[spec.name], source)
         outputs[spec.name] = _compare(spec, single, padded, reference, tolerance, _DECIDE[module.decision])
     return {"rows": len(rows), "lengths": lengths, "tolerance": tolerance, "runtime": backend, "outputs": outputs}
-
-
-def _torch(module: HeadModule, batch: Tensors) -> Tensors:
-    with torch.inference_mode():
-        answers = module(**{name: torch.from_numpy(value) for name, value in batch.items()})
-    return {name: value.numpy() for name, value in answers.items()}
 
 
 def _cut(answers: Tensors, signature: GraphSignature, lengths: Sequence[int]) -> dict[str, Answers]:

@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.export import export_artifact
+from exporters.export import Refusal, export_artifact
+from exporters.gate import Sample, read_samples, split_there
+from exporters.servers import check_container, needs
 from exporters.variants import find_variant
 from harness import finetunes, tasks
 from harness.artifacts import Artifact
 from harness.data import Layout
-from harness.errors import CheckpointError, UsageError, nearest
+from harness.errors import ArtifactError, CheckpointError, UsageError, nearest
+from harness.heads import is_retrieval
 from harness.machine import cores
 from harness.progress import Progress
 from harness.serving.config import Serving
 from harness.serving.repository import publish, serves
-from harness.task import AnyFinetune, Split
+from harness.serving.text_model import text_model
+from harness.task import AnyFinetune
 from harness.tokenizer import FastTokenizer
 from harness.workspace import Workspace
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint
@@ -37,43 +42,96 @@ class Published:
     written: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What `harness export` was asked for."""
+
+    #: Names of variants; the recipe's where empty.
+    variants: tuple[str, ...] = ()
+    #: Names of graphs; every trained one where empty, of which some variants leave out retrieval.
+    finetunes: tuple[str, ...] = ()
+    #: Export again what is there.
+    force: bool = False
+    #: Why graphs that the gate refuses are published all the same.
+    accept_drift: str | None = None
+    #: Release of NVIDIA's container that shall serve the graphs; not checked where None.
+    container: str | None = None
+
+
 def export_model(
-    model: str,
-    variants: Sequence[str],
-    workspace: Workspace,
-    *,
-    data: Path | None,
-    force: bool,
-    progress: Progress,
+    model: str, wanted: Wanted, workspace: Workspace, *, data: Path | None, progress: Progress
 ) -> list[Published]:
     """Export and publish every target checkpoint of a model.
 
     Args:
         model: the recipe's name.
-        variants: names of variants; the recipe's where empty.
+        wanted: variants, graphs, and what to do where the gate refuses.
         workspace: where checkpoints are and graphs go.
-        data: where the sentences of the parity check come from; the recipe's own data where None.
-        force: export again what is there.
-        progress: told of each graph.
+        data: where the sentences of the checks come from; the recipe's own data where None.
+        progress: told of each graph, and of what was left out.
 
     Raises:
-        UsageError: no such model or variant.
-        CheckpointError, ArtifactError: a checkpoint is damaged, or its graph differs from PyTorch.
+        UsageError: no such model, variant, graph or container.
+        CheckpointError, ArtifactError: a checkpoint is damaged, or the gate refuses its graph; the graphs
+            that it lets pass are published before.
     """
     checkpoints = _checkpoints(model, workspace)
-    chosen = list(variants) or list(checkpoints[0].account["recipe"]["export"]["variants"])
-    for variant in chosen:
-        find_variant(variant)
+    variants = list(wanted.variants) or list(checkpoints[0].account["recipe"]["export"]["variants"])
+    chosen = [
+        (checkpoint, variant) for checkpoint in _named(checkpoints, wanted.finetunes, model) for variant in variants
+    ]
+    left_out = [] if wanted.finetunes else [pair for pair in chosen if _is_left_out(*pair)]
+    chosen = [pair for pair in chosen if pair not in left_out]
+    for checkpoint, variant in left_out:
+        name = checkpoint.account["finetune"]
+        progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
     layout = workspace.layout(data, checkpoints[0].account["recipe"].get("data"))
-    done = []
-    with progress.step(f"{model}: export", len(checkpoints) * len(chosen), "graphs") as advance:
-        for checkpoint in checkpoints:
+    done, refused = [], []
+    checks: dict[str, _Checks] = {}
+    with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
+        for checkpoint, variant in chosen:
             finetune = finetunes.load(checkpoint.account["finetune"])
-            probes = probe_rows(finetune, layout, FastTokenizer(checkpoint.tokenizer))
-            for variant in chosen:
-                done.append(_one(checkpoint, finetune, variant, probes, workspace, force=force))
-                advance(1)
+            if finetune.name not in checks:
+                tokenizer = FastTokenizer(checkpoint.tokenizer)
+                checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
+            try:
+                done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
+            except Refusal as error:
+                refused.append(str(error))
+            advance(1)
+    if refused:
+        rest = f"; {len(refused) - 1} more of {len(chosen)} were refused too" if len(refused) > 1 else ""
+        raise ArtifactError(refused[0] + rest)
     return done
+
+
+class _Checks:
+    """The sentences that the graphs of one finetune are checked on."""
+
+    def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
+        self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
+        self._read = partial(read_samples, finetune, layout, tokenizer)
+        self._samples: dict[int, Sequence[Sample]] = {}
+
+    def samples(self, count: int) -> Sequence[Sample]:
+        """Return so many examples of each task and script, read once."""
+        if count not in self._samples:
+            self._samples[count] = self._read(count)
+        return self._samples[count]
+
+
+def _named(checkpoints: Sequence[Checkpoint], names: Sequence[str], model: str) -> list[Checkpoint]:
+    there = {checkpoint.account["finetune"]: checkpoint for checkpoint in checkpoints}
+    for name in names:
+        if name not in there:
+            message = f"model {model!r} has no graph {name!r}{nearest(name, there)}; it has {', '.join(there)}"
+            raise UsageError(message)
+    return [there[name] for name in names] or list(checkpoints)
+
+
+def _is_left_out(checkpoint: Checkpoint, variant: str) -> bool:
+    retrieval = is_retrieval(finetunes.load(checkpoint.account["finetune"]).head)
+    return retrieval and not find_variant(variant).retrieval
 
 
 def _checkpoints(model: str, workspace: Workspace) -> list[Checkpoint]:
@@ -102,17 +160,31 @@ def _one(
     checkpoint: Checkpoint,
     finetune: AnyFinetune,
     variant: str,
-    probes: Sequence[NDArray[np.int64]],
+    checks: _Checks,
     workspace: Workspace,
-    *,
-    force: bool,
+    wanted: Wanted,
 ) -> Published:
     model = checkpoint.account["model"]
     out = workspace.artifacts.directory(model, finetune.name, variant)
-    artifact = export_artifact(checkpoint.directory, finetune, variant, out, probes, force=force)
+    artifact = export_artifact(
+        checkpoint.directory,
+        finetune,
+        variant,
+        out,
+        checks.probes,
+        checks.samples(find_variant(variant).examples),
+        accept_drift=wanted.accept_drift,
+        force=wanted.force,
+    )
+    if wanted.container is not None:
+        check_container(needs(artifact.graph), wanted.container)
     served = serves(artifact, workspace.model_repository)
     version = publish(
-        artifact, workspace.model_repository, Serving(threads=cores()), probe_ids=artifact.manifest["probe"]
+        artifact,
+        workspace.model_repository,
+        Serving(threads=cores()),
+        probe_ids=artifact.manifest["probe"],
+        text=text_model,
     )
     return Published(artifact, version, not served)
 
@@ -126,7 +198,7 @@ def probe_rows(finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) 
     rows: list[NDArray[np.int64]] = []
     for task in tasks.answered_by(finetune.name):
         for language in task.all_languages(None):
-            split = _split_there(task.source, layout, language)
+            split = split_there(task, layout, language)
             if split is not None:
                 examples = task.source.read(layout, language, split)[:16]
                 if task.pool is not None:
@@ -142,10 +214,3 @@ def probe_rows(finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) 
         raise UsageError(message)
     spread = np.linspace(0, len(rows) - 1, min(PROBES, len(rows))).astype(int)
     return [rows[place] for place in spread]
-
-
-def _split_there(source: object, layout: Layout, language: str) -> Split | None:
-    for split in source.splits:  # type: ignore[attr-defined]
-        if split != "train" and all(path.is_file() for path in source.paths(layout, language, split)):  # type: ignore[attr-defined]
-            return split  # type: ignore[no-any-return]
-    return None

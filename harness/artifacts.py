@@ -15,6 +15,8 @@ from harness.tensors import GraphSignature
 MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
+#: What the export gate found; see `exporters.gate`.
+GATE = "gate.json"
 
 
 def file_sha256(path: Path) -> str:
@@ -44,6 +46,11 @@ class Artifact:
     def name(self) -> str:
         """Return the name under which Triton serves the graph: ``mixed_ru-mnli-fp32``."""
         return f"{self.model}-{self.finetune}-{self.variant}"
+
+    @property
+    def batch_dependent(self) -> bool:
+        """Return whether an answer depends on the rows that it is batched with."""
+        return bool(self.manifest.get("batch_dependent", False))
 
     @property
     def graph(self) -> Path:

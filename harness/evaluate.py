@@ -113,8 +113,8 @@ def run(
                 backends.append(endpoint.backend)
                 answered = journal.answered(workload.artifact.graph_sha256)
                 for block in workload.blocks(evaluation.layout, tokenizer):
-                    owed = unanswered(block, answered)
-                    answer(workload.artifact, owed, endpoint, tokenizer.pad_id, evaluation.planner, journal, progress)
+                    owed, plan = owed_batches(workload.artifact, block, answered, evaluation.planner)
+                    answer(workload.artifact, owed, plan, endpoint, tokenizer.pad_id, journal, progress)
                     answered.update(feature.key for feature in owed)
         return conclude(evaluation, journal, endpoint_name, backends[0], progress)
 
@@ -154,10 +154,22 @@ def conclude(evaluation: Evaluation, journal: Journal, endpoint: str, backend: s
         "tasks": {task.task.name: task.to_json() for task in tasks},
         **({} if evaluation.suite is None else suite_json(SUITES[evaluation.suite], tasks)),
         "padding": padding,
+        "repeats": repeats(evaluation.artifacts),
         "provenance": provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend),
     }
     write_json(evaluation.output / SCORES, document)
     return Result(evaluation.model, evaluation.output, tasks, padding)
+
+
+def repeats(artifacts: Sequence[Artifact]) -> str:
+    """Return by which means the same evaluation gives the same answers again."""
+    dependent = [artifact.name for artifact in artifacts if artifact.batch_dependent]
+    if not dependent:
+        return "each row's answer is its own, whatever it is batched with"
+    return (
+        f"{', '.join(dependent)} scale whole batches: answers repeat since the plan follows from the data alone, "
+        f"one batch is one call, and the server merges nothing"
+    )
 
 
 def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:
@@ -169,18 +181,30 @@ def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:
     }
 
 
+def owed_batches(
+    artifact: Artifact, block: Sequence[Feature], answered: set[bytes], planner: BatchPlanner
+) -> tuple[list[Feature], list[Batch]]:
+    """Return the rows that a graph has to answer, and the batches that hold those still owed.
+
+    Where an answer depends on its batch, as with int8 that scales whole batches, the plan is that of a
+    run from the start: a resumed evaluation asks the same batches, and so gets the same answers.
+    """
+    rows = unanswered(block, set() if artifact.batch_dependent else answered)
+    plan = planner.plan([len(feature.input_ids) for feature in rows])
+    return rows, [batch for batch in plan if any(rows[row].key not in answered for row in batch.rows)]
+
+
 def answer(
     artifact: Artifact,
     owed: Sequence[Feature],
+    plan: Sequence[Batch],
     endpoint: Endpoint,
     pad_id: int,
-    planner: BatchPlanner,
     journal: Journal,
     progress: Progress,
 ) -> None:
-    """Ask one graph for the rows it still owes, several batches in flight, and journal each answer."""
-    plan = planner.plan([len(feature.input_ids) for feature in owed])
-    useful = sum(len(feature.input_ids) for feature in owed)
+    """Ask one graph a plan's batches of rows, several in flight, and journal each answer."""
+    useful = sum(len(owed[row].input_ids) for batch in plan for row in batch.rows)
     waiting: deque[tuple[Batch, Future[_Answer]]] = deque()
     pool = ThreadPoolExecutor(endpoint.concurrency)
     try:
@@ -286,6 +310,8 @@ def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows:
     chosen_by = told.get("development") or {}
     selected = {code for code, found in chosen_by.items() if shared and found.get("origin") == "dev"}
     layer, layers = artifact.manifest.get("retrieval_layer"), artifact.manifest.get("layers")
+    answered_by = [] if layer is None else [f"hidden state {layer} of {layers}"]
+    answered_by += [] if artifact.variant == evaluation.variant else [f"answered in {artifact.variant}"]
     return TaskScore(
         task=task,
         languages=tuple(sorted(rows, key=lambda row: order.index(row.language))),
@@ -293,7 +319,7 @@ def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows:
         leak=told.get("leak_allowed") or "",
         selected_on=next((row.language for row in rows if row.split == "dev" and row.language in selected), ""),
         stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
-        representation="" if layer is None else f"hidden state {layer} of {layers}",
+        representation=", ".join(answered_by),
     )
 
 

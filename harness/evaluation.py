@@ -11,7 +11,7 @@ from harness.artifacts import ArtifactStore
 from harness.connect import connection
 from harness.data import Layout
 from harness.errors import UsageError
-from harness.evaluate import SCORES, Evaluation, Result, answer_seconds, featurize
+from harness.evaluate import SCORES, Evaluation, Result, answer_seconds, featurize, owed_batches, repeats
 from harness.evaluate import rescore as rescore_one
 from harness.evaluate import run as run_one
 from harness.progress import Progress
@@ -28,7 +28,7 @@ from harness.report import (
 from harness.results import read_json
 from harness.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
 from harness.suites import SUITES
-from harness.workload import Job, available, by_task, check_splits, group, unanswered
+from harness.workload import Job, available, by_task, check_splits, group
 from harness.workspace import SAMPLE, Workspace
 
 
@@ -218,6 +218,8 @@ def _report(evaluation: Evaluation, result: Result, is_sample: bool) -> Iterator
     if evaluation.submission is not None:
         yield f"predictions in the official layout: {evaluation.submission}"
     yield padding_line(result)
+    if any(artifact.batch_dependent for artifact in evaluation.artifacts):
+        yield repeats(evaluation.artifacts)
 
 
 def dry_run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[str]:
@@ -233,8 +235,7 @@ def dry_run(request: Request, workspace: Workspace, progress: Progress) -> Itera
         total = reading
         for workload in evaluation.workloads:
             rows = [row for block in workload.blocks(evaluation.layout, tokenizer) for row in block]
-            owed = unanswered(rows, set())
-            plan = evaluation.planner.plan([len(feature.input_ids) for feature in owed])
+            owed, plan = owed_batches(workload.artifact, rows, set(), evaluation.planner)
             useful = sum(len(feature.input_ids) for feature in owed)
             padded = sum(batch.padded_tokens for batch in plan)
             seconds = answer_seconds(workload.artifact, owed, plan, tokenizer.pad_id)

@@ -89,6 +89,11 @@ Head: TypeAlias = (
 )
 
 
+def is_retrieval(head: Head) -> bool:
+    """Return whether a graph that ends so gives vectors to search among."""
+    return isinstance(head, SentenceEmbedding | DualEncoder)
+
+
 def shape(head: Head) -> tuple[str, int]:
     """Return a head's kind and its number of labels; two with one shape can learn from each other's data."""
     return type(head).__name__, len(getattr(head, "labels", ()))

@@ -11,8 +11,11 @@ from harness.data import Layout, check_files
 from harness.errors import ArtifactError, UsageError
 from harness.examples import first
 from harness.features import Feature, Tokenizer
+from harness.heads import is_retrieval
 from harness.task import AnyTask, Split
 
+#: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
+EXACT = "fp32"
 #: Rows that are featurized and planned together at most: 65,536 of 64 tokens take about 50 MB.
 POOL_BLOCK = 65_536
 
@@ -188,9 +191,16 @@ def group(jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str) -
     for job in jobs:
         by_finetune.setdefault(job.task.finetune.name, []).append(job)
     return [
-        GraphWorkload(checked(store.find(model, finetune, variant), members[0].task), members)
-        for finetune, members in by_finetune.items()
+        GraphWorkload(checked(_graph(store, model, variant, members[0].task), members[0].task), members)
+        for members in by_finetune.values()
     ]
+
+
+def _graph(store: ArtifactStore, model: str, variant: str, task: AnyTask) -> Artifact:
+    """Return the graph of a task; where a lossy variant left a retrieval graph out, the one in fp32."""
+    finetune = task.finetune
+    left_out = is_retrieval(finetune.head) and not store.directory(model, finetune.name, variant).is_dir()
+    return store.find(model, finetune.name, EXACT if left_out else variant)
 
 
 def checked(artifact: Artifact, task: AnyTask) -> Artifact:

@@ -27,7 +27,7 @@ def store(checkpoints, probes, tmp_path_factory: pytest.TempPathFactory) -> Arti
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, directory in checkpoints.items():
-            export_artifact(directory, finetune(name), "fp32", store.directory("tiny", name, "fp32"), probes)
+            export_artifact(directory, finetune(name), "fp32", store.directory("tiny", name, "fp32"), probes, ())
     return store
 
 
@@ -48,8 +48,9 @@ def test_graph_has_exactly_the_heads_signature(name: str, store: ArtifactStore) 
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_artifact_is_three_files_and_no_draft(name: str, store: ArtifactStore) -> None:
+def test_artifact_is_four_files_and_no_draft(name: str, store: ArtifactStore) -> None:
     assert sorted(contents(store.root / "tiny" / name)) == [
+        "fp32/gate.json",
         "fp32/manifest.json",
         "fp32/model.onnx",
         "fp32/tokenizer.json",
@@ -82,7 +83,7 @@ def test_bulky_parts_stay_with_the_checkpoint(tmp_path: Path, probes) -> None:
     losses = [0.5] * 5_000
     directory = save_checkpoint(tmp_path / "checkpoint", "copa", account={"losses": losses})
 
-    account = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes).manifest["checkpoint"]
+    account = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ()).manifest["checkpoint"]
 
     assert account["account"]["omitted"] == ["losses"]
     assert "losses" not in account["account"]
@@ -91,7 +92,7 @@ def test_bulky_parts_stay_with_the_checkpoint(tmp_path: Path, probes) -> None:
 def test_cut_graph_has_fewer_nodes(store: ArtifactStore, tmp_path: Path, probes) -> None:
     directory = save_checkpoint(tmp_path / "full", "encoder", account={"retrieval_layer": LAYERS})
 
-    full = export_artifact(directory, finetune("encoder"), "fp32", tmp_path / "out", probes)
+    full = export_artifact(directory, finetune("encoder"), "fp32", tmp_path / "out", probes, ())
 
     assert nodes(store.find("tiny", "encoder", "fp32")) < nodes(full) / 2
 
@@ -99,7 +100,7 @@ def test_cut_graph_has_fewer_nodes(store: ArtifactStore, tmp_path: Path, probes)
 def test_export_says_nothing(checkpoints, probes, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog) -> None:
     with warnings.catch_warnings(record=True) as caught, caplog.at_level(logging.WARNING):
         warnings.simplefilter("always")
-        export_artifact(checkpoints["mnli"], finetune("mnli"), "fp32", tmp_path / "out", probes)
+        export_artifact(checkpoints["mnli"], finetune("mnli"), "fp32", tmp_path / "out", probes, ())
 
     assert [str(warning.message) for warning in caught] == []
     assert (caplog.text, *capfd.readouterr()) == ("", "", "")
@@ -107,12 +108,12 @@ def test_export_says_nothing(checkpoints, probes, tmp_path: Path, capfd: pytest.
 
 def test_unknown_variant_names_the_nearest(checkpoints, probes, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no variant named 'fp23', did you mean 'fp32'"):
-        export_artifact(checkpoints["mnli"], finetune("mnli"), "fp23", tmp_path / "out", probes)
+        export_artifact(checkpoints["mnli"], finetune("mnli"), "fp23", tmp_path / "out", probes, ())
 
 
 def test_checkpoint_of_another_finetune_is_refused(checkpoints, probes, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="was trained for 'mnli', 'paws' is wanted"):
-        export_artifact(checkpoints["mnli"], finetune("paws", HEADS["mnli"]), "fp32", tmp_path / "out", probes)
+        export_artifact(checkpoints["mnli"], finetune("paws", HEADS["mnli"]), "fp32", tmp_path / "out", probes, ())
 
 
 def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
@@ -128,7 +129,7 @@ def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
     directory = write_checkpoint(tmp_path / "copa", account, save).directory
 
     with pytest.raises(CheckpointError, match=r"padding id of .* is 7, the network's config\.json wants 1"):
-        export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes)
+        export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
 
 @pytest.mark.parametrize(
@@ -140,14 +141,14 @@ def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
 )
 def test_probe_that_the_network_cannot_read_is_refused(row, complaint, checkpoints, probes, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=complaint):
-        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", [*probes, np.array(row)])
+        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", [*probes, np.array(row)], ())
 
 
 def test_graph_beyond_one_file_is_refused(checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(exporters.onnx, "MAX_WEIGHT_BYTES", 1_000)
 
     with pytest.raises(ArtifactError, match="exceed the 2 GiB of one ONNX file"):
-        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes)
+        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
     assert list(tmp_path.iterdir()) == []
 
@@ -155,7 +156,7 @@ def test_graph_beyond_one_file_is_refused(checkpoints, probes, tmp_path: Path, m
 @pytest.mark.parametrize("place", ["write_graph", "parity", "_replace"])
 def test_failing_export_leaves_the_old_artifact(place: str, checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "tiny" / "copa" / "fp32"
-    export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes)
+    export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes, ())
     before = contents(tmp_path)
 
     def interrupted(*args: object) -> None:
@@ -163,7 +164,7 @@ def test_failing_export_leaves_the_old_artifact(place: str, checkpoints, probes,
 
     monkeypatch.setattr(exporters.export, place, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes, force=True)
+        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes, (), force=True)
 
     assert contents(tmp_path) == before
 
@@ -179,47 +180,65 @@ def test_old_artifact_comes_back_when_the_new_one_cannot_be_put(tmp_path: Path) 
     assert [path.name for path in out.iterdir()] == ["old"]
 
 
-def test_drifting_variant_is_refused(checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
-    def shift(before: Path, after: Path) -> None:
+def test_variant_whose_steps_change_the_signature_is_refused(checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
+    def rename(before: Path, after: Path, loaded: object) -> None:
         graph = onnx.load(before)
-        bias = next(weights for weights in graph.graph.initializer if weights.name.endswith("classifier.bias"))
-        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
+        graph.graph.node.append(onnx.helper.make_node("Identity", ["logits"], ["scores"]))
+        graph.graph.output[0].name = "scores"
         onnx.save(graph, after)
 
-    monkeypatch.setitem(VARIANTS, "shifted", Variant("shifted", (shift,), tolerance=0.1))
+    renamed = Variant(name="renamed", purpose="", steps=(rename,), tolerance=VARIANTS["fp32"].tolerance)
+    monkeypatch.setitem(VARIANTS, "renamed", renamed)
 
-    with pytest.raises(ArtifactError, match=r"by 0\.5 in logits .* allowed 0\.1; nothing was written"):
-        export_artifact(checkpoints["copa"], finetune("copa"), "shifted", tmp_path / "out", probes)
+    with pytest.raises(ArtifactError, match=r"steps of renamed changed the graph to scores .* nothing was published"):
+        export_artifact(checkpoints["copa"], finetune("copa"), "renamed", tmp_path / "out", probes, ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trace_that_drifted_is_refused(checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
+    write = exporters.export.write_graph
+
+    def shifted(module: object, signature: object, path: Path) -> None:
+        write(module, signature, path)
+        graph = onnx.load(path)
+        bias = next(weights for weights in graph.graph.initializer if weights.name.endswith("classifier.bias"))
+        bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
+        onnx.save(graph, path)
+
+    monkeypatch.setattr(exporters.export, "write_graph", shifted)
+
+    with pytest.raises(ArtifactError, match=r"by 0\.5 in logits .* allowed 0\.0001; nothing was written"):
+        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_second_export_only_returns_what_is_there(checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
-    first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes)
+    first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
     monkeypatch.delattr(exporters.export, "load_module")
 
-    assert export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes) == first
+    assert export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ()) == first
 
 
 def test_new_checkpoint_is_exported_over_the_old(checkpoints, probes, tmp_path: Path) -> None:
-    old = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes)
+    old = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
     directory = save_checkpoint(tmp_path / "checkpoint", "copa", seed=1)
 
-    new = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes)
+    new = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
     assert new.graph_sha256 != old.graph_sha256
 
 
 def test_forced_export_gives_the_same_bytes(store: ArtifactStore, checkpoints, probes, tmp_path: Path) -> None:
-    again = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, force=True)
+    again = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, (), force=True)
 
     assert again.graph_sha256 == store.find("tiny", "copa", "fp32").graph_sha256
 
 
 def test_damaged_artifact_is_exported_again(checkpoints, probes, tmp_path: Path) -> None:
-    first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes)
+    first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
     whole = first.graph.read_bytes()
     first.graph.write_bytes(whole[:-1])
 
-    export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes)
+    export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
     assert first.graph.read_bytes() == whole

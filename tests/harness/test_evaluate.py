@@ -23,7 +23,7 @@ from harness.planner import BatchPlanner
 from harness.progress import Silent
 from harness.task import Task
 from harness.tensors import Tensors
-from harness.workload import GraphWorkload, Job, group, unanswered
+from harness.workload import GraphWorkload, Job, group
 
 #: Premises whose first letter is what `first_letter` answers.
 RUSSIAN = "n a\tx\tneutral\ne b\tx\tentailment\nc c\tx\tcontradiction\nc d\tx\tneutral\n"
@@ -31,6 +31,8 @@ ENGLISH = "n a\tx\tneutral\ne e\tlonger than all\tneutral\n"
 #: Ids of c, e and n in the toy tokenizer -> index of contradiction, entailment, neutral.
 LETTERS = {6: 0, 8: 1, 17: 2}
 OFFICIAL = MappingProxyType({"ru": 4, "en": 2})
+#: Batches cost so much here that all rows go into one.
+ONE_BATCH = BatchPlanner(overhead=1_000)
 
 
 class Counting:
@@ -86,7 +88,7 @@ def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., Result
             suite="xtreme",
             output=tmp_path / "run",
             request={"models": [model]},
-            planner=options.get("planner", BatchPlanner()),
+            planner=options.get("planner", ONE_BATCH),
         )
 
         def connect(artifact: Artifact) -> CallableEndpoint:
@@ -105,7 +107,8 @@ def document(run, tmp_path: Path) -> dict[str, Any]:
 
 def test_scores_file_has_its_parts(document) -> None:
     assert list(document) == [
-        "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding", "provenance",
+        "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding", "repeats",
+        "provenance",
     ]  # fmt: skip
 
 
@@ -368,11 +371,27 @@ def test_answer_asks_only_what_is_owed(graph_of, tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.sqlite") as journal:
         for part in (rows[:4], rows):
             graph = Counting()
-            owed = unanswered(part, journal.answered(artifact.graph_sha256))
+            answered = journal.answered(artifact.graph_sha256)
+            owed, plan = evaluate.owed_batches(artifact, part, answered, BatchPlanner())
             endpoint = CallableEndpoint(artifact.signature, graph)
-            evaluate.answer(artifact, owed, endpoint, 1, BatchPlanner(), journal, Silent())
+            evaluate.answer(artifact, owed, plan, endpoint, 1, journal, Silent())
             asked.append(graph.rows)
     assert asked == [4, 2]
+
+
+def test_a_resumed_run_asks_the_batches_of_a_whole_one_where_answers_depend_on_them(graph_of) -> None:
+    rows = [Feature(number, np.array([0, 17, *[5] * number, 2])) for number in range(9)]
+    graph = graph_of("mnli")
+    dependent = dataclasses.replace(graph, manifest={**graph.manifest, "batch_dependent": True})
+    planner = BatchPlanner(max_rows=3)
+    _, whole = evaluate.owed_batches(dependent, rows, set(), planner)
+    first = {rows[row].key for row in whole[0].rows}
+
+    owed, rest = evaluate.owed_batches(dependent, rows, first, planner)
+    assert (rest, len(owed)) == (whole[1:], 9)
+    owed, rest = evaluate.owed_batches(graph, rows, first, planner)
+    assert sorted(row for batch in rest for row in batch.rows) == list(range(6))
+    assert len(owed) == 6
 
 
 def test_graph_gets_padded_rows_with_their_mask(run) -> None:

@@ -1,0 +1,171 @@
+"""Graph-to-graph steps, the parts that variants are made of: the only door to ONNX Runtime's own tools.
+
+Each reads the graph at its first path, writes another to its second, and refuses to write one that
+is not what it promises.
+"""
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
+from onnxruntime.transformers.onnx_model import OnnxModel
+from onnxruntime.transformers.optimizer import optimize_model
+
+from exporters.modules import Loaded
+from harness.errors import ArtifactError
+from harness.machine import describe
+
+#: Where ONNX Runtime's own operators live.
+MICROSOFT = "com.microsoft"
+#: Values that share one scale in `quantize_blocks`: the largest that divides the depth. On 2 cores with
+#: AVX512-VNNI a product of 2,048 x 768 x 3,072 took 71 ms with 32, 55 with 128, 44 with 256; 110 in fp32.
+BLOCKS = (256, 128, 64, 32, 16)
+#: MatMulNBits: 8-bit activations, scaled for each row and block.
+_INT8_ACTIVATIONS = 4
+
+
+def fuse(source: Path, target: Path, loaded: Loaded) -> None:
+    """Fuse attention, layer norms and Gelu into ONNX Runtime's operators.
+
+    Raises:
+        ArtifactError: some layer's attention was not fused, as happens when a new version of
+            transformers writes it differently (onnxruntime#22629, #23864).
+    """
+    with _quiet():
+        optimized = optimize_model(str(source), model_type="bert", num_heads=0, hidden_size=0, opt_level=0)
+    fused = optimized.get_fused_operator_statistics()["Attention"]
+    if fused != loaded.depth:
+        message = (
+            f"ONNX Runtime fused the attention of {fused} layers, the graph has {loaded.depth}; "
+            f"use the versions of constraints.txt, or the variant fp32"
+        )
+        raise ArtifactError(message)
+    optimized.save_model_to_file(str(target))
+
+
+def halve(source: Path, target: Path, loaded: Loaded) -> None:
+    """Store and compute in float16, with inputs and outputs as they were; for GPUs."""
+    with _quiet():
+        model = OnnxModel(onnx.load(source))
+        model.convert_float_to_float16(keep_io_types=True)
+        model.save_model_to_file(str(target))
+
+
+def quantize_dynamic(source: Path, target: Path, loaded: Loaded) -> None:
+    """Multiply in int8: weights per channel, activations with one scale for each tensor of a batch.
+
+    The embedding table stays as it is: it costs no products, and quantising it hurts languages
+    unevenly (onnxruntime#9599, optimum#151). The scale covers the whole batch, so that an answer depends,
+    a little, on its neighbours.
+    """
+    with _quiet():
+        ort_quantize_dynamic(
+            str(source),
+            str(target),
+            op_types_to_quantize=["MatMul", "Attention"],
+            per_channel=True,
+            # Without VNNI, sums of two 8-bit products overflow 16 bits (onnxruntime#6004).
+            reduce_range="avx512_vnni" not in str(describe()["instructions"]).split(),
+            weight_type=QuantType.QInt8,
+            # Shape inference stops at the fused operators.
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
+        )
+    graph = onnx.load(target, load_external_data=False).graph
+    _expect(graph, {"QAttention": loaded.depth}, "dynamic quantisation")
+
+
+def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
+    """Multiply in int8 with a scale for each row and block of activations, so that no row sees another.
+
+    An answer is then the same whatever else is in the batch. Attention has to stay unfused for this.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    weights = {initializer.name: initializer for initializer in graph.initializer}
+    nodes, replaced = [], set()
+    for node in graph.node:
+        weight = weights.get(node.input[1]) if node.op_type == "MatMul" else None
+        block = None if weight is None or len(weight.dims) != 2 else _block(weight.dims[0])
+        if weight is None or block is None:
+            nodes.append(node)
+            continue
+        packed, scales = _pack(numpy_helper.to_array(weight), block)
+        names = [f"{weight.name}.{part}" for part in ("int8", "scales")]
+        if weight.name not in replaced:
+            graph.initializer.append(numpy_helper.from_array(packed, names[0]))
+            graph.initializer.append(numpy_helper.from_array(scales, names[1]))
+            replaced.add(weight.name)
+        depth, columns = weight.dims
+        nodes.append(
+            helper.make_node(
+                "MatMulNBits",
+                [node.input[0], *names],
+                list(node.output),
+                name=f"{node.name}.int8",
+                domain=MICROSOFT,
+                K=depth,
+                N=columns,
+                bits=8,
+                block_size=block,
+                accuracy_level=_INT8_ACTIVATIONS,
+            )
+        )
+    kept = [initializer for initializer in graph.initializer if initializer.name not in replaced]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    if not any(entry.domain == MICROSOFT for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+    # Query, key, value, output and the two of the feed-forward part.
+    _expect(graph, {"MatMulNBits": 6 * loaded.depth}, "quantisation by blocks")
+    onnx.save(model, target)
+
+
+def _block(depth: int) -> int | None:
+    return next((size for size in BLOCKS if depth % size == 0), None)
+
+
+def _pack(weight: NDArray[np.float32], block: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return a weight (depth, columns) as MatMulNBits wants it.
+
+    Returns:
+        values (columns, blocks, block) uint8 around 128, and their scales (columns * blocks,).
+    """
+    depth, columns = weight.shape
+    blocks = np.ascontiguousarray(weight.T).reshape(columns, depth // block, block)
+    scales = np.abs(blocks).max(axis=2).astype(np.float32) / 127
+    # A block of zeros has no scale of its own; any will do.
+    scales[scales == 0] = 1.0
+    values = np.clip(np.rint(blocks / scales[:, :, None]), -127, 127) + 128
+    return values.astype(np.uint8), scales.reshape(-1)
+
+
+def _expect(graph: Any, wanted: dict[str, int], step: str) -> None:
+    """Refuse a graph in which an operator was not put where it belongs."""
+    for operator, count in wanted.items():
+        found = sum(node.op_type == operator for node in graph.node)
+        if found < count:
+            message = f"{step} made {found} {operator} nodes, {count} belong in this graph; nothing was written"
+            raise ArtifactError(message)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Mute remarks of ONNX Runtime's tools, which print and log to the root; errors are raised."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,294 @@
+"""The gate in front of a network that learned something: good variants pass, broken ones do not."""
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from tiny_checkpoints import HEADS, finetune, write_tokenizer
+from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
+
+import exporters.export
+from exporters import steps
+from exporters.export import Refusal, export_artifact
+from exporters.gate import Sample, Verdict, judge
+from exporters.modules import Loaded, infer, load_module
+from exporters.onnx import write_graph
+from exporters.variants import VARIANTS, Variant
+from harness.artifacts import GATE
+from harness.endpoints.onnx import OnnxEndpoint
+from harness.examples import PairExample
+from harness.features import Feature
+from harness.heads import describe
+from harness.metrics.accuracy import Accuracy
+from harness.postprocessors.label import BestLabel
+from harness.tensors import pad
+from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+
+HEAD = HEADS["mnli"]
+LABELS = ("contradiction", "entailment", "neutral")
+#: The words of each language, which two scripts never share.
+WORDS = {"en": range(4, 100), "ru": range(100, 196)}
+
+
+class Labels:
+    postprocess = BestLabel(LABELS)
+    metric = Accuracy()
+    headline = ("accuracy",)
+
+
+def sentence(rng: np.random.Generator, language: str) -> tuple[NDArray[np.int64], int]:
+    """Return words, and which of three kinds of them is the most frequent."""
+    words = rng.choice(WORDS[language], size=rng.integers(5, 12))
+    kinds = np.bincount(words % 3, minlength=3)
+    return np.array([0, *words, 2]), int(kinds.argmax())
+
+
+def sample(language: str, count: int = 120) -> Sample:
+    rng = np.random.default_rng(len(language) + ord(language[0]))
+    drawn = [sentence(rng, language) for _ in range(count)]
+    return Sample(
+        name="kinds",
+        language=language,
+        examples=[PairExample(str(place), "", "", LABELS[kind]) for place, (_, kind) in enumerate(drawn)],
+        features=[Feature(place, ids) for place, (ids, _) in enumerate(drawn)],
+        scorer=Labels(),
+        head=HEAD,
+    )
+
+
+SAMPLES = [sample("en"), sample("ru")]
+PROBES = [feature.input_ids for feature in SAMPLES[0].features[:6]]
+
+
+def network(training_steps: int) -> XLMRobertaForSequenceClassification:
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    config = XLMRobertaConfig(
+        vocab_size=200, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=66, type_vocab_size=1, num_labels=3, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    model = XLMRobertaForSequenceClassification(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(training_steps):
+        drawn = [sentence(rng, language) for language in WORDS for _ in range(32)]
+        rows = {name: torch.from_numpy(value) for name, value in pad([ids for ids, _ in drawn], 1).items()}
+        model(**rows, labels=torch.tensor([kind for _, kind in drawn])).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model.eval()
+
+
+def checkpoint(directory: Path, model: XLMRobertaForSequenceClassification) -> Checkpoint:
+    def save(draft: Path) -> None:
+        model.save_pretrained(draft)
+        write_tokenizer(draft / "tokenizer.json")
+
+    account = {"model": "tiny", "finetune": "mnli", "head": describe(HEAD), "recipe": {"name": "tiny"}}
+    return write_checkpoint(directory, account, save)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return checkpoint(tmp_path_factory.mktemp("trained") / "mnli", network(250))
+
+
+@pytest.fixture(scope="module")
+def loaded(trained: Checkpoint) -> Loaded:
+    return load_module(trained, HEAD)
+
+
+@pytest.fixture
+def graph(loaded: Loaded, tmp_path: Path) -> Path:
+    write_graph(loaded.module, HEAD.signature(32), tmp_path / "model.onnx")
+    return tmp_path / "model.onnx"
+
+
+def apply(variant: str, graph: Path, loaded: Loaded) -> Path:
+    for number, step in enumerate(VARIANTS[variant].steps):
+        after = graph.with_name(f"{number}-{graph.name}")
+        step(graph, after, loaded)
+        graph = after
+    return graph
+
+
+def verdict(loaded: Loaded, graph: Path, variant: str, samples: Sequence[Sample] = SAMPLES) -> Verdict:
+    with OnnxEndpoint(graph) as endpoint:
+        return judge(
+            partial(infer, loaded.module),
+            endpoint.infer,
+            samples,
+            pad_id=1,
+            signature=HEAD.signature(32),
+            decision="label",
+            tolerance=VARIANTS[variant].tolerance,
+        )
+
+
+def edit(graph: Path, change: Callable[[onnx.GraphProto], None]) -> Path:
+    model = onnx.load(graph)
+    change(model.graph)
+    onnx.save(model, graph)
+    return graph
+
+
+def replace(initializer: onnx.TensorProto, value: NDArray[np.float32]) -> None:
+    initializer.CopyFrom(numpy_helper.from_array(value, initializer.name))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_of_a_trained_model_passes(variant: str, loaded: Loaded, graph: Path) -> None:
+    found = verdict(loaded, apply(variant, graph, loaded), variant)
+
+    assert found.problems == ()
+    assert list(found.account["scripts"]) == ["Latn", "Cyrl"]
+    assert found.account["trained"]["above_chance"]
+    latin = found.account["scripts"]["Latn"]
+    assert (latin["examples"], latin["decisions"], latin["samples"]) == (120, 120, ["kinds en"])
+    assert latin["pytorch"] > 60
+    assert latin["drop_interval"][0] <= latin["drop"] <= latin["drop_interval"][1]
+
+
+def test_a_wrong_scale_in_one_layer_is_refused(loaded: Loaded, graph: Path) -> None:
+    def stretch(parts: onnx.GraphProto) -> None:
+        scale = next(part for part in parts.initializer if part.name == "Attention_1_qkv_weight_scale")
+        replace(scale, numpy_helper.to_array(scale) * np.float32(4))
+
+    problems = verdict(loaded, edit(apply("int8", graph, loaded), stretch), "int8").problems
+
+    assert any("predictions changed, allowed 2.5%" in problem for problem in problems)
+
+
+def test_two_swapped_layers_are_refused(loaded: Loaded, tmp_path: Path) -> None:
+    swapped = copy.deepcopy(loaded.module)
+    layers = swapped.network.roberta.encoder.layer
+    layers[0], layers[1] = layers[1], layers[0]
+    write_graph(swapped, HEAD.signature(32), tmp_path / "model.onnx")
+
+    for variant in ("fp32", "int8"):
+        problems = verdict(loaded, apply(variant, tmp_path / "model.onnx", loaded), variant).problems
+        assert {problem.partition(":")[0] for problem in problems} == {"Latn", "Cyrl"}
+
+
+def test_embeddings_quantised_so_that_one_script_is_hurt_are_refused_for_that_script(
+    loaded: Loaded, graph: Path
+) -> None:
+    def coarsen(parts: onnx.GraphProto) -> None:
+        table = next(part for part in parts.initializer if part.name.endswith("word_embeddings.weight"))
+        values = numpy_helper.to_array(table).copy()
+        rows = values[list(WORDS["ru"])]
+        step = np.abs(rows).max() * 1.2
+        values[list(WORDS["ru"])] = np.rint(rows / step) * step
+        replace(table, values)
+
+    problems = verdict(loaded, apply("int8", edit(graph, coarsen), loaded), "int8").problems
+
+    assert {problem.partition(":")[0] for problem in problems} == {"Cyrl"}
+    assert any("the score fell by" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"), [(np.nan, "logits has NaN or infinity"), (0.0, "logits is the same for all 24")]
+)
+def test_answers_that_say_nothing_are_refused(value: float, complaint: str, loaded: Loaded, graph: Path) -> None:
+    def spoil(parts: onnx.GraphProto) -> None:
+        weight = next(part for part in parts.initializer if part.name.endswith("classifier.out_proj.weight"))
+        replace(weight, np.full(numpy_helper.to_array(weight).shape, value, np.float32))
+
+    (problem,) = verdict(loaded, edit(graph, spoil), "fp32").problems
+
+    assert problem.startswith(complaint)
+
+
+@pytest.mark.parametrize("training_steps", [0, 3])
+def test_a_model_at_chance_cannot_vouch_for_a_lossy_graph(training_steps: int, tmp_path: Path) -> None:
+    made = load_module(checkpoint(tmp_path / "mnli", network(training_steps)), HEAD)
+    write_graph(made.module, HEAD.signature(32), tmp_path / "model.onnx")
+
+    problems = verdict(made, apply("int8", tmp_path / "model.onnx", made), "int8").problems
+    exact = verdict(made, tmp_path / "model.onnx", "fp32")
+
+    assert any("no better than answers that ignore the text" in problem for problem in problems)
+    assert exact.passed, "numerical equality needs no trained model"
+    assert exact.account["trained"]["above_chance"] is False
+
+
+def test_without_examples_only_numerical_equality_can_pass(loaded: Loaded, graph: Path) -> None:
+    assert verdict(loaded, graph, "fp32", []).passed
+    assert not verdict(loaded, apply("int8", graph, loaded), "int8", []).passed
+
+
+def test_rows_scaled_by_themselves_do_not_see_their_batch(loaded: Loaded, graph: Path) -> None:
+    rows = [feature.input_ids for feature in SAMPLES[0].features[:40]]
+
+    def neighbours_matter(variant: str) -> float:
+        with OnnxEndpoint(apply(variant, graph, loaded)) as endpoint:
+            together = endpoint.infer(pad(rows, 1))["logits"]
+            alone = np.concatenate([endpoint.infer(pad([row], 1))["logits"] for row in rows])
+        return float(np.abs(together - alone).max())
+
+    assert neighbours_matter("int8_block") < 1e-4
+    assert neighbours_matter("int8") > 1e-3, "or nothing has to keep its batches"
+    assert [variant.name for variant in VARIANTS.values() if variant.batch_dependent] == ["int8"]
+
+
+def test_layers_whose_attention_does_not_fuse_are_refused(loaded: Loaded, graph: Path, tmp_path: Path) -> None:
+    def unrecognisable(parts: onnx.GraphProto) -> None:
+        softmax = next(node for node in parts.node if node.op_type == "Softmax")
+        softmax.op_type = "LogSoftmax"
+
+    with pytest.raises(exporters.export.ArtifactError, match="fused the attention of 2 layers, the graph has 3"):
+        steps.fuse(edit(graph, unrecognisable), tmp_path / "fused.onnx", loaded)
+
+
+def test_a_refused_graph_leaves_its_verdict_and_nothing_else(trained: Checkpoint, tmp_path: Path, monkeypatch) -> None:
+    def halve_classifier(before: Path, after: Path, loaded: Loaded) -> None:
+        def shift(parts: onnx.GraphProto) -> None:
+            bias = next(part for part in parts.initializer if part.name.endswith("classifier.out_proj.bias"))
+            replace(bias, numpy_helper.to_array(bias) + np.array([3, 0, 0], np.float32))
+
+        after.write_bytes(before.read_bytes())
+        edit(after, shift)
+
+    broken = Variant(name="broken", purpose="", steps=(halve_classifier,), tolerance=VARIANTS["int8"].tolerance)
+    monkeypatch.setitem(VARIANTS, "broken", broken)
+    out = tmp_path / "mnli" / "broken"
+
+    with pytest.raises(Refusal, match=r"the gate refuses mnli in broken: Latn: .* predictions changed"):
+        export_artifact(trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES)
+    told = json.loads((tmp_path / "mnli" / "broken.refused" / GATE).read_text())
+    assert [path.name for path in out.parent.iterdir()] == ["broken.refused"]
+    assert (told["passed"], told["accepted"], told["checkpoint"]) == (False, None, trained.digest)
+    assert told["problems"]
+
+    artifact = export_artifact(
+        trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES, accept_drift="a test"
+    )
+    told = json.loads((artifact.directory / GATE).read_text())
+    assert [path.name for path in out.parent.iterdir()] == ["broken"]
+    assert (told["passed"], told["accepted"]) == (False, "a test")
+
+
+def test_the_manifest_names_the_gate_and_what_the_graph_needs(trained: Checkpoint, tmp_path: Path) -> None:
+    made = {
+        name: export_artifact(trained.directory, finetune("mnli"), name, tmp_path / name, PROBES, SAMPLES).manifest
+        for name in ("fp32", "int8", "int8_block")
+    }
+
+    assert {name: told["needs_onnxruntime"] for name, told in made.items()} == {
+        "fp32": "1.14",
+        "int8": "1.14",
+        "int8_block": "1.22",
+    }
+    assert [told["batch_dependent"] for told in made.values()] == [False, True, False]
+    assert made["int8"]["steps"] == ["fuse", "quantize_dynamic"]
+    assert len({told["gate_sha256"] for told in made.values()}) == 3
+    assert read_checkpoint(trained.directory).digest == made["int8"]["checkpoint"]["digest"]

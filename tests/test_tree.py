@@ -14,7 +14,7 @@ MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 #: Third-party package -> the only files of harness/ that may import it.
 DOORS = {
     "onnxruntime": ("harness/endpoints/onnx.py", "harness/serving/backends/"),
-    "tritonclient": ("harness/endpoints/triton.py",),
+    "tritonclient": ("harness/endpoints/triton.py", "harness/endpoints/text.py"),
     "faiss": ("harness/postprocessors/neighbours.py",),
     "datasets": ("harness/acquire/door.py",),
     "huggingface_hub": ("harness/acquire/door.py",),

@@ -1,11 +1,25 @@
-"""The text of a config.pbtxt, complete, so that Triton never has to guess (auto-complete is off)."""
+"""The text of a config.pbtxt, complete, so that Triton never has to guess (auto-complete is off).
+
+A graph has two, since offline evaluation and online traffic want opposite things. `evaluation` is
+config.pbtxt: the client sends whole planned batches and no two requests are ever merged, so a dynamic
+int8 graph, whose answers depend on their neighbours in a batch, gives the same ones in a re-run.
+`online` is configs/online.pbtxt, which ``--model-config-name=online`` chooses: small requests of any
+length are merged, and refused when too many wait. Triton takes config.pbtxt without a word where the
+other file is missing, so each config tells its profile in a parameter.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.errors import UsageError
 from harness.tensors import GraphSignature, TensorSpec
+from harness.text import TextDeclaration
+
+Profile = Literal["evaluation", "online"]
+#: The parameter in which a config tells its profile.
+PROFILE = "profile"
 
 _TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -13,20 +27,26 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How a graph is served. The defaults suit evaluation: the client sends whole planned batches."""
+    """How a graph and its text model are served, in both profiles."""
 
-    #: Rows of the largest request; Triton refuses a larger one.
+    #: Rows of the largest request in the profile evaluation; Triton refuses a larger one.
     max_batch_size: int = 256
+    #: The same in the profile online, and the rows of requests that are merged.
+    online_batch_size: int = 64
     #: Stub processes, or sessions of the C++ backend. Each holds its own copy of the weights.
     instances: int = 1
+    #: Stub processes of a text model, each with a tokenizer of its own. To read a sentence takes 0.05 ms,
+    #: less than a hundredth of what a base graph takes for it, so a second one would have little to do.
+    text_instances: int = 1
     #: Of each instance. instances x threads should not exceed the cores: four or more times slower
     #: otherwise (onnxruntime_backend#34).
     threads: int
-    #: 0: requests merge only while an instance is busy, so that a full batch never waits for company.
-    queue_delay_us: int = 0
+    #: Online, how long a request waits for others to be merged with.
+    queue_delay_us: int = 2_000
+    #: Online, how many requests wait at most; the next one is refused.
     max_queue_size: int = 512
-    #: Ten minutes: a batch of 256 x 512 tokens takes minutes on a CPU, and the next one queues behind it.
-    timeout_us: int = 600_000_000
+    #: Online, how long a request waits at most: half a minute is longer than callers do.
+    timeout_us: int = 30_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +84,18 @@ def _dims(spec: TensorSpec) -> str:
     return ", ".join("-1" if isinstance(axis, str) else str(axis) for axis in spec.axes[1:])
 
 
-def _tensors(field: str, specs: Sequence[TensorSpec]) -> str:
-    entries = [
-        f"  {{ name: {_quoted(spec.name)} data_type: {_TYPES[spec.dtype]} dims: [ {_dims(spec)} ] }}" for spec in specs
-    ]
+def _entry(name: str, data_type: str, dims: str, *, ragged: bool = False) -> str:
+    flag = " allow_ragged_batch: true" if ragged else ""
+    return f"  {{ name: {_quoted(name)} data_type: {data_type} dims: [ {dims} ]{flag} }}"
+
+
+def _list(field: str, entries: Sequence[str]) -> str:
     return f"{field} [\n" + ",\n".join(entries) + "\n]\n"
+
+
+def _tensors(field: str, specs: Sequence[TensorSpec], *, ragged: bool = False) -> str:
+    entries = [_entry(spec.name, _TYPES[spec.dtype], _dims(spec), ragged=ragged and spec.per_token) for spec in specs]
+    return _list(field, entries)
 
 
 def _parameters(parameters: Mapping[str, str]) -> str:
@@ -108,11 +135,15 @@ def render_config(
     parameters: Mapping[str, str],
     version: int,
     warmup: WarmUp,
+    profile: Profile = "evaluation",
+    pad_id: int = 1,
 ) -> str:
     """Return the whole config.pbtxt of a served graph.
 
-    Both backends named onnxruntime read it: the project's Python one and the C++ one of NVIDIA's
-    container, which ignores the parameters it does not know.
+    Both backends named onnxruntime read the profile evaluation: the project's Python one and the C++
+    one of NVIDIA's container, which ignores the parameters it does not know. Only the Python one
+    reads the profile online: it takes requests of unequal length together, which the C++ one does for
+    graphs of rank-1 inputs alone.
 
     Args:
         artifact_name: the model's name, and its folder's.
@@ -121,27 +152,81 @@ def render_config(
         parameters: the project's own, ``graph_sha256`` among them; the threads are added.
         version: the one version that is served.
         warmup: the request that each instance answers before it is ready.
+        profile: whom the config is for; see the module's docstring.
+        pad_id: what fills up the shorter rows of merged requests; 1 is XLM-R's. They are masked.
 
     Raises:
         UsageError: the name has characters that a served model cannot have.
     """
     check_name(artifact_name)
-    threading = {
+    online = profile == "online"
+    own = {
+        PROFILE: profile,
         "intra_op_thread_count": str(serving.threads),
         "inter_op_thread_count": "1",
         # Every (rows, width) is a new shape; the pattern of each would be kept (onnxruntime_backend#102).
         "enable_mem_pattern": "0",
     }
+    if online:
+        own["pad_id"] = str(pad_id)
     return (
         f"name: {_quoted(artifact_name)}\n"
         'backend: "onnxruntime"\n'
-        f"max_batch_size: {serving.max_batch_size}\n"
-        f"{_tensors('input', signature.inputs)}"
+        f"max_batch_size: {serving.online_batch_size if online else serving.max_batch_size}\n"
+        f"{_tensors('input', signature.inputs, ragged=online)}"
         f"{_tensors('output', signature.outputs)}"
-        f"{_batching(serving)}"
+        f"{_batching(serving) if online else ''}"
         # Without a count, Triton starts two on a CPU for a backend of this name.
         f"instance_group [ {{ count: {serving.instances} kind: KIND_CPU }} ]\n"
         f"version_policy {{ specific {{ versions: [ {version} ] }} }}\n"
-        f"{_parameters({**parameters, **threading})}"
+        f"{_parameters({**parameters, **own})}"
         f"{_warm_up(warmup, signature.inputs)}"
+    )
+
+
+def render_text_config(
+    name: str, declaration: TextDeclaration, serving: Serving, *, parameters: Mapping[str, str], version: int
+) -> str:
+    """Return the whole config.pbtxt of a text model, which is for online traffic in either profile of its graph.
+
+    It has no warm-up: that would ask the graph, which may not be loaded yet, and so fail the load.
+
+    Args:
+        name: the text model's name, and its folder's.
+        declaration: which inputs it takes, and whether it answers with JSON or with a vector.
+        serving: batching, queue and instances.
+        parameters: the project's own, ``graph_sha256`` among them; what the backend needs is added.
+        version: the one version that is served.
+
+    Raises:
+        UsageError: the name has characters that a served model cannot have.
+    """
+    check_name(name)
+    form = declaration.form
+    inputs = [
+        _entry(field.name, "TYPE_STRING", "-1" if field.several else "1", ragged=field.several) for field in form.fields
+    ]
+    if form.vector:
+        outputs = [
+            *(_entry(spec.name, _TYPES[spec.dtype], _dims(spec)) for spec in declaration.signature.outputs),
+            _entry("truncated", "TYPE_BOOL", "1"),
+        ]
+    else:
+        outputs = [_entry("answer", "TYPE_STRING", "1")]
+    own = {
+        PROFILE: "online",
+        "graph": declaration.graph,
+        # What the graph takes at once in the profile online; it takes more in the other one.
+        "graph_batch_size": str(serving.online_batch_size),
+    }
+    return (
+        f"name: {_quoted(name)}\n"
+        'backend: "text"\n'
+        f"max_batch_size: {serving.online_batch_size}\n"
+        f"{_list('input', inputs)}"
+        f"{_list('output', outputs)}"
+        f"{_batching(serving)}"
+        f"instance_group [ {{ count: {serving.text_instances} kind: KIND_CPU }} ]\n"
+        f"version_policy {{ specific {{ versions: [ {version} ] }} }}\n"
+        f"{_parameters({**parameters, **own})}"
     )

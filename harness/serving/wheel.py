@@ -14,8 +14,8 @@ from pathlib import Path
 
 from harness.errors import EndpointError, MissingExtra
 
-#: What the stub's interpreter must find: the backend imports these.
-STUB_PACKAGES = ("numpy", "onnxruntime")
+#: What the stub's interpreter must find: the backends import these, of the harness only what needs no more.
+STUB_PACKAGES = ("numpy", "onnxruntime", "tokenizers", "harness")
 _BACKENDS = Path(__file__).parent / "backends"
 
 
@@ -93,7 +93,10 @@ def build_runtime(wheel: Wheel, folder: Path) -> None:
     python.mkdir(parents=True)
     for source in (*wheel.python_backend.glob("*.so"), *wheel.python_backend.glob("*.py"), wheel.stub):
         shutil.copy(source, python)
-    shutil.copytree(_BACKENDS / "onnxruntime", folder / "backends" / "onnxruntime")
+    for model in _BACKENDS.glob("*/model.py"):
+        own = folder / "backends" / model.parent.name
+        own.mkdir()
+        shutil.copy(model, own)
     (folder / "lib").mkdir()
     (folder / "lib" / libpython.name).symlink_to(libpython)
 

@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
+from harness.artifacts import Artifact
 from harness.errors import UsageError
 from harness.heads import (
     ChoiceScore,
@@ -12,7 +14,8 @@ from harness.heads import (
     SpanExtraction,
     TokenClassification,
 )
-from harness.serving.config import Serving, WarmUp, render_config
+from harness.serving.config import Profile, Serving, WarmUp, render_config, render_text_config
+from harness.serving.text_model import declaration
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "serving"
 SHA = "5f" * 32
@@ -32,7 +35,7 @@ OUTPUTS = {
 }
 
 
-def rendered(kind: str, name: str = "", **serving: int) -> str:
+def rendered(kind: str, name: str = "", profile: Profile = "evaluation", **serving: int) -> str:
     return render_config(
         name or f"base-{kind}-fp32",
         HEADS[kind].signature(768),
@@ -40,19 +43,42 @@ def rendered(kind: str, name: str = "", **serving: int) -> str:
         parameters={"graph_sha256": SHA},
         version=3,
         warmup=WarmUp(name="probe-0a1b2c3d", tokens=12),
+        profile=profile,
     )
+
+
+def text_config(artifact: Artifact, **serving: int) -> str:
+    return render_text_config(
+        f"{artifact.name}_text",
+        declaration(artifact),
+        Serving(**{"threads": 2, **serving}),
+        parameters={"graph_sha256": SHA},
+        version=3,
+    )
+
+
+def compare(path: Path, text: str, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-golden", default=False):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
 
 
 def parsed(text: str) -> model_config_pb2.ModelConfig:
     return text_format.Parse(text, model_config_pb2.ModelConfig())
 
 
+@pytest.mark.parametrize("profile", ["evaluation", "online"])
 @pytest.mark.parametrize("kind", HEADS)
-def test_config_is_the_golden_one(kind: str, request: pytest.FixtureRequest) -> None:
-    path = GOLDEN / f"{kind}.pbtxt"
-    if request.config.getoption("--update-golden", default=False):
-        path.write_text(rendered(kind), encoding="utf-8")
-    assert rendered(kind) == path.read_text(encoding="utf-8")
+def test_config_is_the_golden_one(kind: str, profile: Profile, request: pytest.FixtureRequest) -> None:
+    name = f"{kind}.pbtxt" if profile == "evaluation" else f"{kind}.{profile}.pbtxt"
+    compare(GOLDEN / name, rendered(kind, profile=profile), request)
+
+
+@pytest.mark.parametrize("finetune", ["mnli", "copa", "squad", "udpos", "encoder", "lareqa"])
+def test_text_config_is_the_golden_one(
+    finetune: str, graph_of: Callable[..., Artifact], request: pytest.FixtureRequest
+) -> None:
+    compare(GOLDEN / f"text_{finetune}.pbtxt", text_config(graph_of(finetune)), request)
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -66,24 +92,74 @@ def test_tritons_own_proto_reads_inputs_and_outputs_back(kind: str) -> None:
     assert {entry.data_type for entry in config.output} == {model_config_pb2.TYPE_FP32}
 
 
-def test_config_leaves_nothing_for_triton_to_guess() -> None:
-    config = parsed(rendered("sequence", instances=2, queue_delay_us=2000, max_queue_size=9, timeout_us=7))
+def test_evaluation_merges_nothing() -> None:
+    config = parsed(rendered("sequence", instances=2, max_batch_size=99))
     assert (config.backend, config.max_batch_size, list(config.version_policy.specific.versions)) == (
         "onnxruntime",
-        256,
+        99,
         [3],
     )
+    assert config.WhichOneof("scheduling_choice") is None
+    assert not any(entry.allow_ragged_batch for entry in config.input)
     (group,) = config.instance_group
     assert (group.count, group.kind) == (2, model_config_pb2.ModelInstanceGroup.KIND_CPU)
+
+
+def test_online_merges_requests_of_any_length_and_refuses_when_full() -> None:
+    serving = {"instances": 2, "online_batch_size": 48, "queue_delay_us": 2500, "max_queue_size": 9, "timeout_us": 7}
+    config = parsed(rendered("token", profile="online", **serving))
+    assert (config.backend, config.max_batch_size, config.instance_group[0].count) == ("onnxruntime", 48, 2)
+    assert [entry.allow_ragged_batch for entry in config.input] == [True, True]
     policy = config.dynamic_batching.default_queue_policy
-    assert config.dynamic_batching.max_queue_delay_microseconds == 2000
+    assert config.dynamic_batching.max_queue_delay_microseconds == 2500
     assert (policy.max_queue_size, policy.default_timeout_microseconds) == (9, 7)
     assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
+    assert config.parameters["pad_id"].string_value == "1"
 
 
-def test_parameters_carry_threads_and_the_graph() -> None:
+def test_online_takes_less_at_once_by_default() -> None:
+    assert parsed(rendered("span", profile="online")).max_batch_size < parsed(rendered("span")).max_batch_size
+
+
+@pytest.mark.parametrize(
+    ("finetune", "inputs", "outputs"),
+    [
+        ("mnli", {"text": [1], "text_pair": [1]}, {"answer": [1]}),
+        ("copa", {"text": [1], "question": [1], "choices": [-1]}, {"answer": [1]}),
+        ("panx", {"text": [1]}, {"answer": [1]}),
+        ("encoder", {"text": [1]}, {"embedding": [4], "truncated": [1]}),
+        ("mewslix", {"text": [1], "side": [1]}, {"embedding": [4], "truncated": [1]}),
+    ],
+)
+def test_text_config_takes_strings(
+    finetune: str, inputs: dict[str, list[int]], outputs: dict[str, list[int]], graph_of: Callable[..., Artifact]
+) -> None:
+    config = parsed(text_config(graph_of(finetune), max_queue_size=9, online_batch_size=48, text_instances=3))
+    assert {entry.name: list(entry.dims) for entry in config.input} == inputs
+    assert {entry.name: list(entry.dims) for entry in config.output} == outputs
+    assert {entry.data_type for entry in config.input} == {model_config_pb2.TYPE_STRING}
+    # Unequal numbers of choices are merged like everything else.
+    assert [entry.allow_ragged_batch for entry in config.input] == [dims == [-1] for dims in inputs.values()]
+    assert (config.backend, config.max_batch_size, config.instance_group[0].count) == ("text", 48, 3)
+    assert list(config.version_policy.specific.versions) == [3]
+    assert config.dynamic_batching.default_queue_policy.max_queue_size == 9
+    assert not config.model_warmup
+
+
+def test_text_model_sends_its_graph_no_more_than_that_takes(graph_of: Callable[..., Artifact]) -> None:
+    parameters = parsed(text_config(graph_of("mnli"), online_batch_size=48)).parameters
+    assert {name: value.string_value for name, value in parameters.items()} == {
+        "graph": "tiny-mnli-fp32",
+        "graph_batch_size": "48",
+        "graph_sha256": SHA,
+        "profile": "online",
+    }
+
+
+def test_parameters_carry_profile_threads_and_the_graph() -> None:
     parameters = {key: value.string_value for key, value in parsed(rendered("span")).parameters.items()}
     assert parameters == {
+        "profile": "evaluation",
         "intra_op_thread_count": "2",
         "inter_op_thread_count": "1",
         "enable_mem_pattern": "0",

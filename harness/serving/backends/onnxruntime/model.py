@@ -1,18 +1,32 @@
 """A Python-based Triton backend with the name and the config of the C++ one: ONNX Runtime on the CPU.
 
-Triton runs this file in a stub process per instance; nothing of the project imports it, and it
-imports nothing of the project, since it lies alone in the server's backend directory.
+Triton runs this file in a stub process per instance; nothing of the project imports it. Where the
+config merges requests (the profile online), they come with unequal lengths, and are packed into the
+batches that cost least. Where it does not (the profile evaluation), each request is one batch as it
+came, so that no answer depends on another request.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
+from harness.planner import BatchPlanner
+
 Feed = dict[str, "np.ndarray[Any, Any]"]
+#: What fills up the rows of other inputs than the ids, of the mask above all.
+_NOTHING = 0
+
+
+class Member(NamedTuple):
+    """One request's place among all, and what it sends: arrays of one shape (rows, tokens)."""
+
+    place: int
+    feed: Feed
 
 
 class Refusal(Exception):
@@ -49,23 +63,29 @@ class TritonPythonModel:
             raise Refusal(message)
         self._vocabulary = int(parameters.get("vocabulary", 0))
         self._inputs = [entry["name"] for entry in config["input"]]
+        self._per_token = {entry["name"] for entry in config["output"] if int(entry["dims"][0]) == -1}
+        self._merges = "dynamic_batching" in config
+        if self._merges and "pad_id" not in parameters:
+            message = f"the config of {self._name!r} merges requests and lacks pad_id; publish the model again"
+            raise Refusal(message)
+        self._fill = {"input_ids": int(parameters.get("pad_id", _NOTHING))}
+        self._planner = BatchPlanner(max_rows=int(config["max_batch_size"]))
         self._session = _session(Path(args["model_repository"]) / args["model_version"] / "model.onnx", parameters)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request for itself: an exception that left here would fail all of them."""
         answers: list[Any] = [None] * len(requests)
-        groups: dict[tuple[Any, ...], list[tuple[int, Feed]]] = {}
+        groups: dict[frozenset[str], list[Member]] = {}
         for index, request in enumerate(requests):
             try:
                 feed = self._feed(request)
             except Exception as error:  # whatever it is, it must not reach the neighbours
                 answers[index] = self._failure(error)
                 continue
-            key = (feed[self._inputs[0]].shape[1:], frozenset(request.requested_output_names()))
-            groups.setdefault(key, []).append((index, feed))
-        for (_, outputs), members in groups.items():
-            for (index, _feed), answer in zip(members, self._answer(members, sorted(outputs)), strict=True):
-                answers[index] = answer
+            groups.setdefault(frozenset(request.requested_output_names()), []).append(Member(index, feed))
+        for names, members in groups.items():
+            for member, answer in self._answers(members, sorted(names)):
+                answers[member.place] = answer
         return answers
 
     def _feed(self, request: Any) -> Feed:
@@ -74,8 +94,11 @@ class TritonPythonModel:
         if len(set(shapes.values())) > 1:
             message = f"inputs of shapes {shapes}; all must have the same (rows, tokens)"
             raise Refusal(message)
+        if not next(iter(feed.values())).size:
+            message = f"inputs of shapes {shapes}; send at least one row of at least one token"
+            raise Refusal(message)
         ids = feed.get("input_ids")
-        if self._vocabulary and ids is not None and ids.size and not 0 <= ids.min() <= ids.max() < self._vocabulary:
+        if self._vocabulary and ids is not None and not 0 <= ids.min() <= ids.max() < self._vocabulary:
             message = (
                 f"input_ids from {ids.min()} to {ids.max()}, its vocabulary has 0 to {self._vocabulary - 1}; "
                 "tokenize with the model's own tokenizer.json"
@@ -83,23 +106,53 @@ class TritonPythonModel:
             raise Refusal(message)
         return feed
 
-    def _answer(self, members: list[tuple[int, Feed]], outputs: list[str]) -> list[Any]:
-        """Return a response for each member; all have the same width and ask for the same outputs."""
+    def _answers(self, members: list[Member], outputs: list[str]) -> list[tuple[Member, Any]]:
+        """Return a response for each member; all ask for the same outputs."""
+        if not self._merges and len(members) > 1:
+            return [pair for member in members for pair in self._answers([member], outputs)]
         try:
-            feed = {name: np.concatenate([member[name] for _, member in members]) for name in self._inputs}
-            values = self._session.run(outputs, feed)
+            values = self._run(members[0].feed, outputs) if len(members) == 1 else self._packed(members, outputs)
         except Exception as error:
             if len(members) == 1:
-                return [self._failure(error)]
-            return [self._answer([member], outputs)[0] for member in members]
-        ends = np.cumsum([member[self._inputs[0]].shape[0] for _, member in members])[:-1]
-        split = [np.split(value, ends) for value in values]
-        return [
-            pb_utils.InferenceResponse(
-                [pb_utils.Tensor(name, parts[position]) for name, parts in zip(outputs, split, strict=True)]
-            )
-            for position in range(len(members))
-        ]
+                return [(members[0], self._failure(error))]
+            return [pair for member in members for pair in self._answers([member], outputs)]
+        answers = []
+        start = 0
+        for member in members:
+            rows = len(member.feed[self._inputs[0]])
+            own = values if len(members) == 1 else self._own(values, member, start, rows)
+            tensors = [pb_utils.Tensor(name, own[name]) for name in outputs]
+            answers.append((member, pb_utils.InferenceResponse(tensors)))
+            start += rows
+        return answers
+
+    def _run(self, feed: Feed, outputs: list[str]) -> dict[str, Any]:
+        return dict(zip(outputs, self._session.run(outputs, feed), strict=True))
+
+    def _packed(self, members: Sequence[Member], outputs: list[str]) -> dict[str, Any]:
+        """Return the rows of all members, in their order, each with its padding, run in batches of like lengths."""
+        rows = [(member.feed, row) for member in members for row in range(len(member.feed[self._inputs[0]]))]
+        answered: dict[str, list[Any]] = {name: [None] * len(rows) for name in outputs}
+        for batch in self._planner.plan([feed[self._inputs[0]].shape[1] for feed, _ in rows]):
+            padded = {}
+            for name in self._inputs:
+                fill = self._fill.get(name, _NOTHING)
+                padded[name] = np.full((len(batch.rows), batch.width), fill, dtype=rows[0][0][name].dtype)
+                for place, number in enumerate(batch.rows):
+                    feed, row = rows[number]
+                    padded[name][place, : feed[name].shape[1]] = feed[name][row]
+            for name, value in self._run(padded, outputs).items():
+                for place, number in enumerate(batch.rows):
+                    answered[name][number] = value[place]
+        return answered
+
+    def _own(self, values: dict[str, Any], member: Member, start: int, rows: int) -> dict[str, Any]:
+        """Return one member's answers, cut back to its own length."""
+        width = member.feed[self._inputs[0]].shape[1]
+        return {
+            name: np.stack([row[:width] if name in self._per_token else row for row in value[start : start + rows]])
+            for name, value in values.items()
+        }
 
     def _failure(self, error: Exception) -> Any:
         reason = str(error) if isinstance(error, Refusal) else f"a request that ONNX Runtime refuses: {error}"

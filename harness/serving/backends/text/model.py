@@ -1,0 +1,154 @@
+"""A Python-based Triton backend that reads texts, asks a graph of the same server and tells its answers.
+
+Triton runs this file in a stub process per instance. Reading and telling is `harness.text`'s; what is
+done here is Triton's part: requests, batches over all of them, and errors that stay with their request.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from harness.errors import HarnessError
+from harness.planner import Batch, BatchPlanner
+from harness.task import Outputs
+from harness.text import Answer, Prepared, Question, Rows, TextDeclaration, TextPipeline
+from harness.tokenizer import FastTokenizer
+
+#: Batches that the graph has at a time: one to compute and some to merge with those of other instances. All
+#: at once could fill its queue: a context of 64 KiB gives a hundred rows.
+_IN_FLIGHT = 4
+
+
+class _Asked(NamedTuple):
+    """One request: which of its rows are which questions."""
+
+    request: Any
+    questions: list[Question]
+
+
+class GraphError(Exception):
+    """What the graph's own model answered instead of an answer, with the code of that."""
+
+    def __init__(self, message: str, code: Any) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TritonPythonModel:
+    """One instance of one text model."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Read the version's folder; what this raises, Triton reports as the reason why the model did not load."""
+        config = json.loads(args["model_config"])
+        folder = Path(args["model_repository"]) / args["model_version"]
+        declaration = TextDeclaration.from_json(json.loads((folder / "text.json").read_text(encoding="utf-8")))
+        self._name = args["model_name"]
+        # Version N of the text asks version N of the graph, so that a switch changes both or neither.
+        self._version = int(args["model_version"])
+        self._graph = declaration.graph
+        self._outputs = [spec.name for spec in declaration.signature.outputs]
+        self._pipeline = TextPipeline(declaration, FastTokenizer(folder / "tokenizer.json"))
+        rows = int(config["parameters"]["graph_batch_size"]["string_value"])
+        self._planner = BatchPlanner(max_rows=rows)
+
+    async def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer each request for itself: an exception that left here would fail all of them."""
+        answers: list[Any] = [None] * len(requests)
+        asked: dict[int, _Asked] = {}
+        for index, request in enumerate(requests):
+            try:
+                asked[index] = _Asked(request, self._read(request))
+            except Exception as error:  # whatever it is, it must not reach the neighbours
+                answers[index] = self._failure(error)
+        found = iter(await self._ask([question for each in asked.values() for question in each.questions]))
+        for index, each in asked.items():
+            answers[index] = self._response(each.request, [next(found) for _ in each.questions])
+        return answers
+
+    def _read(self, request: Any) -> list[Question]:
+        """Return the question of each row of a request."""
+        tensors = {
+            field.name: pb_utils.get_input_tensor_by_name(request, field.name).as_numpy()
+            for field in self._pipeline.form.fields
+        }
+        rows = len(next(iter(tensors.values())))
+        return [self._pipeline.read({name: value[row] for name, value in tensors.items()}) for row in range(rows)]
+
+    async def _ask(self, questions: list[Question]) -> list[Answer | Exception]:
+        """Return the answer to each question, or why there is none."""
+        prepared = self._prepare(questions)
+        whole = [each for each in prepared if isinstance(each, Prepared)]
+        rows = self._pipeline.pack(whole, self._planner)
+        gate = asyncio.Semaphore(_IN_FLIGHT)
+        await asyncio.gather(*(self._infer(rows, batch, gate) for batch in rows.batches))
+        outputs = iter(rows.outputs())
+        return [each if isinstance(each, Exception) else self._answer(each, next(outputs)) for each in prepared]
+
+    def _answer(self, prepared: Prepared, outputs: list[Outputs] | Exception) -> Answer | Exception:
+        try:
+            return outputs if isinstance(outputs, Exception) else self._pipeline.answer(prepared, outputs)
+        except Exception as error:
+            return error
+
+    def _prepare(self, questions: list[Question]) -> list[Prepared | Exception]:
+        """Return the rows of each question; all at once, or one by one where one of them makes that fail."""
+        try:
+            return list(self._pipeline.prepare(questions))
+        except Exception as error:
+            if len(questions) == 1:
+                return [error]
+            return [self._prepare([question])[0] for question in questions]
+
+    async def _infer(self, rows: Rows, batch: Batch, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            try:
+                request = pb_utils.InferenceRequest(
+                    model_name=self._graph,
+                    model_version=self._version,
+                    requested_output_names=self._outputs,
+                    inputs=[pb_utils.Tensor(name, value) for name, value in rows.inputs(batch).items()],
+                )
+                response = await request.async_exec()
+                if response.has_error():
+                    error = response.error()
+                    raise GraphError(error.message(), error.code())
+                tensors = {
+                    name: pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in self._outputs
+                }
+                rows.fill(batch, tensors)
+            except Exception as error:
+                rows.fail(batch, error)
+
+    def _response(self, request: Any, answers: list[Answer | Exception]) -> Any:
+        """Return the response to one request: it fails with its first row that does."""
+        told: list[Answer] = []
+        for row, answer in enumerate(answers):
+            if isinstance(answer, Exception):
+                return self._failure(answer, f"row {row + 1} of {len(answers)}: " if len(answers) > 1 else "")
+            told.append(answer)
+        try:
+            if self._pipeline.form.vector:
+                values = {
+                    "embedding": np.asarray([answer["embedding"] for answer in told], dtype=np.float32),
+                    "truncated": np.asarray([[answer["truncated"]] for answer in told], dtype=np.bool_),
+                }
+            else:
+                texts = [[json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()] for answer in told]
+                values = {"answer": np.asarray(texts, dtype=np.object_)}
+            wanted = request.requested_output_names()
+            return pb_utils.InferenceResponse([pb_utils.Tensor(name, values[name]) for name in wanted])
+        except Exception as error:
+            return self._failure(error)
+
+    def _failure(self, error: Exception, place: str = "") -> Any:
+        if isinstance(error, GraphError):
+            message, code = f"model {self._graph!r} gave no answer: {error}", error.code
+        elif isinstance(error, HarnessError):
+            message, code = str(error), pb_utils.TritonError.INVALID_ARG
+        else:
+            message, code = f"{type(error).__name__}: {error}", pb_utils.TritonError.INTERNAL
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"model {self._name!r}: {place}{message}", code))

@@ -1,0 +1,163 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from google.protobuf import json_format, text_format
+from tritonclient.grpc import model_config_pb2
+
+from harness.artifacts import Artifact
+from harness.endpoints.onnx import OnnxEndpoint
+from harness.serving.config import Serving, WarmUp, render_config
+
+Backend = Callable[[str], ModuleType]
+Make = Callable[..., Artifact]
+
+
+def opened(
+    module: ModuleType, artifact: Artifact, profile: str, change: Callable[[dict], None] = lambda _: None
+) -> Any:
+    """The backend's model of an artifact, and what its session was given."""
+    config = render_config(
+        artifact.name,
+        artifact.signature,
+        Serving(threads=1),
+        parameters={"vocabulary": "50"},
+        version=1,
+        warmup=WarmUp(name="w", tokens=1),
+        profile=profile,
+    )
+    message = text_format.Parse(config, model_config_pb2.ModelConfig())
+    value = json.loads(json_format.MessageToJson(message, preserving_proto_field_name=True))
+    change(value)
+    version = artifact.directory / "1"
+    version.mkdir()
+    (version / "model.onnx").symlink_to(artifact.graph)
+    model = module.TritonPythonModel()
+    model.initialize(
+        {
+            "model_config": json.dumps(value),
+            "model_name": artifact.name,
+            "model_instance_kind": "CPU",
+            "model_repository": str(artifact.directory),
+            "model_version": "1",
+        }
+    )
+    session, model.fed = model._session, []
+
+    class Watched:
+        def run(self, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+            model.fed.append(feed)
+            return session.run(outputs, feed)
+
+    model._session = Watched()
+    return model
+
+
+def feed(rows: int, width: int, seed: int = 0, highest: int = 50) -> dict[str, np.ndarray]:
+    ids = np.random.default_rng(seed).integers(3, highest, (rows, width))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+@pytest.mark.parametrize("kind", ["sequence", "token", "span", "embedding"])
+def test_unequal_requests_are_packed_and_cut_back(
+    kind: str, backend: Backend, artifact: Make, request_of: type
+) -> None:
+    graph = artifact(kind)
+    model = opened(backend("onnxruntime"), graph, "online")
+    shapes = [(1, 5), (2, 17), (1, 6), (3, 5), (1, 40)]
+    feeds = [feed(*shape, seed) for seed, shape in enumerate(shapes)]
+    names = [spec.name for spec in graph.signature.outputs]
+    answers = model.execute([request_of(each, names) for each in feeds])
+    with OnnxEndpoint.of(graph) as here:
+        for each, answer in zip(feeds, answers, strict=True):
+            for name, expected in here.infer(each).items():
+                assert answer.outputs[name].shape == expected.shape
+                np.testing.assert_allclose(answer.outputs[name], expected, rtol=1e-5, atol=1e-6)
+    assert 1 < len(model.fed) < len(feeds)
+    assert sum(len(fed["input_ids"]) for fed in model.fed) == sum(rows for rows, _ in shapes)
+    padded = sum(fed["input_ids"].size for fed in model.fed)
+    useful = sum(rows * width for rows, width in shapes)
+    assert useful <= padded < 1.2 * useful
+    for fed in model.fed:
+        assert (fed["input_ids"][fed["attention_mask"] == 0] == 1).all()
+
+
+def test_nothing_is_merged_in_evaluation(backend: Backend, artifact: Make, request_of: type) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence"), "evaluation")
+    feeds = [feed(2, 7, seed) for seed in range(3)]
+    model.execute([request_of(each, ["logits"]) for each in feeds])
+    assert [fed["input_ids"].tolist() for fed in model.fed] == [each["input_ids"].tolist() for each in feeds]
+
+
+def test_one_request_is_one_batch_whatever_its_size(backend: Backend, artifact: Make, request_of: type) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence"), "online")
+    model.execute([request_of(feed(64, 512), ["logits"])])
+    assert [fed["input_ids"].shape for fed in model.fed] == [(64, 512)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (
+            feed(1, 5, highest=51) | {"input_ids": np.array([[3, 4, 50, 5, 6]])},
+            "input_ids from 3 to 50, its vocabulary has 0",
+        ),
+        (
+            feed(1, 5) | {"attention_mask": np.ones((1, 4), np.int64)},
+            r"shapes .*all must have the same \(rows, tokens\)",
+        ),
+        (feed(1, 0), r"shapes .*\(1, 0\)\}; send at least one row of at least one token"),
+    ],
+    ids=["vocabulary", "shape", "nothing"],
+)
+def test_bad_request_fails_alone(
+    bad: dict[str, np.ndarray], reason: str, backend: Backend, artifact: Make, request_of: type
+) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence"), "online")
+    good, failed, other = model.execute([request_of(each, ["logits"]) for each in (feed(1, 5), bad, feed(1, 9))])
+    assert not good.has_error()
+    assert not other.has_error()
+    assert failed.error().code() == "INVALID_ARG"
+    with pytest.raises(Exception, match=f"'tiny-sequence-fp32' was sent .*{reason}"):
+        raise failed.error()
+
+
+def test_request_that_only_the_graph_refuses_fails_alone(backend: Backend, artifact: Make, request_of: type) -> None:
+    graph = artifact("sequence")
+    model = opened(backend("onnxruntime"), graph, "online", lambda config: config["parameters"].pop("vocabulary"))
+    bad = feed(1, 5) | {"input_ids": np.array([[3, 999, 4, 5, 6]])}
+    feeds = [feed(1, 5, 1), bad, feed(2, 6, 2)]
+    answers = model.execute([request_of(each, ["logits"]) for each in feeds])
+    assert [answer.has_error() for answer in answers] == [False, True, False]
+    with OnnxEndpoint.of(graph) as here:
+        for place in (0, 2):
+            np.testing.assert_allclose(answers[place].outputs["logits"], here.infer(feeds[place])["logits"], rtol=1e-5)
+
+
+def test_only_the_wanted_outputs_are_computed(backend: Backend, artifact: Make, request_of: type) -> None:
+    model = opened(backend("onnxruntime"), artifact("span"), "online")
+    first, second = model.execute([request_of(feed(1, 5), ["end_logits"]), request_of(feed(1, 6), ["start_logits"])])
+    assert (list(first.outputs), list(second.outputs)) == (["end_logits"], ["start_logits"])
+
+
+def test_config_that_merges_needs_the_pad_id(backend: Backend, artifact: Make) -> None:
+    with pytest.raises(
+        Exception, match="'tiny-sequence-fp32' merges requests and lacks pad_id; publish the model again"
+    ):
+        opened(
+            backend("onnxruntime"), artifact("sequence"), "online", lambda config: config["parameters"].pop("pad_id")
+        )
+
+
+def test_config_without_threads_is_refused(backend: Backend, artifact: Make, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="lacks intra_op_thread_count; publish the model again"):
+        opened(
+            backend("onnxruntime"),
+            artifact("sequence"),
+            "evaluation",
+            lambda config: config["parameters"].pop("intra_op_thread_count"),
+        )

@@ -1,0 +1,65 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness
+from harness.errors import EndpointError, MissingExtra
+from harness.serving import wheel as module
+from harness.serving.wheel import Wheel, build_runtime, environment
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
+    """A wheel's files without their content, and a shared libpython beside them."""
+    backend = tmp_path / "wheel" / "python"
+    backend.mkdir(parents=True)
+    for name in ("libtriton_python.so", "triton_python_backend_utils.py", "stub"):
+        (backend / name).write_bytes(b"")
+    library = tmp_path / "wheel" / "libpython3.so.1.0"
+    library.write_bytes(b"")
+    monkeypatch.setattr(module, "find_libpython", lambda: library)
+    root = tmp_path / "wheel"
+    return Wheel(
+        version="0", server=root / "tritonserver", libraries=root, python_backend=backend, stub=backend / "stub"
+    )
+
+
+def test_runtime_holds_the_projects_backends_and_no_links(wheel: Wheel, tmp_path: Path) -> None:
+    build_runtime(wheel, tmp_path / "runtime")
+    files = {
+        str(path.relative_to(tmp_path / "runtime")) for path in (tmp_path / "runtime").rglob("*") if path.is_file()
+    }
+    assert files == {
+        "backends/python/libtriton_python.so",
+        "backends/python/triton_python_backend_utils.py",
+        "backends/python/stub",
+        "backends/onnxruntime/model.py",
+        "backends/text/model.py",
+        "lib/libpython3.so.1.0",
+    }
+    assert not any(path.is_symlink() for path in (tmp_path / "runtime" / "backends").rglob("*"))
+
+
+def test_stub_finds_what_the_backends_import(wheel: Wheel, tmp_path: Path) -> None:
+    variables = environment(wheel, tmp_path)
+    assert str(Path(harness.__file__).parents[1]) in variables["PYTHONPATH"].split(":")
+    code = "import numpy, tokenizers, onnxruntime, harness.text, harness.planner, harness.tokenizer"
+    # -P and -S: neither the working folder nor this environment's packages, only what the variables name.
+    done = subprocess.run(
+        [sys.executable, "-P", "-S", "-c", code], env=variables, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_missing_package_of_a_backend_is_named(wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STUB_PACKAGES", ("numpy", "no_such_package"))
+    with pytest.raises(MissingExtra, match=r"'no_such_package' is not installed; .*\[serve\]"):
+        environment(wheel, tmp_path)
+
+
+def test_missing_stub_is_named(wheel: Wheel, tmp_path: Path) -> None:
+    wheel.stub.unlink()
+    with pytest.raises(EndpointError, match="has no stub in nvidia-pytriton 0; see `harness doctor`"):
+        build_runtime(wheel, tmp_path / "runtime")

@@ -5,7 +5,7 @@ Heavy packages are imported inside the commands, so that `harness --help` answer
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data", help="List, check and get the data of tasks and training sets.")
+models_app = typer.Typer(rich_markup_mode=None)
+app.add_typer(models_app, name="models", help="List the models; choose which published version is served.")
 
 Model = Annotated[list[str], typer.Option("--model", help="A model's name; give it twice to compare two.")]
 Data = Annotated[Path | None, typer.Option("--data", help="Data folder; the recipe's own, or $HARNESS_DATA.")]
@@ -38,8 +40,9 @@ def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2, Ctrl-C is 130."""
     import signal
 
-    import click
-
+    # typer carries a click of its own in newer releases and uses the package in older ones; what it exports
+    # comes from the right one.
+    wrong_call = cast(type[typer.BadParameter], typer.BadParameter.__mro__[2])
     interrupts: list[int] = []
 
     def interrupt(number: int, _frame: object) -> None:
@@ -53,15 +56,15 @@ def main() -> None:
     except HarnessError as error:
         print(f"harness: {error}", file=sys.stderr)  # noqa: T201 - the one place that words a failure
         sys.exit(2)
-    except click.ClickException as error:
+    except wrong_call as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         print("harness: stopped", file=sys.stderr)  # noqa: T201
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
-    if interrupts:
+    if interrupts or status == 130:
         # typer ends a command that was interrupted without a word.
         print("harness: stopped", file=sys.stderr)  # noqa: T201
         sys.exit(130)
@@ -104,6 +107,9 @@ def train(
         str | None, typer.Option(help="Why evaluation sentences may be trained on; marks every score.")
     ] = None,
     export: Annotated[bool, typer.Option("--export", help="Export and publish what was trained.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print steps, examples, tokens and estimated time, and train nothing.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Run the phases of recipes that are not done, and leave their checkpoints."""
@@ -114,37 +120,39 @@ def train(
     loaded = [load_recipe(path) for path in recipes]
     with progress.step("loading torch and transformers", 1, "packages") as advance:
         try:
-            from training.run import train_recipe
+            from training import run
         except ImportError as error:
             raise MissingExtra(error.name or "torch", "train") from error
         advance(1)
+    options: dict[str, Any] = {
+        "data": data,
+        "targets": _names(target),
+        "seed": seed,
+        "max_steps": max_steps,
+        "phase": phase,
+        "resume": resume,
+        "progress": progress,
+    }
+    if dry_run:
+        for line in run.dry_run(loaded, workspace, **options):
+            typer.echo(line)
+        return
     for recipe in loaded:
-        trained = train_recipe(
-            recipe,
-            workspace,
-            data=data,
-            targets=_names(target),
-            seed=seed,
-            max_steps=max_steps,
-            phase=phase,
-            resume=resume,
-            allow_leak=allow_leak,
-            progress=progress,
-        )
+        trained = run.train_recipe(recipe, workspace, allow_leak=allow_leak, **options)
         for name, checkpoint in trained.checkpoints.items():
             progress.say(f"{trained.recipe.name}: {name} in {checkpoint.directory.relative_to(workspace.root)}")
         if export and phase == "target" and trained.is_first:
-            _export(trained.recipe.name, trained.recipe.export.variants, data, force=False, progress=progress)
+            _export(trained.recipe.name, {"variants": trained.recipe.export.variants}, data, progress)
 
 
-def _export(model: str, variants: tuple[str, ...], data: Path | None, *, force: bool, progress: "Progress") -> None:
+def _export(model: str, wanted: dict[str, Any], data: Path | None, progress: "Progress") -> None:
     from harness.workspace import Workspace
 
     try:
-        from exporters.run import export_model
+        from exporters.run import Wanted, export_model
     except ImportError as error:
         raise MissingExtra(error.name or "optimum", "export") from error
-    for published in export_model(model, variants, Workspace.current(), data=data, force=force, progress=progress):
+    for published in export_model(model, Wanted(**wanted), Workspace.current(), data=data, progress=progress):
         state = "written" if published.written else "unchanged"
         progress.say(f"{published.artifact.name}: version {published.version}, {state}")
 
@@ -152,13 +160,29 @@ def _export(model: str, variants: tuple[str, ...], data: Path | None, *, force: 
 @app.command(name="export")
 def export_command(
     model: Annotated[str, typer.Option(help="A trained model.")],
-    variant: Annotated[str | None, typer.Option(help="Variants, comma-separated; the recipe's.")] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="fp32, fp16, int8, int8_block, comma-separated; the recipe's.")
+    ] = None,
+    finetune: Annotated[str | None, typer.Option(help="Only these graphs, comma-separated.")] = None,
     data: Data = None,
     force: Annotated[bool, typer.Option("--force", help="Export again what is there.")] = False,
+    accept_drift: Annotated[
+        str | None, typer.Option(help="Why a graph that the gate refuses is published; recorded in its gate.json.")
+    ] = None,
+    container: Annotated[
+        str | None, typer.Option(help="Release of NVIDIA's container that has to understand the graphs, as 24.10.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Export a model's checkpoints to ONNX through Optimum, check them, publish them to Triton's repository."""
-    _export(model, tuple(_names(variant)), data, force=force, progress=_progress(quiet))
+    wanted = {
+        "variants": tuple(_names(variant)),
+        "finetunes": tuple(_names(finetune)),
+        "force": force,
+        "accept_drift": accept_drift,
+        "container": container,
+    }
+    _export(model, wanted, data, _progress(quiet))
 
 
 @app.command()
@@ -168,30 +192,31 @@ def serve(
     grpc_port: Annotated[int | None, typer.Option(min=1, max=65535, help="gRPC port; a free one.")] = None,
     metrics_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Prometheus port; a free one.")] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; this machine only by default.")] = "127.0.0.1",
+    profile: Annotated[
+        str, typer.Option(help="online, text models included, or evaluation for `harness eval --endpoint`.")
+    ] = "online",
     log: Annotated[Path, typer.Option(help="Where the server's own log goes.")] = Path("runs/triton.log"),
     quiet: Quiet = False,
 ) -> None:
-    """Serve the model repository with a local Triton until Ctrl-C."""
-    from harness.serving.local import LocalTriton
-    from harness.serving.repository import published
+    """Serve the model repository with a local Triton until Ctrl-C, and follow `harness models promote`."""
+    import os
+
+    from harness.serving import service
+    from harness.serving.access import Access
     from harness.workspace import Workspace
 
-    progress, repository = _progress(quiet), Workspace.current().model_repository
-    names = published(repository, _names(models))
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with LocalTriton(
-        repository,
-        names,
-        http_port=http_port,
-        grpc_port=grpc_port,
-        metrics_port=metrics_port,
+    lines = service.serve(
+        Workspace.current().model_repository,
+        _names(models),
+        ports=service.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port),
         host=host,
+        profile=service.check_profile(profile),
+        access=Access.from_environment(os.environ),
         log=log,
-        progress=lambda name, state: progress.say(f"{name}: {state}") if state == "ready" else None,
-    ) as server:
-        typer.echo(f"Triton serves {len(names)} models: gRPC {server.uri}, HTTP http://{host}:{server.http_port}")
-        typer.echo(f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it")
-        server.wait()
+        progress=_progress(quiet),
+    )
+    for line in lines:
+        typer.echo(line)
 
 
 @app.command(name="eval")
@@ -204,7 +229,7 @@ def eval_command(
     split: Annotated[str, typer.Option(help="A split for all tasks, or TASK=SPLIT,...")] = "test",
     data: Data = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="onnx, or triton://host:port[,host:port]; a local Triton of its own.")
+        str | None, typer.Option(help="onnx, or triton[s]://host:port[,host:port]; a local Triton of its own.")
     ] = None,
     variant: Variant = "fp32",
     limit: Annotated[int | None, typer.Option(min=1, help="Examples of each language at most.")] = None,
@@ -247,6 +272,32 @@ def eval_command(
     )
     for line in lines:
         typer.echo(line)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Option(help="An exported model.")],
+    task: Annotated[str, typer.Option(help="The task whose graph answers; `harness tasks` lists them.")],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="The texts of one question, in the order of docs/serving.md.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="One JSON object of fields a line; - is standard input.")] = None,
+    variant: Variant = "fp32",
+    endpoint: Annotated[
+        str | None, typer.Option(help="triton://host:port asks its text model; this process answers.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each answer as one line of JSON.")] = False,
+) -> None:
+    """Answer questions about your own texts."""
+    from harness import predict as prediction
+    from harness.workspace import Workspace
+
+    request = prediction.Request(
+        model=model, task=task, texts=tuple(texts or ()), file=file, variant=variant, endpoint=endpoint
+    )
+    for question, answer in prediction.run(request, Workspace.current()):
+        for line in [prediction.as_json(answer)] if as_json else prediction.readable(question, answer):
+            typer.echo(line)
 
 
 @app.command()
@@ -384,13 +435,58 @@ def tasks(name: Annotated[str | None, typer.Argument(help="A task to explain.")]
     typer.echo(task_table().text() if name is None else explain(name))
 
 
-@app.command()
-def models() -> None:
+@models_app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
     """List the models: their checkpoints, graphs and served versions."""
     from harness.listing import model_table
     from harness.workspace import Workspace
 
+    if context.invoked_subcommand is not None:
+        return
     typer.echo(model_table(Workspace.current()).text())
+
+
+@models_app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="A published model.")],
+    variant: Annotated[str | None, typer.Option(help="Only its graphs of this precision.")] = None,
+    finetune: Annotated[str | None, typer.Option(help="Only its graph of this training set.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="The version; the newest of each graph.")] = None,
+) -> None:
+    """Serve a published version of a model's graphs; a server that runs follows."""
+    from harness.serving import releases
+    from harness.workspace import Workspace
+
+    repository = Workspace.current().model_repository
+    for move in releases.promote(repository, model, variant=variant, finetune=finetune, version=version):
+        typer.echo(move.describe())
+
+
+@models_app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="A published model.")],
+    variant: Annotated[str | None, typer.Option(help="Only its graphs of this precision.")] = None,
+    finetune: Annotated[str | None, typer.Option(help="Only its graph of this training set.")] = None,
+) -> None:
+    """Serve the version before the served one; a server that runs follows."""
+    from harness.serving import releases
+    from harness.workspace import Workspace
+
+    for move in releases.rollback(Workspace.current().model_repository, model, variant=variant, finetune=finetune):
+        typer.echo(move.describe())
+
+
+@app.command()
+def verify(
+    target: Annotated[str, typer.Argument(help="Folder or name of a run, or a model.")],
+    quiet: Quiet = False,
+) -> None:
+    """Recompute the chain of digests from checkpoints to scores; exit code 2 at the first broken link."""
+    from harness import verify as chain
+    from harness.workspace import Workspace
+
+    for line in chain.verify(target, Workspace.current(), _progress(quiet)):
+        typer.echo(line)
 
 
 @app.command()

@@ -10,16 +10,18 @@ import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import EndpointError, UsageError, nearest
-from harness.serving.config import check_name
-from harness.serving.known_answer import FILE, read_known_answer
+from harness.serving.access import Access
+from harness.serving.config import PROFILE, Profile, check_name
+from harness.serving.known_answer import FILE, KnownAnswer, read_known_answer
 from harness.serving.process import free_ports, is_free, spawn, stop
+from harness.serving.repository import is_text
 from harness.serving.supervisor import clean
 from harness.serving.wheel import Wheel, build_runtime, environment, find_wheel
 
@@ -38,6 +40,12 @@ _ERROR = re.compile(r"^E\d{4} \S+ +\d+ [\w.]+:\d+\] \"?(.*?)\"?$", re.MULTILINE)
 
 #: Every start on a machine without a GPU logs it as an error.
 _HARMLESS = "CudaDriverHelper has not been initialized"
+#: Of the refusals of a full queue ("Exceeds maximum queue size"), in small letters.
+_FULL = "maximum queue size"
+
+
+class Busy(EndpointError):
+    """A model refuses or delays a question since others are before it; whether it lives is not known."""
 
 
 class LocalTriton:
@@ -55,6 +63,8 @@ class LocalTriton:
         grpc_port: int | None = None,
         metrics_port: int | None = None,
         host: str = "127.0.0.1",
+        profile: Profile = "evaluation",
+        access: Access | None = None,
         log: Path,
         progress: Progress | None = None,
         timeout: float = 300.0,
@@ -68,6 +78,8 @@ class LocalTriton:
             grpc_port: where `harness.endpoints.triton` connects.
             metrics_port: Prometheus metrics.
             host: the address to listen on; the default is reachable from this machine only.
+            profile: which of a graph's configs is loaded.
+            access: who may call what; its default closes the control API to all but this object.
             log: gets the server's output; what was in it is lost.
             progress: called as each model comes nearer to being ready.
             timeout: seconds until all models must be ready; a graph of 1.1 GB loads in 6-9 s.
@@ -78,6 +90,8 @@ class LocalTriton:
         self.repository = repository.absolute()
         self.models = list(dict.fromkeys(models))
         self.host = host
+        self.profile = profile
+        self.access = access or Access()
         self.log = log
         self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
         self._progress: Progress = progress or (lambda _model, _state: None)
@@ -103,8 +117,13 @@ class LocalTriton:
 
     @property
     def uri(self) -> str:
-        """Return what `--endpoint` takes: ``triton://127.0.0.1:8001``."""
-        return f"triton://{self.host}:{self.grpc_port}"
+        """Return what `--endpoint` takes: ``triton://127.0.0.1:8001``, or ``tritons://`` with TLS."""
+        return f"triton{'s' if self.access.tls else ''}://{self.host}:{self.grpc_port}"
+
+    @property
+    def http_host(self) -> str:
+        """Return the address of the HTTP service, which has no TLS and therefore may be another one than gRPC's."""
+        return self.access.http_host(self.host)
 
     @property
     def pid(self) -> int:
@@ -138,14 +157,17 @@ class LocalTriton:
             if folder is not None:  # the supervisor does this too, unless it never ran or was killed
                 clean(folder)
 
-    def wait(self) -> None:
-        """Wait until the server ends, as `harness serve` does.
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the server ends, or so many seconds, as `harness serve` does.
 
         Raises:
             EndpointError: it ended by itself.
         """
         if self._process is not None:
-            status = self._process.wait()
+            try:
+                status = self._process.wait(seconds)
+            except TimeoutExpired:
+                return
             raise EndpointError(self._failure(f"Triton stopped by itself (exit status {status})"))
 
     def _start(self) -> None:
@@ -164,6 +186,7 @@ class LocalTriton:
                 raise EndpointError(self._failure("Triton did not start"))
             _LOGGER.warning("a port was taken by another process meanwhile; starting Triton again with others")
         for name in self.models:
+            self.check_profile(name)
             self.check(name)
             self._progress(name, "ready")
 
@@ -200,6 +223,9 @@ class LocalTriton:
         ]
         for service in ("http", "grpc", "metrics"):
             options += [f"--{service}-address={self.host}", f"--{service}-port={getattr(self, f'{service}_port')}"]
+        if self.profile != "evaluation":
+            options.append(f"--model-config-name={self.profile}")
+        options += self.access.options(self.host)
         return options + [f"--load-model={name}" for name in self.models]
 
     def _listens(self, limit: float) -> bool:
@@ -228,7 +254,7 @@ class LocalTriton:
                 self._progress(name, "loaded")
 
     def _is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=1)
+        connection = http.client.HTTPConnection(self.http_host, self.http_port, timeout=1)
         try:
             connection.request("GET", "/v2/health/ready")
             return connection.getresponse().status == 200
@@ -243,35 +269,124 @@ class LocalTriton:
         Raises:
             EndpointError: it does not answer, or wrongly.
         """
-        for version in self._served_versions(name):
+        for version in self.served_versions(name):
             answer = read_known_answer(self.repository / name / str(version) / FILE)
-            body = {"inputs": [_json_tensor(key, value) for key, value in answer.inputs.items()]}
-            reply = self._request("POST", f"/v2/models/{name}/versions/{version}/infer", name, json.dumps(body))
-            outputs = {output["name"]: output["data"] for output in reply["outputs"]}
-            if wrong := answer.difference(outputs):
+            if wrong := answer.difference(self._ask(name, version, answer, self._timeout)):
                 message = (
                     f"model {name!r} version {version} is loaded but answers wrongly: {wrong}; "
                     "publish it again with `harness export`"
                 )
                 raise EndpointError(message)
 
-    def _served_versions(self, name: str) -> list[int]:
+    def check_alive(self, name: str, timeout: float) -> None:
+        """Send a model in use its known question: it must give an answer, whatever the values.
+
+        Args:
+            name: a served model.
+            timeout: seconds for each answer, the time in the queue included.
+
+        Raises:
+            Busy: it refuses since its queue is full, or does not answer in time.
+            EndpointError: it fails.
+        """
+        for version in self.served_versions(name):
+            answer = read_known_answer(self.repository / name / str(version) / FILE)
+            if wrong := answer.gap(self._ask(name, version, answer, timeout)):
+                message = f"model {name!r} version {version} gives half an answer: {wrong}"
+                raise EndpointError(message)
+
+    def _ask(self, name: str, version: int, answer: KnownAnswer, timeout: float) -> dict[str, list[Any]]:
+        body = {"inputs": [_json_tensor(key, value) for key, value in answer.inputs.items()]}
+        reply = self._request("POST", f"/v2/models/{name}/versions/{version}/infer", name, body, timeout)
+        return {output["name"]: output["data"] for output in reply["outputs"]}
+
+    def check_profile(self, name: str) -> None:
+        """Refuse a model that was loaded in another profile: Triton takes config.pbtxt where the profile's is missing.
+
+        Raises:
+            EndpointError: names both profiles.
+        """
+        parameters = self.config(name).get("parameters", {})
+        loaded = parameters.get(PROFILE, {}).get("string_value", "none")
+        wanted = "online" if is_text(name) else self.profile
+        if loaded != wanted:
+            message = (
+                f"model {name!r} was loaded in the profile {loaded!r}, {wanted!r} was asked for; "
+                "publish it again with `harness export`"
+            )
+            raise EndpointError(message)
+
+    def config(self, name: str) -> dict[str, Any]:
+        """Return a model's configuration as it was loaded, in the JSON form that `load` takes."""
+        loaded: dict[str, Any] = self._request("GET", f"/v2/models/{name}/config", name)
+        return loaded
+
+    def answered(self, name: str) -> int:
+        """Return how many requests a model has answered since it was loaded."""
+        statistics = self._request("GET", f"/v2/models/{name}/stats", name)["model_stats"]
+        return sum(int(version["inference_stats"]["success"]["count"]) for version in statistics)
+
+    def served_versions(self, name: str) -> list[int]:
+        """Return the versions that answer."""
         return [int(version) for version in self._request("GET", f"/v2/models/{name}", name)["versions"]]
 
-    def _request(self, method: str, path: str, name: str, body: str | None = None) -> Any:
-        connection = http.client.HTTPConnection(self.host, self.http_port, timeout=self._timeout)
+    def states(self, name: str) -> dict[int, str]:
+        """Return the state of each version that the server knows: LOADING, READY, UNLOADING or UNAVAILABLE."""
+        index = self._request("POST", "/v2/repository/index", name, {})
+        return {
+            int(entry["version"]): entry["state"] for entry in index if entry["name"] == name and entry.get("version")
+        }
+
+    def load(self, name: str, config: Mapping[str, Any]) -> None:
+        """Load a model, or load it again beside what it serves, with this configuration; return when it is ready.
+
+        Always with a configuration: having once been given one, Triton does not read the file again.
+
+        Raises:
+            EndpointError: it did not load; what was served before goes on.
+        """
+        body = {"parameters": {"config": json.dumps(config)}}
+        self._request("POST", f"/v2/repository/models/{name}/load", name, body)
+        missing = set(config["version_policy"]["specific"]["versions"]) - set(self.served_versions(name))
+        if missing:  # of several versions, Triton leaves out those without a folder, and says nothing
+            message = f"model {name!r} has no version {', '.join(map(str, sorted(missing)))} in {self.repository}"
+            raise EndpointError(message)
+
+    def unload(self, name: str) -> None:
+        """Unload a model; running requests complete, new ones are refused.
+
+        Raises:
+            EndpointError: the server refuses.
+        """
+        self._request("POST", f"/v2/repository/models/{name}/unload", name, {})
+
+    def _request(
+        self, method: str, path: str, name: str, body: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Any:
+        connection = http.client.HTTPConnection(self.http_host, self.http_port, timeout=timeout or self._timeout)
+        text = None if body is None else json.dumps(body)
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, text, self.access.headers())
             response = connection.getresponse()
-            value = json.loads(response.read())
+            said = response.read()
+            value = json.loads(said) if said else {}
+        except TimeoutError as error:
+            message = f"model {name!r} gave no answer in {timeout or self._timeout:.0f} s"
+            raise Busy(message) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
             message = self._failure(f"model {name!r} gives no answer ({error!r})")
             raise EndpointError(message) from error
         finally:
             connection.close()
         if response.status != 200:
-            what = f"model {name!r} is loaded but fails its known question: {value.get('error', value)}"
-            raise EndpointError(self._failure(what))
+            reason = value.get("error", value)
+            if _FULL in str(reason).lower():
+                message = f"model {name!r} has a full queue: {reason}"
+                raise Busy(message)
+            what = f"model {name!r} is loaded but fails its known question: {reason}"
+            what = what if path.endswith("/infer") else f"model {name!r}: {reason}"
+            message = f"{what}; the whole log is {self.log}"
+            raise EndpointError(message)
         return value
 
     def _log_text(self) -> str:
@@ -285,4 +400,5 @@ class LocalTriton:
 
 
 def _json_tensor(name: str, value: list[Any]) -> dict[str, Any]:
-    return {"name": name, "datatype": "INT64", "shape": [len(value), len(value[0])], "data": value}
+    datatype = "BYTES" if isinstance(value[0][0], str) else "INT64"
+    return {"name": name, "datatype": datatype, "shape": [len(value), len(value[0])], "data": value}

@@ -3,33 +3,66 @@
 ::
 
     <repository>/<model>-<finetune>-<variant>/
-      config.pbtxt
-      <version>/model.onnx            a hard link to the artifact's where the file system allows
+      config.pbtxt                      profile evaluation, of the version that is served
+      configs/online.pbtxt              profile online, of the same version
+      <version>/model.onnx              a hard link to the artifact's where the file system allows
       <version>/known_answer.json
-      warmup/probe-<digest>-<input>   raw little-endian int64, one row
+      <version>/manifest.json           the artifact's, and its gate.json where it has one
+      <version>/configs/<profile>.pbtxt what the two files above say while this version is served
+      warmup/probe-<digest>-<input>     raw little-endian int64, one row
+    <repository>/<model>-<finetune>-<variant>_text/
+      config.pbtxt                      the text model, profile online only
+      <version>/...                     what its backend reads, known_answer.json, configs/online.pbtxt
+
+The files outside of the version folders select what is served. A server that runs may still read
+what an older selection named, so warm-ups and versions are only ever added.
 """
 
 import fcntl
+import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, NoReturn, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.artifacts import GRAPH, Artifact, file_sha256
+from harness.artifacts import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256
 from harness.endpoints import check_signature
 from harness.endpoints.onnx import OnnxEndpoint
 from harness.errors import ArtifactError, UsageError, nearest
-from harness.serving.config import Serving, WarmUp, check_name, render_config
+from harness.planner import BatchPlanner
+from harness.serving.config import Profile, Serving, WarmUp, check_name, render_config
 from harness.serving.known_answer import FILE, KnownAnswer
+from harness.serving.text_model import DECLARATION, SUFFIX, TextModel
 from harness.tensors import pad
+from harness.text import TextDeclaration, TextPipeline
+from harness.tokenizer import FastTokenizer
 
 CONFIG = "config.pbtxt"
+CONFIGS = "configs"
+_SELECTED = re.compile(r"version_policy\s*\{\s*specific\s*\{\s*versions:\s*\[\s*(\d+)\s*\]")
+
+
+#: Makes the text model that asks one version of an artifact's graph, as `harness.serving.text_model.text_model`.
+MakeText = Callable[[Artifact, int, Serving], TextModel]
+
+
+def text_name(name: str) -> str:
+    """Return the name under which the text model of a graph is served."""
+    return name + SUFFIX
+
+
+def is_text(name: str) -> bool:
+    """Return whether a served name is that of a text model."""
+    return name.endswith(SUFFIX)
 
 
 def versions(model: Path) -> list[int]:
@@ -39,13 +72,34 @@ def versions(model: Path) -> list[int]:
     return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
 
 
+def config_path(repository: Path, name: str, profile: Profile) -> Path:
+    """Return the file that a server of a profile reads for a model; a text model has one for all."""
+    model = repository / name
+    return model / CONFIG if profile == "evaluation" or is_text(name) else model / CONFIGS / f"{profile}.pbtxt"
+
+
+def selected(config: Path) -> int | None:
+    """Return the version that a config.pbtxt selects; None if the file is missing or selects none."""
+    if not config.is_file():
+        return None
+    found = _SELECTED.search(config.read_text(encoding="utf-8"))
+    return int(found[1]) if found else None
+
+
+def with_text(repository: Path, names: Sequence[str]) -> list[str]:
+    """Return graphs and, right after each, its text model where one is published."""
+    both = [each for name in names for each in (name, text_name(name))]
+    return [name for name in both if not is_text(name) or (repository / name / CONFIG).is_file()]
+
+
 def published(repository: Path, names: Sequence[str]) -> list[str]:
-    """Return the served names: all of them, or those that names of models or of graphs stand for.
+    """Return the served names of graphs: all of them, or those that names of models or of graphs stand for.
 
     Raises:
         UsageError: nothing is published, or a name stands for nothing; tells the nearest.
     """
-    there = sorted(path.name for path in repository.glob("*") if (path / CONFIG).is_file())
+    folders = (path for path in repository.glob("*") if (path / CONFIG).is_file())
+    there = sorted(path.name for path in folders if not is_text(path.name))
     if not there:
         message = f"nothing is published in {repository}; publish a model with `harness export --model NAME`"
         raise UsageError(message)
@@ -54,22 +108,84 @@ def published(repository: Path, names: Sequence[str]) -> list[str]:
         found = [served for served in there if name in (served, served.split("-")[0])]
         if not found:
             known = sorted({*there, *(served.split("-")[0] for served in there)})
-            message = f"nothing is published as {name!r}{nearest(name, known)}; {repository} has {', '.join(there)}"
+            models = ", ".join(sorted({served.split("-")[0] for served in there}))
+            message = f"nothing is published as {name!r}{nearest(name, known)}; {repository} has graphs of {models}"
             raise UsageError(message)
         chosen.update(dict.fromkeys(found))
     return list(chosen) if names else there
 
 
 def serves(artifact: Artifact, repository: Path) -> bool:
-    """Return whether the newest published version of an artifact's name is the artifact's graph."""
+    """Return whether the version that is selected under an artifact's name is the artifact's graph."""
     model = repository / artifact.name
-    numbers = versions(model)
-    if not numbers:
+    version = selected(model / CONFIG)
+    return version is not None and _holds(model / str(version), artifact)
+
+
+def _holds(version: Path, artifact: Artifact) -> bool:
+    """Return whether a version is an artifact's graph with its tokenizer, whole."""
+    graph = version / GRAPH
+    if not graph.is_file():
         return False
-    published = model / str(numbers[-1]) / GRAPH
-    return published.is_file() and (
-        published.samefile(artifact.graph) or file_sha256(published) == artifact.graph_sha256
-    )
+    told = version_manifest(version)
+    if told is not None and any(
+        told.get(key) != value
+        for key, value in (("graph_sha256", artifact.graph_sha256), ("tokenizer_sha256", artifact.tokenizer_sha256))
+    ):
+        return False
+    return graph.samefile(artifact.graph) or file_sha256(graph) == artifact.graph_sha256
+
+
+def version_manifest(version: Path) -> dict[str, Any] | None:
+    """Return a version's manifest; None where it is missing or damaged."""
+    try:
+        value = json.loads((version / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def check_version(repository: Path, name: str, version: int) -> dict[str, Any]:
+    """Return the manifest of a published version after comparing its files with it.
+
+    Args:
+        repository: the model repository.
+        name: a graph's served name; the same version of its text model is checked with it.
+        version: its number.
+
+    Raises:
+        UsageError: the graph has no such version; tells those it has.
+        ArtifactError: a file is missing, or is not the one that was published.
+    """
+    model = repository / name
+    numbers = versions(model)
+    if version not in numbers:
+        there = ", ".join(map(str, numbers)) or "none"
+        message = f"{name} has no version {version} in {repository}; it has {there}, `harness models` lists them"
+        raise UsageError(message)
+    folder, text = model / str(version), repository / text_name(name) / str(version)
+    manifest = version_manifest(folder)
+    if manifest is None:
+        _refuse(folder / MANIFEST, "is missing or damaged")
+    expected = {folder / GRAPH: manifest.get("graph_sha256")}
+    needed = [folder / FILE, *(folder / CONFIGS / f"{profile}.pbtxt" for profile in get_args(Profile))]
+    if text.parent.is_dir():
+        expected[text / TOKENIZER] = manifest.get("tokenizer_sha256")
+        needed += [text / FILE, text / CONFIGS / "online.pbtxt"]
+    for path, digest in expected.items():
+        if not path.is_file():
+            _refuse(path, "is missing")
+        if file_sha256(path) != digest:
+            _refuse(path, "is not the file that was published")
+    for path in needed:
+        if not path.is_file():
+            _refuse(path, "is missing")
+    return manifest
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    message = f"{path} {what}; publish the model again with `harness export`"
+    raise ArtifactError(message)
 
 
 def _known_answer(artifact: Artifact, inputs: dict[str, NDArray[np.int64]]) -> KnownAnswer:
@@ -89,6 +205,20 @@ def _known_answer(artifact: Artifact, inputs: dict[str, NDArray[np.int64]]) -> K
     )
 
 
+def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
+    """Return what a text model must answer to its question, from the same graph in this process."""
+    pipeline = TextPipeline(
+        TextDeclaration.from_json(json.loads(text.files[DECLARATION])), FastTokenizer(artifact.tokenizer)
+    )
+    with OnnxEndpoint.of(artifact) as endpoint:
+        (answer,) = pipeline.ask([pipeline.read(text.question)], endpoint, BatchPlanner())
+    told = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
+    return KnownAnswer(
+        inputs={name: [row] for name, row in text.question.items()},
+        outputs={name: [value if isinstance(value, list) else [value]] for name, value in told.items()},
+    )
+
+
 def _parameters(artifact: Artifact) -> dict[str, str]:
     parameters = {"graph_sha256": artifact.graph_sha256, "tokenizer_sha256": artifact.tokenizer_sha256}
     vocabulary = artifact.manifest.get("vocabulary")
@@ -97,8 +227,8 @@ def _parameters(artifact: Artifact) -> dict[str, str]:
 
 
 @contextmanager
-def _locked(repository: Path) -> Iterator[None]:
-    """Keep two processes from choosing the same next version."""
+def locked(repository: Path) -> Iterator[None]:
+    """Keep two processes from choosing the same next version, or from selecting two at once."""
     descriptor = os.open(repository, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -107,22 +237,61 @@ def _locked(repository: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _next_version(model: Path, artifact: Artifact) -> int:
-    """Return the newest version if it already is this graph, else the number after it."""
-    published = versions(model)
-    if not published:
-        return 1
-    newest = model / str(published[-1]) / GRAPH
-    if newest.is_file() and (newest.samefile(artifact.graph) or file_sha256(newest) == artifact.graph_sha256):
-        return published[-1]
-    return published[-1] + 1
+def _version_for(model: Path, artifact: Artifact) -> int:
+    """Return the newest version that already is this graph, else the number after the newest."""
+    numbers = versions(model)
+    same = (number for number in reversed(numbers) if _holds(model / str(number), artifact))
+    return next(same, numbers[-1] + 1 if numbers else 1)
 
 
-def _is_current(model: Path, version: int, config: str, warm_up_files: Sequence[str]) -> bool:
-    path = model / CONFIG
-    needed = [model / str(version) / GRAPH, model / str(version) / FILE]
-    needed += [model / "warmup" / name for name in warm_up_files]
-    return path.is_file() and path.read_text(encoding="utf-8") == config and all(file.is_file() for file in needed)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """One version of one served model, ready to be written."""
+
+    name: str
+    number: int
+    #: The files of the version folder that are rendered or copied, by their path in it.
+    files: Mapping[str, bytes]
+    #: Hard-linked into the version folder.
+    graph: Path | None = None
+    #: Files of the model's folder that are the same for all versions.
+    shared: Mapping[str, bytes] = field(default_factory=dict)
+
+    def is_whole(self, repository: Path) -> bool:
+        """Return whether all of it is there; known answers are only looked for, since making one takes the graph."""
+        model = repository / self.name
+        folder = model / str(self.number)
+        wanted = {folder / name: value for name, value in self.files.items()}
+        wanted |= {model / name: value for name, value in self.shared.items()}
+        there = (folder / FILE).is_file() and (self.graph is None or (folder / GRAPH).is_file())
+        return there and all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
+
+    def write(self, repository: Path, staged: Path, answer: KnownAnswer) -> None:
+        """Write the version folder, at once where it is new; nothing is selected by that."""
+        model, draft = repository / self.name, staged / self.name / str(self.number)
+        for name, value in self.files.items():
+            _write(draft / name, value)
+        if self.graph is not None:
+            _link(self.graph, draft / GRAPH)
+        answer.write(draft / FILE)
+        for name, value in self.shared.items():
+            _write(staged / self.name / name, value)
+            (model / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged / self.name / name, model / name)
+        model.mkdir(exist_ok=True)
+        place = model / str(self.number)
+        if not place.exists():
+            draft.rename(place)
+            return
+        for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+            target = place / path.relative_to(draft)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(path, target)
+
+
+def _write(path: Path, value: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(value)
 
 
 def _link(source: Path, destination: Path) -> None:
@@ -132,42 +301,97 @@ def _link(source: Path, destination: Path) -> None:
         shutil.copyfile(source, destination)
 
 
-def _stage(
-    staged: Path, graph: Path, version: int, config: str, answer: KnownAnswer, warm_up: Mapping[str, bytes]
-) -> None:
-    (staged / str(version)).mkdir(parents=True)
-    (staged / "warmup").mkdir()
-    _link(graph, staged / str(version) / GRAPH)
-    answer.write(staged / str(version) / FILE)
-    for name, value in warm_up.items():
-        (staged / "warmup" / name).write_bytes(value)
-    (staged / CONFIG).write_text(config, encoding="utf-8")
+def select(repository: Path, chosen: Mapping[str, int]) -> None:
+    """Make versions of graphs the served ones, in all profiles and with their text models: all of them or none.
+
+    The caller holds the repository's lock, and has checked that the versions are whole.
+
+    Args:
+        repository: the model repository.
+        chosen: the version of each graph, by served name.
+    """
+    moves: list[tuple[Path, Path]] = []
+    for name, version in chosen.items():
+        kept = repository / name / str(version) / CONFIGS
+        text = repository / text_name(name)
+        if (text / str(version)).is_dir():
+            moves.append((text / str(version) / CONFIGS / "online.pbtxt", text / CONFIG))
+        # Evaluation last: what it selects is what the harness calls published.
+        for profile in sorted(get_args(Profile), reverse=True):
+            moves.append((kept / f"{profile}.pbtxt", config_path(repository, name, profile)))
+    before = {path: path.read_bytes() if path.is_file() else None for _, path in moves}
+    with tempfile.TemporaryDirectory(prefix=".select-", dir=repository) as scratch:
+        drafts = [(Path(scratch) / str(place), path) for place, (_, path) in enumerate(moves)]
+        for (kept, path), (draft, _) in zip(moves, drafts, strict=True):
+            draft.write_bytes(kept.read_bytes())
+            path.parent.mkdir(exist_ok=True)
+        try:
+            for draft, path in drafts:
+                if before[path] != draft.read_bytes():
+                    os.replace(draft, path)
+        except BaseException:
+            for path, value in before.items():
+                _restore(Path(scratch) / "back", path, value)
+            raise
 
 
-def _move_into(model: Path, staged: Path, version: int) -> None:
-    """Move a staged model into its place; the config last, since it is what selects the version."""
-    if not model.is_dir():
-        staged.rename(model)
-        return
-    if (model / str(version)).is_dir():
-        os.replace(staged / str(version) / FILE, model / str(version) / FILE)
-    else:
-        (staged / str(version)).rename(model / str(version))
-    (model / "warmup").mkdir(exist_ok=True)
-    fresh = {path.name for path in (staged / "warmup").iterdir()}
-    for name in fresh:
-        os.replace(staged / "warmup" / name, model / "warmup" / name)
-    os.replace(staged / CONFIG, model / CONFIG)
-    for path in (model / "warmup").iterdir():
-        if path.name not in fresh:
-            path.unlink()
+def _restore(draft: Path, path: Path, value: bytes | None) -> None:
+    if value is None:
+        path.unlink(missing_ok=True)
+    elif path.read_bytes() != value:
+        draft.write_bytes(value)
+        os.replace(draft, path)
 
 
-def publish(artifact: Artifact, repository: Path, serving: Serving, *, probe_ids: Sequence[int]) -> int:
+def _graph_version(
+    artifact: Artifact, number: int, serving: Serving, inputs: Mapping[str, NDArray[np.int64]]
+) -> _Version:
+    ids = inputs["input_ids"]
+    warm_up = WarmUp(name=f"probe-{sha256(ids.tobytes()).hexdigest()[:8]}", tokens=ids.shape[1])
+    files = {
+        f"{CONFIGS}/{profile}.pbtxt": render_config(
+            artifact.name,
+            artifact.signature,
+            serving,
+            parameters=_parameters(artifact),
+            version=number,
+            warmup=warm_up,
+            profile=profile,
+            pad_id=int(artifact.manifest.get("pad_id", 1)),
+        ).encode()
+        for profile in get_args(Profile)
+    }
+    for name in (MANIFEST, GATE):
+        if (artifact.directory / name).is_file():
+            files[name] = (artifact.directory / name).read_bytes()
+    return _Version(
+        name=artifact.name,
+        number=number,
+        files=files,
+        graph=artifact.graph,
+        shared={f"warmup/{warm_up.file(spec)}": inputs[spec.name].tobytes() for spec in artifact.signature.inputs},
+    )
+
+
+def _text_version(text: TextModel, number: int) -> _Version:
+    return _Version(
+        name=text.name, number=number, files={**text.files, f"{CONFIGS}/online.pbtxt": text.config.encode()}
+    )
+
+
+def publish(
+    artifact: Artifact,
+    repository: Path,
+    serving: Serving,
+    *,
+    probe_ids: Sequence[int],
+    text: MakeText | None = None,
+) -> int:
     """Return the version under which Triton now finds a graph, writing only what changed.
 
-    A changed graph gets a new version beside the old ones; changed settings replace the config only.
-    The graph is hard-linked: a later export must replace the artifact's file, never write into it.
+    A graph that was never published gets a new version beside the old ones; one that was is
+    selected again; changed settings replace the configs only. The graph is hard-linked: a later
+    export must replace the artifact's file, never write into it.
 
     Args:
         artifact: an exported graph.
@@ -175,6 +399,7 @@ def publish(artifact: Artifact, repository: Path, serving: Serving, *, probe_ids
         serving: batching, instances and threads.
         probe_ids: token ids of a real sentence, special tokens included, for the warm-up and the
             known answer.
+        text: makes the text model that is published with the graph; none is where None.
 
     Raises:
         UsageError: the artifact's name cannot name a served model.
@@ -186,25 +411,17 @@ def publish(artifact: Artifact, repository: Path, serving: Serving, *, probe_ids
         message = "probe_ids is empty; a sentence has at least its special tokens"
         raise ValueError(message)
     inputs = pad([np.asarray(probe_ids, dtype="<i8")], pad_id=0)
-    digest = sha256(inputs["input_ids"].tobytes()).hexdigest()[:8]
-    warm_up = WarmUp(name=f"probe-{digest}", tokens=len(probe_ids))
-    files = {warm_up.file(spec): inputs[spec.name].tobytes() for spec in artifact.signature.inputs}
     repository.mkdir(parents=True, exist_ok=True)
-    model = repository / artifact.name
-    with _locked(repository):
-        version = _next_version(model, artifact)
-        config = render_config(
-            artifact.name,
-            artifact.signature,
-            serving,
-            parameters=_parameters(artifact),
-            version=version,
-            warmup=warm_up,
-        )
-        if not _is_current(model, version, config, list(files)):
-            answer = _known_answer(artifact, inputs)
-            with tempfile.TemporaryDirectory(prefix=f".{artifact.name}-", dir=repository) as name:
-                staged = Path(name) / artifact.name
-                _stage(staged, artifact.graph, version, config, answer, files)
-                _move_into(model, staged, version)
-    return version
+    with locked(repository):
+        number = _version_for(repository / artifact.name, artifact)
+        graph = _graph_version(artifact, number, serving, inputs)
+        due = [] if graph.is_whole(repository) else [(graph, _known_answer(artifact, inputs))]
+        if text is not None:
+            model = text(artifact, number, serving)
+            answering = _text_version(model, number)
+            due += [] if answering.is_whole(repository) else [(answering, _known_text(artifact, model))]
+        with tempfile.TemporaryDirectory(prefix=f".{artifact.name}-", dir=repository) as scratch:
+            for each, answer in due:
+                each.write(repository, Path(scratch), answer)
+        select(repository, {artifact.name: number})
+    return number

@@ -1,3 +1,4 @@
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,12 @@ import pytest
 
 from harness.artifacts import Artifact
 from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import EndpointError, UsageError
+from harness.errors import ArtifactError, EndpointError, UsageError
 from harness.serving import repository as module
 from harness.serving.config import Serving
 from harness.serving.known_answer import read_known_answer
-from harness.serving.repository import publish
+from harness.serving.repository import check_version, locked, publish, published, select, selected, serves, with_text
+from harness.serving.text_model import text_model
 
 SERVING = Serving(threads=1)
 Make = Callable[..., Artifact]
@@ -30,7 +32,14 @@ def test_published_files_are_those_triton_looks_for(artifact: Make, probe: list[
     assert publish(graph, tmp_path / "repository", SERVING, probe_ids=probe) == 1
     files = {name.replace(graph.name, "M") for name in snapshot(tmp_path / "repository")}
     warm_up = {name for name in files if name.startswith("M/warmup/probe-")}
-    assert files - warm_up == {"M/config.pbtxt", "M/1/model.onnx", "M/1/known_answer.json"}
+    assert files - warm_up == {
+        "M/config.pbtxt",
+        "M/configs/online.pbtxt",
+        "M/1/model.onnx",
+        "M/1/known_answer.json",
+        "M/1/configs/evaluation.pbtxt",
+        "M/1/configs/online.pbtxt",
+    }
     assert {name.split("-", 2)[-1] for name in warm_up} == {"input_ids", "attention_mask"}
     assert os.listdir(tmp_path / "repository") == [graph.name]
 
@@ -103,11 +112,19 @@ def test_changed_settings_replace_the_config_only(artifact: Make, probe: list[in
     assert sorted(path.name for path in (tmp_path / "repository").iterdir()) == [graph.name]
 
 
-def test_another_probe_replaces_the_warm_up(artifact: Make, probe: list[int], tmp_path: Path) -> None:
+def test_another_probe_is_another_warm_up_and_the_older_one_stays(
+    artifact: Make, probe: list[int], tmp_path: Path
+) -> None:
+    """A server that runs may be told to load the version again with the configuration that it knows."""
     graph = artifact()
     publish(graph, tmp_path, SERVING, probe_ids=probe)
+    older = {path.name for path in (tmp_path / graph.name / "warmup").iterdir()}
     assert publish(graph, tmp_path, SERVING, probe_ids=[0, 9, 2]) == 1
-    assert len(list((tmp_path / graph.name / "warmup").iterdir())) == 2
+    there = {path.name for path in (tmp_path / graph.name / "warmup").iterdir()}
+    assert older < there
+    config = (tmp_path / graph.name / "config.pbtxt").read_text()
+    assert all((name in config) == (name not in older) for name in there)
+    assert read_known_answer(tmp_path / graph.name / "1" / "known_answer.json").inputs["input_ids"] == [[0, 9, 2]]
 
 
 def test_lost_files_are_written_again(artifact: Make, probe: list[int], tmp_path: Path) -> None:
@@ -131,3 +148,141 @@ def test_name_with_a_path_in_it_is_refused(artifact: Make, probe: list[int], tmp
     with pytest.raises(UsageError, match="cannot name a served model"):
         publish(bad, tmp_path / "repository", SERVING, probe_ids=probe)
     assert not (tmp_path / "repository").exists()
+
+
+def test_graph_of_an_older_version_is_selected_and_not_published_twice(
+    exported: Make, probe: list[int], tmp_path: Path
+) -> None:
+    first, second, repository = exported(seed=0), exported(seed=1), tmp_path / "repository"
+    for graph, version in ((first, 1), (second, 2), (first, 1)):
+        assert publish(graph, repository, SERVING, probe_ids=probe) == version
+        assert selected(repository / graph.name / "config.pbtxt") == version
+        assert serves(graph, repository)
+    assert not serves(second, repository)
+    assert first.graph_sha256 in (repository / first.name / "configs/online.pbtxt").read_text()
+
+
+def test_same_graph_with_another_tokenizer_is_another_version(exported: Make, probe: list[int], tmp_path: Path) -> None:
+    first, second = exported(seed=0), exported(seed=0, pieces=1)
+    assert (first.graph_sha256, first.tokenizer_sha256 == second.tokenizer_sha256) == (second.graph_sha256, False)
+    assert publish(first, tmp_path / "repository", SERVING, probe_ids=probe) == 1
+    assert publish(second, tmp_path / "repository", SERVING, probe_ids=probe) == 2
+
+
+def test_damaged_version_is_not_taken_for_the_graph(exported: Make, probe: list[int], tmp_path: Path) -> None:
+    graph = exported()
+    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    replace(tmp_path / "repository" / graph.name / "1" / "model.onnx", b"damaged")
+    assert publish(graph, tmp_path / "repository", SERVING, probe_ids=probe) == 2
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Change a published file, never the artifact's that it may be a link to."""
+    path.unlink()
+    path.write_bytes(content)
+
+
+def test_version_tells_where_it_came_from(exported: Make, probe: list[int], tmp_path: Path) -> None:
+    graph = exported()
+    (graph.directory / "gate.json").write_text('{"passed": true}')
+    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    for name in ("manifest.json", "gate.json"):
+        assert (tmp_path / "repository" / graph.name / "1" / name).read_bytes() == (graph.directory / name).read_bytes()
+    assert check_version(tmp_path / "repository", graph.name, 1)["graph_sha256"] == graph.graph_sha256
+
+
+def test_text_model_is_published_with_its_graph(exported: Make, probe: list[int], tmp_path: Path) -> None:
+    graph, repository = exported(), tmp_path / "repository"
+    publish(graph, repository, SERVING, probe_ids=probe, text=text_model)
+    folder = repository / f"{graph.name}_text"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == {
+        "config.pbtxt",
+        "1/tokenizer.json",
+        "1/text.json",
+        "1/known_answer.json",
+        "1/configs/online.pbtxt",
+    }
+    assert published(repository, []) == [graph.name]
+    assert with_text(repository, [graph.name]) == [graph.name, f"{graph.name}_text"]
+    before = snapshot(repository)
+    assert publish(graph, repository, SERVING, probe_ids=probe, text=text_model) == 1
+    assert snapshot(repository) == before
+
+
+def test_known_answer_of_a_text_is_what_the_graph_gives_in_process(
+    exported: Make, probe: list[int], tmp_path: Path
+) -> None:
+    answers = []
+    for seed in (0, 1):
+        graph = exported(seed=seed)
+        version = publish(graph, tmp_path / "repository", SERVING, probe_ids=probe, text=text_model)
+        path = tmp_path / "repository" / f"{graph.name}_text" / str(version) / "known_answer.json"
+        answers.append(read_known_answer(path))
+    first, second = answers
+    told = json.loads(first.outputs["answer"][0][0])
+    assert sum(told["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert first.inputs == second.inputs
+    assert first.difference(first.outputs) == ""
+    assert "output 'answer'" in first.difference(second.outputs)
+    assert first.gap(second.outputs) == ""
+
+
+def test_interrupted_selection_changes_nothing(
+    exported: Make, probe: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "repository"
+    for seed in (0, 1):
+        name = exported(seed=seed).name
+        publish(exported(seed=seed), repository, SERVING, probe_ids=probe, text=text_model)
+    configs = [
+        path for path in sorted(repository.rglob("*.pbtxt")) if "/1/" not in str(path) and "/2/" not in str(path)
+    ]
+    before = {path: path.read_bytes() for path in configs}
+    assert len(configs) == 3
+    move, moved = os.replace, []
+
+    def fail_at_the_third(source: Path, target: Path) -> None:
+        moved.append(target)
+        if len(moved) == 3:
+            raise OSError(28, "No space left on device")
+        move(source, target)
+
+    monkeypatch.setattr(module.os, "replace", fail_at_the_third)
+    with pytest.raises(OSError, match="No space"), locked(repository):
+        select(repository, {name: 1})
+    assert {path: path.read_bytes() for path in configs} == before
+    assert sorted(path.name for path in repository.iterdir()) == [name, f"{name}_text"]
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("{name}/1/model.onnx", "is not the file that was published"),
+        ("{name}/1/manifest.json", "is missing or damaged"),
+        ("{name}_text/1/tokenizer.json", "is not the file that was published"),
+        ("{name}/1/known_answer.json", "is missing"),
+        ("{name}_text/1/known_answer.json", "is missing"),
+        ("{name}/1/configs/online.pbtxt", "is missing"),
+    ],
+)
+def test_damaged_version_is_named_by_its_file(
+    exported: Make, probe: list[int], tmp_path: Path, file: str, reason: str
+) -> None:
+    graph, repository = exported(), tmp_path / "repository"
+    publish(graph, repository, SERVING, probe_ids=probe, text=text_model)
+    check_version(repository, graph.name, 1)
+    path = repository / file.format(name=graph.name)
+    if reason == "is missing":
+        path.unlink()
+    else:
+        replace(path, b"damaged")
+    with pytest.raises(ArtifactError, match=f"{path.name} {reason}; publish the model again with `harness export`"):
+        check_version(repository, graph.name, 1)
+
+
+def test_unknown_version_is_refused_with_those_there_are(exported: Make, probe: list[int], tmp_path: Path) -> None:
+    graph = exported()
+    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    with pytest.raises(UsageError, match=f"{graph.name} has no version 7 in .*; it has 1"):
+        check_version(tmp_path / "repository", graph.name, 7)

@@ -1,0 +1,350 @@
+"""`harness serve`: a local Triton that follows its repository, and whose models are asked, not believed.
+
+A version that the repository newly selects is proven in a server of its own (`harness.serving.trial`),
+then loaded beside the old one, and only then is the old one let go: no request fails. A model whose
+backend process died is loaded again; Triton itself goes on reporting it ready.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from harness.errors import EndpointError, UsageError, nearest
+from harness.progress import Progress
+from harness.serving.access import Access
+from harness.serving.config import Profile
+from harness.serving.local import Busy, LocalTriton
+from harness.serving.repository import config_path, is_text, published, selected, text_name, with_text
+from harness.serving.trial import Trial
+
+#: Seconds between two looks at the repository.
+POLL = 1.0
+#: Seconds between two rounds of known questions.
+ROUND = 5.0
+#: Seconds for the answer to a known question. One that takes longer waits behind others.
+_QUESTION = 10.0
+#: Rounds in which a busy model may answer nobody at all before it counts as dead.
+_STALLED = 3
+#: So often a model is loaded again within `_WINDOW` seconds; more often means that it cannot be healed.
+_HEALINGS = 3
+_WINDOW = 300.0
+#: Seconds for a version to finish its running requests and leave.
+_LEAVE = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the services listen; a free port where None."""
+
+    http: int | None = None
+    grpc: int | None = None
+    metrics: int | None = None
+
+
+def check_profile(name: str) -> Profile:
+    """Return the profile of a name.
+
+    Raises:
+        UsageError: there is no such profile.
+    """
+    known = get_args(Profile)
+    if name not in known:
+        message = f"no profile {name!r}{nearest(name, known)}; the profiles are {' and '.join(known)}"
+        raise UsageError(message)
+    return cast("Profile", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the repository selects for a graph and its text model."""
+
+    version: int
+    #: The text of each model's config, by served name.
+    configs: Mapping[str, str]
+    #: When the files were written: a version that was refused is tried again once they are written anew.
+    written: tuple[int, ...]
+
+
+def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selection | None:
+    """Return what is selected for a graph and its text model; None while that is being changed.
+
+    Args:
+        repository: the model repository.
+        names: the graph's served name, and its text model's where that is served too.
+        profile: which of the graph's configs is meant.
+    """
+    paths = [config_path(repository, name, profile) for name in names]
+    try:
+        written = tuple(path.stat().st_mtime_ns for path in paths)
+        configs = {name: path.read_text(encoding="utf-8") for name, path in zip(names, paths, strict=True)}
+        found = {selected(path) for path in paths}
+    except FileNotFoundError:
+        return None
+    version = found.pop()
+    return None if version is None or found else Selection(version, configs, written)
+
+
+def beside(old: Mapping[str, Any], new: Mapping[str, Any], versions: Sequence[int]) -> dict[str, Any]:
+    """Return the configuration under which two versions of a graph are served at once.
+
+    It is the new one's, so that nothing has to be loaded again when the old version leaves. What fits
+    only one of two graphs with different vocabularies is left out for that time: the warm-up, which the
+    known question stands in for, and the largest token id.
+
+    Args:
+        old: the configuration that is loaded.
+        new: the one that is wanted.
+        versions: both.
+    """
+    both = {**new, "version_policy": {"specific": {"versions": sorted(versions)}}}
+    old_parameters, parameters = old.get("parameters", {}), new.get("parameters", {})
+    alike = old.get("model_warmup") == new.get("model_warmup")
+    if not alike or old_parameters.get("vocabulary") != parameters.get("vocabulary"):
+        both["model_warmup"] = []
+        both["parameters"] = {key: value for key, value in parameters.items() if key != "vocabulary"}
+    return both
+
+
+class Service:
+    """Watches over a server that has started."""
+
+    def __init__(self, server: LocalTriton, progress: Progress) -> None:
+        self._server = server
+        self._progress = progress
+        self._trial: Trial | None = None
+        #: What the trial is about: the graph and what was selected for it.
+        self._tried: tuple[str, Selection] | None = None
+        self._refused: dict[str, Selection] = {}
+        self._answered: dict[str, int] = {}
+        self._stalled: dict[str, int] = {}
+        self._healed: dict[str, deque[float]] = {}
+        self._versions = {name: server.served_versions(name)[-1] for name in server.models}
+        self._loaded = {name: server.config(name) for name in server.models}
+        self._configs = {name: self._text(name) for name in server.models}
+
+    @property
+    def graphs(self) -> list[str]:
+        """Return the served graphs."""
+        return [name for name in self._server.models if not is_text(name)]
+
+    def version(self, name: str) -> int:
+        """Return the version of a model that is served."""
+        return self._versions[name]
+
+    def run(self) -> None:
+        """Watch until the server ends.
+
+        Raises:
+            EndpointError: it ended by itself, or a model cannot be healed.
+        """
+        due = time.monotonic() + ROUND
+        try:
+            while True:
+                self._server.wait(POLL)
+                self.follow()
+                if time.monotonic() >= due:
+                    self.ask_all()
+                    due = time.monotonic() + ROUND
+        finally:
+            if self._trial is not None:
+                self._trial.stop()
+
+    # Versions
+
+    def follow(self) -> None:
+        """Take one step towards what the repository selects: start a trial, or judge the one that ended."""
+        if self._trial is None:
+            self._start_trial()
+            return
+        assert self._tried is not None
+        name, tried = self._tried
+        try:
+            configs = self._trial.result()
+        except EndpointError as error:
+            self._refuse(name, tried, str(error))
+        else:
+            if configs is None:
+                return
+            # What was selected meanwhile has to be tried itself.
+            if self._selection(name) == tried:
+                self._switch(name, tried, configs)
+        self._trial = self._tried = None
+
+    def _start_trial(self) -> None:
+        for name in self.graphs:
+            wanted = self._selection(name)
+            if wanted is None or wanted == self._refused.get(name):
+                continue
+            if any(self._configs[each] != text for each, text in wanted.configs.items()):
+                self._progress.say(f"{name}: trying version {wanted.version} in another process")
+                log = self._server.log.with_suffix(".trial.log")
+                self._trial = Trial(
+                    self._server.repository, list(wanted.configs), wanted.version, self._server.profile, log
+                )
+                self._tried = (name, wanted)
+                return
+
+    def _pair(self, name: str) -> list[str]:
+        return [each for each in (name, text_name(name)) if each in self._server.models]
+
+    def _selection(self, name: str) -> Selection | None:
+        return selection(self._server.repository, self._pair(name), self._server.profile)
+
+    def _text(self, name: str) -> str:
+        path = config_path(self._server.repository, name, self._server.profile)
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+    def _refuse(self, name: str, wanted: Selection, reason: str) -> None:
+        self._refused[name] = wanted
+        self._progress.say(
+            f"{name}: version {wanted.version} is refused, version {self._versions[name]} goes on: {reason}"
+        )
+
+    def _switch(self, name: str, wanted: Selection, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Serve what a trial has proven; whoever asks meanwhile gets an answer from one version or the other."""
+        before = self._versions[name]
+        try:
+            if wanted.version != before:
+                self._change_version(name, wanted.version, configs)
+            else:
+                for each, text in wanted.configs.items():
+                    if text != self._configs[each]:
+                        self._server.load(each, configs[each])
+                        self._server.check_alive(each, _LEAVE)
+        except EndpointError as error:
+            for each in reversed(self._pair(name)):
+                self._server.load(each, self._loaded[each])
+            self._refuse(name, wanted, str(error))
+            return
+        for each in wanted.configs:
+            self._versions[each] = wanted.version
+            self._loaded[each] = dict(configs[each])
+        self._configs.update(wanted.configs)
+        what = "new settings" if wanted.version == before else f"version {before} has left"
+        self._progress.say(f"{name}: version {wanted.version} is served, {what}")
+
+    def _change_version(self, name: str, version: int, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        before = self._versions[name]
+        self._server.load(name, beside(self._loaded[name], configs[name], [before, version]))
+        self._server.check_alive(name, _LEAVE)
+        text = text_name(name)
+        if text in configs:
+            self._server.load(text, configs[text])
+            self._server.check_alive(text, _LEAVE)
+            # Requests that the old one still answers ask the old graph.
+            self._wait_until_gone(text, [before], _LEAVE)
+        self._server.load(name, configs[name])
+        self._wait_until_gone(name, [before], _LEAVE)
+
+    def _wait_until_gone(self, name: str, versions: Sequence[int], seconds: float) -> None:
+        limit = time.monotonic() + seconds
+        while any(self._server.states(name).get(version) in ("READY", "UNLOADING") for version in versions):
+            if time.monotonic() > limit:
+                message = f"model {name!r} still answers old requests after {seconds:.0f} s"
+                raise EndpointError(message)
+            self._server.wait(0.1)
+
+    # Health
+
+    def ask_all(self) -> None:
+        """Send each model its known question, graphs before the text models that ask them; heal those that fail.
+
+        Raises:
+            EndpointError: a model failed again and again, or the server ended.
+        """
+        for name in [*self.graphs, *(name for name in self._server.models if is_text(name))]:
+            try:
+                self._server.check_alive(name, _QUESTION)
+                self._stalled[name] = 0
+            except Busy as error:
+                if self._is_stalled(name):
+                    self._heal(name, str(error))
+            except EndpointError as error:
+                self._heal(name, str(error))
+
+    def _is_stalled(self, name: str) -> bool:
+        """Return whether a busy model has answered nobody for several rounds: a dead one has a full queue too."""
+        answered = self._server.answered(name)
+        self._stalled[name] = self._stalled.get(name, 0) + 1 if answered == self._answered.get(name) else 0
+        self._answered[name] = answered
+        return self._stalled[name] >= _STALLED
+
+    def _heal(self, name: str, reason: str) -> None:
+        """Load a model again.
+
+        Raises:
+            EndpointError: it was loaded again several times already, or the server ended.
+        """
+        # Where the server itself is gone, there is nothing to heal.
+        self._server.wait(POLL)
+        times = self._healed.setdefault(name, deque(maxlen=_HEALINGS))
+        now = time.monotonic()
+        if len(times) == _HEALINGS and now - times[0] < _WINDOW:
+            message = f"model {name!r} was loaded again {_HEALINGS} times in {now - times[0]:.0f} s and fails: {reason}"
+            raise EndpointError(message)
+        times.append(now)
+        self._stalled[name] = 0
+        self._progress.say(f"{name}: does not answer, loading it again: {reason}")
+        try:
+            # Nobody waits for the old one to be gone: without its process it takes long, and nothing comes of it.
+            self._server.unload(name)
+            self._server.load(name, self._loaded[name])
+            self._server.check_alive(name, _QUESTION)
+        except EndpointError as error:
+            self._progress.say(f"{name}: still does not answer: {error}")
+            return
+        self._progress.say(f"{name}: answers again")
+
+
+def serve(
+    repository: Path,
+    wanted: Sequence[str],
+    *,
+    ports: Ports,
+    host: str,
+    profile: Profile,
+    access: Access,
+    log: Path,
+    progress: Progress,
+) -> Iterator[str]:
+    """Serve models until Ctrl-C; yield the lines that say where.
+
+    Args:
+        repository: the model repository.
+        wanted: names of models or of graphs; all that is published where empty.
+        ports: where the services listen.
+        host: the address they listen on.
+        profile: which of each graph's configs is loaded; text models belong to ``online``.
+        access: who may call what.
+        log: gets the server's output.
+        progress: told of each model, and of everything that changes.
+
+    Raises:
+        UsageError: nothing is published under such a name.
+        EndpointError: the server does not start or ends by itself, or a model cannot be healed.
+    """
+    graphs = published(repository, wanted)
+    names = with_text(repository, graphs) if profile == "online" else graphs
+    with LocalTriton(
+        repository,
+        names,
+        http_port=ports.http,
+        grpc_port=ports.grpc,
+        metrics_port=ports.metrics,
+        host=host,
+        profile=profile,
+        access=access,
+        log=log,
+    ) as server:
+        service = Service(server, progress)
+        for name in names:
+            progress.say(f"{name}: version {service.version(name)}, {profile}, ready")
+        yield f"Triton serves {len(names)} models: gRPC {server.uri}, HTTP http://{server.http_host}:{server.http_port}"
+        if profile == "evaluation":
+            yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
+        else:
+            yield f"ask with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
+        service.run()

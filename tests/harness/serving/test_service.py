@@ -1,0 +1,464 @@
+"""Following the repository and healing: with a server that only takes notes, then with the real one."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.artifacts import Artifact
+from harness.errors import ArtifactError, EndpointError, UsageError
+from harness.progress import Silent
+from harness.serving import service as module
+from harness.serving.config import Serving
+from harness.serving.local import Busy, LocalTriton
+from harness.serving.releases import promote, rollback
+from harness.serving.repository import publish
+from harness.serving.service import Service, beside, check_profile, selection
+from harness.serving.text_model import text_model
+from harness.serving.trial import Trial, attempt
+
+ROOT = Path(__file__).parents[3]
+Make = Callable[..., Artifact]
+Members = Callable[[int], dict[int, str]]
+GRAPH, TEXT = "tiny-mnli-fp32", "tiny-mnli-fp32_text"
+SERVING = Serving(threads=1)
+
+
+class Lines(Silent):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
+def config(version: int, **more: Any) -> dict[str, Any]:
+    return {"version_policy": {"specific": {"versions": [version]}}, "parameters": {}, "model_warmup": [], **more}
+
+
+class Notes:
+    """A server that notes what it is told; `failing` names the models that fail a question, and how."""
+
+    def __init__(self, repository: Path, folder: Path) -> None:
+        self.repository, self.models, self.profile = repository, [GRAPH, TEXT], "online"
+        self.log = folder / "triton.log"
+        self.calls: list[tuple[str, str, list[int]]] = []
+        self.failing: dict[str, EndpointError] = {}
+        self.refuses: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _config: False
+        self.requests = 0
+
+    def served_versions(self, _name: str) -> list[int]:
+        return [2]
+
+    def config(self, _name: str) -> dict[str, Any]:
+        return config(2)
+
+    def load(self, name: str, wanted: Mapping[str, Any]) -> None:
+        self.calls.append(("load", name, wanted["version_policy"]["specific"]["versions"]))
+        if self.refuses(name, wanted):
+            message = "out of memory"
+            raise EndpointError(message)
+
+    def unload(self, name: str) -> None:
+        self.calls.append(("unload", name, []))
+
+    def check_alive(self, name: str, _timeout: float) -> None:
+        if name in self.failing:
+            raise self.failing[name]
+
+    def answered(self, _name: str) -> int:
+        return self.requests
+
+    def states(self, _name: str) -> dict[int, str]:
+        return {}
+
+    def wait(self, _seconds: float) -> None:
+        pass
+
+
+class Proven:
+    """A trial that ends at once."""
+
+    failure = ""
+    started: list[tuple[list[str], int]] = []  # noqa: RUF012 - emptied by the fixture
+
+    def __init__(self, _repository: Path, names: Sequence[str], version: int, _profile: str, _log: Path) -> None:
+        self.started.append((list(names), version))
+        self._configs = {name: config(version) for name in names}
+
+    def result(self) -> dict[str, dict[str, Any]]:
+        if self.failure:
+            raise EndpointError(self.failure)
+        return self._configs
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.fixture
+def repository(exported: Make, probe: list[int], tmp_path: Path) -> Path:
+    """Versions 1 and 2, of which 2 is selected."""
+    for seed in (0, 1):
+        publish(exported(seed=seed), tmp_path / "repository", SERVING, probe_ids=probe, text=text_model)
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def notes(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
+    monkeypatch.setattr(module, "Trial", Proven)
+    monkeypatch.setattr(Proven, "started", [])
+    return Notes(repository, tmp_path)
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+@pytest.fixture
+def service(notes: Notes, lines: Lines) -> Service:
+    return Service(notes, lines)  # type: ignore[arg-type]
+
+
+def test_nothing_is_done_while_the_selection_is_the_served_one(service: Service, notes: Notes) -> None:
+    service.follow()
+    assert (Proven.started, notes.calls) == ([], [])
+
+
+def test_new_version_comes_beside_the_old_one_before_that_leaves(
+    service: Service, notes: Notes, lines: Lines, repository: Path
+) -> None:
+    rollback(repository, "tiny")
+    service.follow()
+    assert Proven.started == [([GRAPH, TEXT], 1)]
+    assert notes.calls == []  # not before it is proven
+    service.follow()
+    assert notes.calls == [("load", GRAPH, [1, 2]), ("load", TEXT, [1]), ("load", GRAPH, [1])]
+    assert service.version(GRAPH) == service.version(TEXT) == 1
+    assert lines.said == [
+        f"{GRAPH}: trying version 1 in another process",
+        f"{GRAPH}: version 1 is served, version 2 has left",
+    ]
+    service.follow()
+    assert len(Proven.started) == 1
+
+
+def test_version_that_fails_its_trial_is_refused_until_it_is_written_anew(
+    service: Service, notes: Notes, lines: Lines, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollback(repository, "tiny")
+    monkeypatch.setattr(Proven, "failure", "the graph is damaged")
+    for _ in range(4):
+        service.follow()
+    assert len(Proven.started) == 1
+    assert notes.calls == []
+    assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 goes on: the graph is damaged"
+    monkeypatch.setattr(Proven, "failure", "")
+    config = repository / GRAPH / "configs" / "online.pbtxt"
+    os.utime(config, ns=(1, config.stat().st_mtime_ns + 1))
+    service.follow()
+    service.follow()
+    assert service.version(GRAPH) == 1
+
+
+def test_selection_that_changes_during_the_trial_is_tried_itself(
+    service: Service, notes: Notes, repository: Path
+) -> None:
+    rollback(repository, "tiny")
+    service.follow()
+    promote(repository, "tiny")
+    service.follow()
+    service.follow()
+    assert notes.calls == []
+    assert service.version(GRAPH) == 2
+
+
+@pytest.mark.parametrize("failing", [(GRAPH, [1, 2]), (TEXT, [1]), (GRAPH, [1])])
+def test_what_fails_while_switching_is_put_back(
+    service: Service, notes: Notes, lines: Lines, repository: Path, failing: tuple[str, list[int]]
+) -> None:
+    notes.refuses = lambda name, wanted: (name, wanted["version_policy"]["specific"]["versions"]) == failing
+    rollback(repository, "tiny")
+    service.follow()
+    service.follow()
+    assert notes.calls[-2:] == [("load", TEXT, [2]), ("load", GRAPH, [2])]
+    assert service.version(GRAPH) == 2
+    assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 goes on: out of memory"
+
+
+def test_half_written_selection_is_waited_for(service: Service, repository: Path) -> None:
+    rollback(repository, "tiny")
+    text = repository / TEXT / "config.pbtxt"
+    kept = text.read_text()
+    text.write_text(kept.replace("versions: [ 1 ]", "versions: [ 2 ]"))
+    assert selection(repository, [GRAPH, TEXT], "online") is None
+    service.follow()
+    assert Proven.started == []
+    text.write_text(kept)
+    service.follow()
+    assert Proven.started == [([GRAPH, TEXT], 1)]
+
+
+def test_new_settings_are_loaded_where_they_changed(
+    service: Service, notes: Notes, lines: Lines, repository: Path, exported: Make, probe: list[int]
+) -> None:
+    publish(exported(seed=1), repository, Serving(threads=2), probe_ids=probe, text=text_model)
+    service.follow()
+    service.follow()
+    assert notes.calls == [("load", GRAPH, [2])]
+    assert lines.said[-1] == f"{GRAPH}: version 2 is served, new settings"
+
+
+def test_graphs_without_anything_in_common_are_served_beside_each_other_without_it() -> None:
+    old = {"parameters": {"vocabulary": {"string_value": "9"}, "profile": {}}, "model_warmup": [{"name": "a"}]}
+    same = beside(old, {**old, "max_batch_size": 7}, [2, 1])
+    assert same == {**old, "max_batch_size": 7, "version_policy": {"specific": {"versions": [1, 2]}}}
+    for other in (
+        {**old, "model_warmup": [{"name": "b"}]},
+        {**old, "parameters": {"vocabulary": {"string_value": "8"}, "profile": {}}},
+    ):
+        both = beside(old, other, [1, 2])
+        assert (both["model_warmup"], both["parameters"]) == ([], {"profile": {}})
+
+
+def test_dead_model_is_loaded_again_with_what_it_was_loaded_with(service: Service, notes: Notes, lines: Lines) -> None:
+    notes.failing = {TEXT: EndpointError("its process is not healthy")}
+
+    def load(name: str, wanted: Mapping[str, Any]) -> None:
+        notes.calls.append(("load", name, wanted["version_policy"]["specific"]["versions"]))
+        notes.failing.clear()
+
+    notes.load = load  # type: ignore[method-assign]
+    service.ask_all()
+    assert notes.calls == [("unload", TEXT, []), ("load", TEXT, [2])]
+    assert lines.said == [
+        f"{TEXT}: does not answer, loading it again: its process is not healthy",
+        f"{TEXT}: answers again",
+    ]
+
+
+def test_model_that_cannot_be_healed_ends_the_service(service: Service, notes: Notes) -> None:
+    notes.failing = {GRAPH: EndpointError("its process is not healthy")}
+    for _ in range(3):
+        service.ask_all()
+    assert len(notes.calls) == 6
+    with pytest.raises(EndpointError, match=rf"'{GRAPH}' was loaded again 3 times in \d+ s and fails: its process"):
+        service.ask_all()
+
+
+def test_busy_model_is_left_alone_as_long_as_it_answers_somebody(service: Service, notes: Notes) -> None:
+    notes.failing = {GRAPH: Busy("its queue is full")}
+    for _ in range(5):
+        notes.requests += 1
+        service.ask_all()
+    assert notes.calls == []
+    for _ in range(3):
+        service.ask_all()
+    assert notes.calls[:2] == [("unload", GRAPH, []), ("load", GRAPH, [2])]
+
+
+def test_unknown_profile_is_refused() -> None:
+    assert check_profile("online") == "online"
+    with pytest.raises(UsageError, match=r"no profile 'onlin', did you mean 'online'; .* evaluation and online"):
+        check_profile("onlin")
+
+
+# The real server
+
+
+@pytest.fixture
+def server(repository: Path, tmp_path: Path) -> Iterator[LocalTriton]:
+    promote(repository, "tiny", version=1)
+    with LocalTriton(repository, [GRAPH, TEXT], profile="online", log=tmp_path / "triton.log") as running:
+        yield running
+
+
+QUESTIONS = {
+    GRAPH: [("input_ids", "INT64", [0, 5, 6, 7, 2]), ("attention_mask", "INT64", [1] * 5)],
+    TEXT: [("text", "BYTES", ["a b"]), ("text_pair", "BYTES", ["c"])],
+}
+
+
+def ask(server: LocalTriton, name: str) -> str:
+    """Return a model's answer to a fixed question, or the failure."""
+    inputs = [
+        {"name": field, "datatype": kind, "shape": [1, len(row)], "data": row} for field, kind, row in QUESTIONS[name]
+    ]
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+    try:
+        connection.request("POST", f"/v2/models/{name}/infer", json.dumps({"inputs": inputs}))
+        response = connection.getresponse()
+        reply = json.loads(response.read())
+    finally:
+        connection.close()
+    return json.dumps(reply["outputs"][0]["data"]) if response.status == 200 else f"failed: {reply}"
+
+
+class Traffic:
+    """Threads that ask a model without a pause; `answers` has each thread's answers in order."""
+
+    def __init__(self, server: LocalTriton, names: Sequence[str]) -> None:
+        self.answers: dict[tuple[str, int], list[str]] = {(name, place): [] for name in names for place in (0, 1)}
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(server, *key)) for key in self.answers]
+
+    def _ask(self, server: LocalTriton, name: str, place: int) -> None:
+        while not self._stop.is_set():
+            try:
+                self.answers[name, place].append(ask(server, name))
+            except Exception as error:  # a thread that ended would be a test that passes
+                self.answers[name, place].append(f"failed: {error!r}")
+
+    def __enter__(self) -> "Traffic":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def changes(answers: Sequence[str]) -> list[str]:
+    """Return the answers, each run of equal ones once."""
+    return [answer for place, answer in enumerate(answers) if place == 0 or answers[place - 1] != answer]
+
+
+def follow_until(service: Service, condition: Callable[[], bool], seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "the service did not get there"
+        service.follow()
+        time.sleep(0.05)
+
+
+@pytest.mark.triton
+@pytest.mark.slow
+def test_version_is_switched_there_and_back_under_load_without_a_failed_request(
+    server: LocalTriton, repository: Path, lines: Lines
+) -> None:
+    service = Service(server, lines)
+    first = {name: ask(server, name) for name in (GRAPH, TEXT)}
+    with Traffic(server, [GRAPH, TEXT]) as traffic:
+        promote(repository, "tiny")
+        follow_until(service, lambda: service.version(TEXT) == 2)
+        second = {name: ask(server, name) for name in (GRAPH, TEXT)}
+        rollback(repository, "tiny")
+        follow_until(service, lambda: service.version(TEXT) == 1)
+        time.sleep(0.2)
+    for (name, _), answers in traffic.answers.items():
+        assert len(answers) > 50
+        # Zero failures, and never a step back: old, new, and old again.
+        assert changes(answers) == [first[name], second[name], first[name]]
+    assert server.served_versions(GRAPH) == server.served_versions(TEXT) == [1]
+    assert [line.partition(": ")[2] for line in lines.said] == [
+        "trying version 2 in another process",
+        "version 2 is served, version 1 has left",
+        "trying version 1 in another process",
+        "version 1 is served, version 2 has left",
+    ]
+
+
+@pytest.mark.triton
+def test_damaged_version_is_refused_and_a_killed_process_is_healed(
+    server: LocalTriton, repository: Path, lines: Lines, session_members: Members
+) -> None:
+    service = Service(server, lines)
+    promote(repository, "tiny")
+    graph = repository / GRAPH / "2" / "model.onnx"
+    graph.unlink()
+    graph.write_bytes(b"damaged after it was promoted")
+    before = {name: ask(server, name) for name in (GRAPH, TEXT)}
+    follow_until(service, lambda: any("refused" in line for line in lines.said))
+    assert "version 2 is refused, version 1 goes on" in lines.said[-1]
+    assert "model.onnx is not the file that was published" in lines.said[-1]
+    assert service.version(GRAPH) == 1
+
+    stubs = [number for number, name in session_members(server.pid).items() if name == "triton_python_backend_stub"]
+    command = {number: Path(f"/proc/{number}/cmdline").read_text() for number in stubs}
+    (victim,) = [number for number in stubs if f"{GRAPH}_0_0" in command[number]]
+    os.kill(victim, signal.SIGKILL)
+    assert "not healthy" in ask(server, GRAPH)
+    service.ask_all()
+    # What the repository selects is damaged, so the healed model must be the version that was served.
+    assert {name: ask(server, name) for name in (GRAPH, TEXT)} == before
+    assert lines.said[-1] == f"{GRAPH}: answers again"
+    assert len(lines.said) == 4
+
+
+@pytest.mark.triton
+def test_profile_without_its_config_is_refused(repository: Path, tmp_path: Path) -> None:
+    (repository / GRAPH / "configs" / "online.pbtxt").unlink()
+    running = LocalTriton(repository, [GRAPH], profile="online", log=tmp_path / "log")
+    with pytest.raises(EndpointError, match="loaded in the profile 'evaluation', 'online' was asked for"), running:
+        pytest.fail("the server started")
+
+
+def processes(words: str) -> list[int]:
+    """Return the processes whose command line has these words in it."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if words in " ".join(process.info["cmdline"] or []):
+            found.append(process.pid)
+    return found
+
+
+@pytest.mark.triton
+def test_trial_that_is_stopped_takes_its_server_with_it(repository: Path, tmp_path: Path) -> None:
+    trial = Trial(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
+    server = f"--model-repository={repository}"
+    limit = time.monotonic() + 30
+    while not processes(server):
+        assert trial.result() is None
+        assert time.monotonic() < limit, "the trial started no server"
+        time.sleep(0.05)
+    trial.stop()
+    while processes(str(repository)):
+        assert time.monotonic() < limit + 30, "the server outlives its trial"
+        time.sleep(0.1)
+
+
+@pytest.mark.triton
+def test_trial_refuses_a_version_that_answers_otherwise(repository: Path, tmp_path: Path) -> None:
+    """The files are those that were published, but the configuration lets another graph answer."""
+    path = repository / TEXT / "2" / "known_answer.json"
+    told = json.loads(path.read_text())
+    told["outputs"]["answer"] = [[json.dumps({"label": "none", "probabilities": {}, "truncated": False})]]
+    path.write_text(json.dumps(told))
+    with pytest.raises(EndpointError, match=f"model '{TEXT}' version 2 is loaded but answers wrongly: output 'answer'"):
+        attempt(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
+    with pytest.raises(ArtifactError, match=rf"{GRAPH} was loaded in version \[2\] where 1 is meant"):
+        attempt(repository, [GRAPH], 1, "online", tmp_path / "trial.log")
+
+
+@pytest.mark.triton
+def test_ctrl_c_ends_the_service_in_order(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    repository.rename(tmp_path / "home" / "model_repository")
+    command = [sys.executable, "-c", "from harness.cli import main; main()", "serve", "--log", str(tmp_path / "log")]
+    variables = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("Triton serves 2 models: gRPC triton://127.0.0.1:")
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read().splitlines() == [
+            f"{GRAPH}: version 2, online, ready",
+            f"{TEXT}: version 2, online, ready",
+            "harness: stopped",
+        ]

@@ -1,12 +1,17 @@
-# Three images from one file:
+# Three images from one file; docs/deploy.md tells how they are run, and what of it has never been.
 #   docker build --target eval   -t harness-eval .     evaluation client, no torch
 #   docker build --target export -t harness-export .   training and export
-#   docker build --target serve  -t harness-serve .    Triton with the model repository mounted
-# Built by reading only so far: no Docker engine was at hand. Each RUN line is what `make install` runs
-# in pieces, and the commands were run by hand.
+#   docker build --target serve  -t harness-serve .    Triton, with the model repository mounted
 
-FROM python:3.11-slim-bookworm AS base
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 HARNESS_HOME=/workspace
+# The version that constraints.txt was resolved for.
+ARG PYTHON=3.11
+# Images before 24.11 bring Python 3.10, which is too old for the project; since 2025 they also limit the
+# size of HTTP requests. The graphs must suit it: `harness export --container 26.09`.
+ARG TRITON=26.09
+
+FROM python:${PYTHON}-slim-bookworm AS base
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    HARNESS_HOME=/workspace
 RUN useradd --create-home --uid 1000 harness && mkdir /workspace && chown harness /workspace
 WORKDIR /opt/harness
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -17,7 +22,7 @@ COPY benchmarks benchmarks
 
 FROM base AS eval
 RUN pip install --constraint constraints.txt '.[cpu,triton]'
-USER harness
+USER 1000
 WORKDIR /workspace
 ENTRYPOINT ["harness"]
 CMD ["--help"]
@@ -25,14 +30,26 @@ CMD ["--help"]
 FROM base AS export
 RUN pip install --constraint constraints.txt '.[cpu,export]'
 COPY recipes /opt/harness/recipes
-USER harness
+USER 1000
 WORKDIR /workspace
 ENTRYPOINT ["harness"]
 CMD ["train", "--help"]
 
-# NVIDIA's image carries the C++ backend for ONNX Runtime; the repository is mounted read-only.
-FROM nvcr.io/nvidia/tritonserver:24.10-py3 AS serve
+# NVIDIA's image brings tritonserver and the C++ backend for ONNX Runtime. Into a folder of its own goes
+# what the text backend imports, so that the image's own packages stay as they are.
+FROM nvcr.io/nvidia/tritonserver:${TRITON}-py3 AS serve
+ENV PYTHONPATH=/opt/harness/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /opt/harness
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY harness harness
+RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --target packages --constraint constraints.txt .
+COPY harness/serving/backends/text /opt/tritonserver/backends/text
+USER 1000
+WORKDIR /
+# Beyond the container's own loopback, since nothing else could reach it; the container's network decides who can.
+ENV HARNESS_SERVE_HOST=0.0.0.0 HARNESS_SERVE_REPOSITORY=/models HARNESS_SERVE_PROFILE=evaluation \
+    HARNESS_SERVE_HTTP_MAX_BYTES=16777216
 EXPOSE 8000 8001 8002
-USER triton-server
-ENTRYPOINT ["tritonserver"]
-CMD ["--model-repository=/models", "--model-control-mode=none", "--disable-auto-complete-config", "--strict-readiness=true", "--exit-on-error=true"]
+HEALTHCHECK --interval=30s --timeout=15s --start-period=5m --retries=4 \
+    CMD ["python3", "-m", "harness.serving.probe", "--timeout", "12"]
+ENTRYPOINT ["python3", "-m", "harness.serving.container"]

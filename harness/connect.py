@@ -34,7 +34,8 @@ def connection(
 
     Args:
         endpoint: None for a local Triton that lives as long as the context; ``onnx`` for this
-            process; ``triton://host:port[,host:port]`` for a server that runs already.
+            process; ``triton://host:port[,host:port]`` for a server that runs already, ``tritons://`` for
+            one with TLS.
         artifacts: every graph that will be asked.
         repository: what a local Triton serves.
         progress: told when a local Triton starts and is ready.
@@ -50,11 +51,11 @@ def connection(
         from harness.endpoints.onnx import OnnxEndpoint
 
         yield Connection("onnx", lambda artifact: _checked(OnnxEndpoint.of(artifact), artifact), False)
-    elif endpoint.startswith("triton://"):
+    elif endpoint.startswith(("triton://", "tritons://")):
         yield _remote(endpoint)
     else:
         hint = nearest(endpoint, ("onnx", "triton://localhost:8001"))
-        message = f"no endpoint {endpoint!r}{hint}; it is `onnx`, `triton://host:port[,host:port]`, or left out"
+        message = f"no endpoint {endpoint!r}{hint}; it is `onnx`, `triton[s]://host:port[,host:port]`, or left out"
         raise UsageError(message)
 
 
@@ -64,10 +65,10 @@ def _checked(endpoint: Endpoint, artifact: Artifact) -> Endpoint:
 
 
 def _remote(uri: str) -> Connection:
-    from harness.endpoints.triton import TritonEndpoint, parse_hosts
+    from harness.endpoints.triton import TritonEndpoint, parse_hosts, parse_tls
 
-    hosts = parse_hosts(uri)
-    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact), artifact), True)
+    hosts, tls = parse_hosts(uri), parse_tls(uri, os.environ)
+    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact), True)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """Graphs behind Triton, over gRPC, on one host or several: the only door to tritonclient.
 
-gRPC only: its client may be shared by threads, the HTTP one may not.
+gRPC only: its client may be shared by threads, the HTTP one may not. ``triton://`` is plain text,
+``tritons://`` is TLS.
 """
 
 import logging
+import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +16,12 @@ import numpy as np
 
 from harness.artifacts import Artifact
 from harness.endpoints import Closing
+from harness.endpoints.tls import ROOT, ClientTls
 from harness.errors import EndpointError, MissingExtra, UsageError
 from harness.tensors import Axis, GraphSignature, Tensors, TensorSpec
 
+# gRPC's core writes each failed handshake to stderr, beside the error that tells it.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 try:
     import tritonclient.grpc as client
     from tritonclient.grpc import model_config_pb2
@@ -25,7 +30,8 @@ except ImportError as error:
     raise MissingExtra(package="tritonclient", extra="triton") from error
 
 _LOGGER = logging.getLogger(__name__)
-_SCHEME = "triton://"
+#: What `--endpoint` starts with; the second is TLS.
+SCHEMES = ("triton://", "tritons://")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\]):")
 _DTYPES = {model_config_pb2.TYPE_INT64: "int64", model_config_pb2.TYPE_FP32: "float32"}
@@ -39,16 +45,17 @@ _REFUSED = "StatusCode.INVALID_ARGUMENT"
 
 
 def parse_hosts(uri: str) -> list[str]:
-    """Return the hosts of ``triton://a:8001,b:8001``.
+    """Return the hosts of ``triton://a:8001,b:8001`` or ``tritons://a:8001``.
 
     Raises:
         UsageError: another scheme, a missing or impossible port, a path, or a host given twice.
     """
-    right = "write triton://host:port, or triton://host:port,host:port"
-    if not uri.startswith(_SCHEME):
+    right = "write triton://host:port, triton://host:port,host:port, or tritons:// for TLS"
+    scheme = next((scheme for scheme in SCHEMES if uri.startswith(scheme)), None)
+    if scheme is None:
         message = f"{uri!r} is no Triton endpoint; {right}"
         raise UsageError(message)
-    hosts = uri.removeprefix(_SCHEME).split(",")
+    hosts = uri.removeprefix(scheme).split(",")
     for host in hosts:
         match = _HOST.fullmatch(host)
         if not match or not 0 < int(match[2]) < 65536:
@@ -58,6 +65,47 @@ def parse_hosts(uri: str) -> list[str]:
         message = f"{uri!r} names a host twice; {right}"
         raise UsageError(message)
     return hosts
+
+
+def parse_tls(uri: str, variables: Mapping[str, str]) -> ClientTls | None:
+    """Return how to prove and trust over ``tritons://``; None for the plain text of ``triton://``.
+
+    Args:
+        uri: what `parse_hosts` takes.
+        variables: the environment, of which `ClientTls.from_environment` reads three.
+
+    Raises:
+        UsageError: a file that a variable names cannot be used.
+    """
+    return ClientTls.from_environment(variables) if uri.startswith("tritons://") else None
+
+
+def open_client(address: str, tls: ClientTls | None = None) -> client.InferenceServerClient:
+    """Return a connection to one server; nothing is sent yet.
+
+    Args:
+        address: ``host:port`` of its gRPC service.
+        tls: None for plain text.
+    """
+    options = [
+        ("grpc.max_send_message_length", _MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", _MESSAGE_BYTES),
+        # A name with several addresses, as a headless service of Kubernetes has: all of them get work.
+        ("grpc.lb_policy_name", "round_robin"),
+    ]
+    if _LOOPBACK.match(address):
+        # Without this, gRPC sends even loopback traffic to the proxy of $http_proxy.
+        options.append(("grpc.enable_http_proxy", 0))
+    if tls is None:
+        return client.InferenceServerClient(address, channel_args=options)
+    return client.InferenceServerClient(
+        address,
+        ssl=True,
+        root_certificates=None if tls.root is None else str(tls.root),
+        private_key=None if tls.key is None else str(tls.key),
+        certificate_chain=None if tls.certificate is None else str(tls.certificate),
+        channel_args=options,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +138,10 @@ def _backend(config: Any, server: Any) -> str:
 class _Host:
     """One server: a connection, and what it serves under the artifact's name."""
 
-    def __init__(self, address: str, artifact: Artifact) -> None:
+    def __init__(self, address: str, artifact: Artifact, tls: ClientTls | None) -> None:
         self.address = address
-        options = [
-            ("grpc.max_send_message_length", _MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", _MESSAGE_BYTES),
-        ]
-        if _LOOPBACK.match(address):
-            # Without this, gRPC sends even loopback traffic to the proxy of $http_proxy.
-            options.append(("grpc.enable_http_proxy", 0))
-        self.client = client.InferenceServerClient(address, channel_args=options)
+        self.tls = tls
+        self.client = open_client(address, tls)
         try:
             self.served = self._ask(artifact)
         except BaseException:
@@ -111,13 +153,13 @@ class _Host:
         try:
             server = self.client.get_server_metadata(client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
-            message = f"no Triton answers at {self.address} ({_reason(error)}); start one with `harness serve`"
+            message = f"no Triton answers at {self.address} ({_reason(error)}); {self._remedy(_reason(error))}"
             raise EndpointError(message) from error
         name = artifact.name
         try:
             metadata = self.client.get_model_metadata(name, client_timeout=_OPEN_TIMEOUT)
             config = self.client.get_model_config(name, client_timeout=_OPEN_TIMEOUT).config
-            version = max(metadata.versions, key=int)
+            version = self._newest(name, metadata.versions)
             ready = self.client.is_model_ready(name, version, client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
             message = (
@@ -140,12 +182,34 @@ class _Host:
             backend=_backend(config, server),
         )
 
+    def _remedy(self, reason: str) -> str:
+        """Return what to do about a server that cannot be reached."""
+        if self.tls is None:
+            # How gRPC words that a server with TLS hung up on plain text.
+            fix = "write tritons:// if it speaks TLS, or " if "Socket closed" in reason else ""
+            return f"{fix}start one with `harness serve`"
+        if "CERTIFICATE_VERIFY_FAILED" in reason or "Hostname Verification" in reason:
+            return f"set {ROOT} to the root that signed its certificate, which must name the host"
+        return "write triton:// if it speaks plain text, or start one with TLS, see docs/security.md"
+
+    def _newest(self, name: str, versions: Sequence[str]) -> str:
+        """Return the highest version that a server tells of.
+
+        Raises:
+            EndpointError: it tells of none, or of one that is no number.
+        """
+        if not versions or not all(version.isdecimal() for version in versions):
+            message = f"Triton at {self.address} tells versions {list(versions)} of {name!r}; restart `harness serve`"
+            raise EndpointError(message)
+        return max(versions, key=int)
+
     def _models(self) -> str:
         try:
-            index = self.client.get_model_repository_index(client_timeout=_OPEN_TIMEOUT)
+            # Not the repository's index, which needs the key of the control API.
+            statistics = self.client.get_inference_statistics(client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
             return f"models that it does not tell ({_reason(error)})"
-        return ", ".join(sorted({model.name for model in index.models if model.state == "READY"})) or "none"
+        return ", ".join(sorted({model.name for model in statistics.model_stats})) or "none"
 
     def check_graph(self, artifact: Artifact) -> None:
         """Refuse a server that answers from another graph under the same name.
@@ -170,12 +234,15 @@ class TritonEndpoint(Closing):
     and its batch goes to the next one.
     """
 
-    def __init__(self, hosts: Sequence[str], artifact: Artifact, *, timeout: float = 900.0) -> None:
+    def __init__(
+        self, hosts: Sequence[str], artifact: Artifact, *, tls: ClientTls | None = None, timeout: float = 900.0
+    ) -> None:
         """Connect to every host and see that each serves the artifact's graph.
 
         Args:
             hosts: ``host:port`` of each server's gRPC service.
             artifact: the graph that is meant.
+            tls: None for plain text.
             timeout: seconds for one batch, its time in the server's queue included.
 
         Raises:
@@ -190,7 +257,7 @@ class TritonEndpoint(Closing):
         self._hosts: list[_Host] = []
         try:
             for address in hosts:
-                self._hosts.append(_Host(address, artifact))
+                self._hosts.append(_Host(address, artifact, tls))
                 self._hosts[-1].check_graph(artifact)
             self._check_agreement()
         except BaseException:

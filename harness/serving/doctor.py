@@ -201,6 +201,7 @@ def checks() -> list[Check]:
         _numpy(),
         _importable("faiss", ("faiss-cpu", "faiss-gpu-cu12"), "[cpu]"),
         _importable("tokenizers", ("tokenizers",), ""),
+        _importable("tritonclient", ("tritonclient",), "[triton]"),
         _memory(),
         _shared_memory(),
         *_cores(),

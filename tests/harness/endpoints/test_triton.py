@@ -49,6 +49,7 @@ def merged(host: str, name: str) -> tuple[int, int]:
         ("triton://127.0.0.1:8001", ["127.0.0.1:8001"]),
         ("triton://a.example:8001,b:9001", ["a.example:8001", "b:9001"]),
         ("triton://[::1]:8001", ["[::1]:8001"]),
+        ("tritons://a.example:8001,b:9001", ["a.example:8001", "b:9001"]),
     ],
 )
 def test_hosts_are_read_from_the_uri(uri: str, hosts: list[str]) -> None:
@@ -59,7 +60,9 @@ def test_hosts_are_read_from_the_uri(uri: str, hosts: list[str]) -> None:
     "uri",
     [
         "http://a:8001",
+        "tritonss://a:8001",
         "triton://",
+        "tritons://",
         "triton://a",
         "triton://a:",
         "triton://a:99999",
@@ -103,7 +106,7 @@ def test_batch_larger_than_the_server_takes_goes_in_parts(served) -> None:
 
 
 @pytest.mark.triton
-def test_requests_sent_together_are_answered_together_and_apart(served) -> None:
+def test_requests_sent_together_are_answered_apart_in_the_profile_evaluation(served) -> None:
     graph = served.artifacts["span"]
     batches = [batch(2, seed, width=9 + seed % 2) for seed in range(8)]
     with TritonEndpoint(served.hosts, graph) as remote, OnnxEndpoint.of(graph) as here, ThreadPoolExecutor(8) as pool:
@@ -112,7 +115,7 @@ def test_requests_sent_together_are_answered_together_and_apart(served) -> None:
         requests, runs = np.subtract(merged(served.hosts[0], graph.name), before)
         for each, answer in zip(batches, answers, strict=True):
             assert_equal(answer, here.infer(each))
-    assert (requests, runs < requests) == (8, True)
+    assert (requests, runs) == (8, 8)
 
 
 @pytest.mark.triton

@@ -82,8 +82,15 @@ class Layout:
         return self.root / name
 
 
-def check_files(paths: Sequence[Path], purpose: str) -> None:
+def check_files(
+    paths: Sequence[Path], purpose: str, instead: str = "leave the language out with `--languages`"
+) -> None:
     """Refuse a data folder without the needed files, naming every missing one.
+
+    Args:
+        paths: the files.
+        purpose: who needs them.
+        instead: what to do where they cannot be had.
 
     Raises:
         DataError: lists each missing file.
@@ -93,6 +100,6 @@ def check_files(paths: Sequence[Path], purpose: str) -> None:
         listed = "\n  ".join(str(path) for path in missing)
         message = (
             f"{purpose} needs {len(missing)} missing file{'s' if len(missing) > 1 else ''}; "
-            f"put them there or leave the language out with `--languages`:\n  {listed}"
+            f"put them there or {instead}:\n  {listed}"
         )
         raise DataError(message)

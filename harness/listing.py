@@ -1,9 +1,14 @@
 """What `harness tasks` and `harness models` print."""
 
-import json
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness import tasks
+from harness.artifacts import read_artifact
+from harness.checkpoint import PHASE_FILE, Checkpoint, read_account
+from harness.errors import ArtifactError, CheckpointError
 from harness.languages import language
 from harness.report import EMPTY, Table
 from harness.serving.repository import versions
@@ -71,39 +76,155 @@ def explain(name: str) -> str:
     return "\n".join(lines)
 
 
-def model_table(workspace: Workspace) -> Table:
-    """Return one row for each trained graph: checkpoint, dev score, exported variants, served versions."""
-    rows = []
-    seen = set()
-    for path in sorted(workspace.checkpoints.glob("*/target/*/phase.json")):
-        account = json.loads(path.read_text(encoding="utf-8"))
-        model, finetune = account["model"], account["finetune"]
-        seen.add((model, finetune))
-        rows.append(
-            [
-                model,
-                finetune,
-                str(account.get("steps", EMPTY)),
-                _development(account),
-                *_served(workspace, model, finetune),
-            ]
-        )
-    for artifact in workspace.artifacts.all():
-        if (artifact.model, artifact.finetune) not in seen:
-            seen.add((artifact.model, artifact.finetune))
-            served = _served(workspace, artifact.model, artifact.finetune)
-            rows.append([artifact.model, artifact.finetune, EMPTY, EMPTY, *served])
-    columns = ["model", "graph", "steps", "dev score", "variants", "served versions"]
-    return Table(f"models under {workspace.root}", columns, rows)
+@dataclass(frozen=True, slots=True)
+class ModelTable:
+    """The tree of checkpoints, and a sentence for each that cannot be read."""
+
+    table: Table
+    problems: Sequence[str]
+
+    def text(self) -> str:
+        """Return the tree, and what to mend below it."""
+        none = [] if self.table.rows or self.problems else ["  none yet; `harness train RECIPE` makes one"]
+        return "\n".join([self.table.text(), *none, *self.problems])
 
 
-def _development(account: dict[str, object]) -> str:
+@dataclass(slots=True)
+class _Node:
+    """A checkpoint, or one that others name as their start, with those that started from it."""
+
+    label: str
+    account: Mapping[str, Any] = field(default_factory=dict)
+    #: What was exported of it and is served.
+    graphs: Sequence[str] = (EMPTY, EMPTY)
+    children: "list[_Node]" = field(default_factory=list)
+
+
+def model_table(workspace: Workspace) -> ModelTable:
+    """Return the tree of checkpoints: phase 1, the models that started from it, their graphs.
+
+    A shared start stands there once. Each row has seed, steps, dev score, exported variants and served versions;
+    a mark tells of a model that was trained on evaluation sentences.
+    """
+    checkpoints, problems = _read_accounts(workspace)
+    roots = _tree(workspace, checkpoints)
+    trained = {(checkpoint.account["model"], checkpoint.account.get("finetune")) for checkpoint in checkpoints}
+    orphans: dict[str, _Node] = {}
+    for path in sorted(workspace.artifacts.root.glob("*/*/*/manifest.json")):
+        try:
+            artifact = read_artifact(path.parent)
+        except (ArtifactError, OSError) as error:
+            problems.append(str(error))
+            continue
+        if (artifact.model, artifact.finetune) not in trained:
+            trained.add((artifact.model, artifact.finetune))
+            orphan = orphans.setdefault(artifact.model, _Node(f"{artifact.model} (graphs only, no checkpoint here)"))
+            graphs = _served(workspace, artifact.model, artifact.finetune)
+            orphan.children.append(_Node(artifact.finetune, graphs=graphs))
+    rows = [row for root in [*roots, *orphans.values()] for row in _rows(root, 0)]
+    columns = ["model", "seed", "steps", "dev score", "variants", "served versions", "leak"]
+    return ModelTable(Table(f"models under {workspace.root}", columns, rows), problems)
+
+
+def _read_accounts(workspace: Workspace) -> tuple[list[Checkpoint], list[str]]:
+    """Return what can be read of the checkpoints, and a sentence for each that cannot."""
+    found, problems = [], []
+    for pattern in (f"*/{PHASE_FILE}", f"*/intermediate/{PHASE_FILE}", f"*/target/*/{PHASE_FILE}"):
+        for path in sorted(workspace.checkpoints.glob(pattern)):
+            try:
+                checkpoint = read_account(path.parent)
+                _check(checkpoint)
+            except CheckpointError as error:
+                problems.append(str(error))
+            except OSError as error:
+                problems.append(f"{path} cannot be read ({error}); give yourself the right to read it")
+            else:
+                found.append(checkpoint)
+    return found, problems
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Refuse an account that lacks what the tree is made from.
+
+    Raises:
+        CheckpointError: says which file, and how it is mended.
+    """
+    wanted = {"phase": str, "model": str, "parents": dict}
+    for key, kind in wanted.items():
+        if not isinstance(checkpoint.account.get(key), kind):
+            message = (
+                f"{checkpoint.directory / PHASE_FILE} is damaged (it has no {key!r}); "
+                f"delete {checkpoint.directory} and run `harness train` again"
+            )
+            raise CheckpointError(message)
+
+
+def _tree(workspace: Workspace, checkpoints: Sequence[Checkpoint]) -> list[_Node]:
+    """Return the starts, with everything that was trained from them."""
+    nodes = {checkpoint.digest: _Node(_label(checkpoint), checkpoint.account) for checkpoint in checkpoints}
+    roots: list[_Node] = []
+    #: Start and model -> the node of a model without phase 2, or whose phase 2 is not here.
+    groups: dict[tuple[str, str], _Node] = {}
+
+    def start(digest: str, phase: str) -> _Node:
+        if digest not in nodes:
+            nodes[digest] = _Node(f"{phase} {digest[:12]} (not here)")
+            roots.append(nodes[digest])
+        return nodes[digest]
+
+    for checkpoint in checkpoints:
+        account, node = checkpoint.account, nodes[checkpoint.digest]
+        if not account["parents"]:
+            roots.append(node)
+        for phase, digest in account["parents"].items():
+            parent = start(digest, phase)
+            if "finetune" in account:
+                node.graphs = _served(workspace, account["model"], account["finetune"])
+                # Without phase 2 nothing but its name holds a model's graphs together.
+                if parent.account.get("model") != account["model"]:
+                    key = (digest, account["model"])
+                    if key not in groups:
+                        remark = "no phase 2" if phase == "pretrained" else "phase 2 is not here"
+                        groups[key] = _Node(f"{account['model']} ({remark})", {"seed": account.get("seed")})
+                        parent.children.append(groups[key])
+                    parent = groups[key]
+            parent.children.append(node)
+    return roots
+
+
+def _label(checkpoint: Checkpoint) -> str:
+    """Return how the tree calls a checkpoint: by its graph, its model, or where phase 1 lies."""
+    account = checkpoint.account
+    body = account.get("body")
+    if isinstance(body, dict):
+        return f"{account['finetune']} (after {body.get('finetune')})"
+    source = account.get("source")
+    return str(account.get("finetune") or account["model"]) + (f" ({source})" if source else "")
+
+
+def _rows(node: _Node, depth: int) -> Iterator[list[str]]:
+    account = node.account
+    leak = account.get("leak_allowed")
+    yield [
+        "  " * depth + node.label,
+        str(account.get("seed", EMPTY)),
+        f"{account['steps']:,}" if isinstance(account.get("steps"), int) else EMPTY,
+        _development(account),
+        *node.graphs,
+        f"LEAK: {leak}" if leak else EMPTY,
+    ]
+    for child in node.children:
+        yield from _rows(child, depth + 1)
+
+
+def _development(account: Mapping[str, Any]) -> str:
     scores = account.get("development")
     if not isinstance(scores, dict):
         return EMPTY
     return " ".join(
         f"{code} {name} {value:.1f}"
         for code, values in scores.items()
+        if isinstance(values, dict)
         for name, value in values.items()
         if isinstance(value, float)
     )

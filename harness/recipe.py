@@ -22,6 +22,10 @@ from harness.toml import build
 OBJECTIVES = {"mlm": "texts", "tlm": "parallel", "alignment": "parallel"}
 #: Tokens of a row that an XLM-R shape has positions for.
 POSITIONS = 512
+#: The special tokens of a row of two sentences, and a piece of each.
+SHORTEST_ROW = 6
+#: XLM-R's five special tokens, and a piece.
+SMALLEST_VOCABULARY = 6
 #: Names of models and recipes: they become folders and Triton model names.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]*")
 
@@ -250,10 +254,10 @@ def _check(recipe: Recipe, path: Path) -> None:
         *_start_problems(recipe),
         *_mix_problems(recipe.intermediate),
         *_name_problems(recipe),
-        *(f"[compute] {problem}" for problem in _positive(recipe.compute, "accumulation", "save_every")),
+        *_target_problems(recipe.target),
+        *_frozen_problems(recipe),
+        *_compute_problems(recipe),
     ]
-    if recipe.target.evaluations < 0:
-        problems.append(f"[target] evaluations is {recipe.target.evaluations}, 0 or more is expected")
     if problems:
         message = f"{path}: {problems[0]}"
         raise RecipeError(message)
@@ -279,6 +283,11 @@ def _scratch_problems(scratch: Scratch, layer: int | None) -> Iterator[str]:
     if (scratch.vocabulary is None) == (scratch.tokenizer is None):
         yield "needs either 'vocabulary' or 'tokenizer'"
     yield from _positive(scratch, "layers", "width", "heads", "steps")
+    if scratch.vocabulary is not None and scratch.vocabulary < SMALLEST_VOCABULARY:
+        yield f"vocabulary is {scratch.vocabulary}, at least {SMALLEST_VOCABULARY} is expected"
+    yield from _above_zero(scratch, "learning_rate", "embedding_learning_rate")
+    if not 0 <= scratch.dropout < 1:
+        yield f"dropout is {scratch.dropout}, at least 0 and below 1 is expected"
     if scratch.heads > 0 and scratch.width % scratch.heads:
         yield f"width {scratch.width} is not a multiple of heads {scratch.heads}"
     if layer is not None and not 0 <= layer <= scratch.layers:
@@ -286,16 +295,31 @@ def _scratch_problems(scratch: Scratch, layer: int | None) -> Iterator[str]:
 
 
 def _positive(part: Any, *keys: str) -> Iterator[str]:
+    """Yield the whole numbers below 1; a key that was left out is right."""
     for key in keys:
-        if getattr(part, key) < 1:
-            yield f"{key} is {getattr(part, key)}, at least 1 is expected"
+        value = getattr(part, key)
+        if value is not None and value < 1:
+            yield f"{key} is {value}, at least 1 is expected"
+
+
+def _above_zero(part: Any, *keys: str) -> Iterator[str]:
+    """Yield the numbers that are not above 0; a key that was left out is right."""
+    for key in keys:
+        value = getattr(part, key)
+        # TOML knows nan and inf.
+        if value is not None and not 0 < value < float("inf"):
+            yield f"{key} is {value}, a number above 0 is expected"
 
 
 def _text_problems(text: TextMix) -> Iterator[str]:
     """Yield what is wrong with the objectives of phase 1, or of phase 2's continued text."""
-    yield from _positive(text, "batch_tokens", "max_tokens")
+    yield from _positive(text, "batch_tokens")
     if text.max_tokens > POSITIONS:
         yield f"max_tokens is {text.max_tokens}, an XLM-R shape has {POSITIONS} positions"
+    if text.max_tokens < SHORTEST_ROW:
+        yield f"max_tokens is {text.max_tokens}, at least {SHORTEST_ROW} is expected: two sentences have 4 special ones"
+    if not 0 < text.masking < 1:
+        yield f"masking is {text.masking}, between 0 and 1 is expected"
     for name in text.objectives:
         if name not in OBJECTIVES:
             yield f"has no objective {name!r}{nearest(name, OBJECTIVES)}; they are {', '.join(OBJECTIVES)}"
@@ -312,10 +336,13 @@ def _mix_problems(mix: Intermediate | None) -> Iterator[str]:
     names = [task.name for task in mix.tasks]
     if not names or len(set(names)) < len(names):
         yield f"[intermediate] tasks are {names}; at least one is needed, each once"
-    for problem in _positive(mix, "steps", "batch_rows", "cap"):
+    for problem in (
+        *_positive(mix, "steps", "batch_rows", "cap", "source_examples"),
+        *_above_zero(mix, "learning_rate", "temperature"),
+    ):
         yield f"[intermediate] {problem}"
-    if mix.temperature <= 0:
-        yield f"[intermediate] temperature is {mix.temperature}, above 0 is expected"
+    if not 0 <= mix.warmup <= 1:
+        yield f"[intermediate] warmup is {mix.warmup}, a share of the steps between 0 and 1 is expected"
     for task in mix.tasks:
         for problem in _task_problems(task, weighted=mix.sampling in ("weights", "scheduled")):
             yield f"[intermediate] task {task.name!r} {problem}"
@@ -324,6 +351,42 @@ def _mix_problems(mix: Intermediate | None) -> Iterator[str]:
             yield f"[intermediate.text] rate is {mix.text.rate}, between 0 and 1 is expected"
         for problem in _text_problems(mix.text):
             yield f"[intermediate.text] {problem}"
+
+
+def _target_problems(target: Target) -> Iterator[str]:
+    """Yield what is wrong with phase 3."""
+    if target.evaluations < 0:
+        yield f"[target] evaluations is {target.evaluations}, 0 or more is expected"
+    for problem in _positive(target, "patience"):
+        yield f"[target] {problem}"
+    for name, override in target.overrides.items():
+        for problem in _positive(override, "batch_rows", "max_steps", "examples"):
+            yield f"[target.overrides.{name}] {problem}"
+        for problem in _above_zero(override, "learning_rate", "epochs"):
+            yield f"[target.overrides.{name}] {problem}"
+
+
+def _frozen_problems(recipe: Recipe) -> Iterator[str]:
+    """Yield the parts that would keep more layers as they are than there are."""
+    layers = recipe.pretrained.scratch.layers if recipe.pretrained.scratch else None
+    for table_name, part in {"intermediate": recipe.intermediate, "target": recipe.target}.items():
+        frozen = None if part is None else part.frozen_layers
+        if frozen is not None and (frozen < 0 or (layers is not None and frozen > layers)):
+            most = "or more" if layers is None else f"to {layers}, the layers there are,"
+            yield f"[{table_name}] frozen_layers is {frozen}, 0 {most} is expected"
+
+
+def _compute_problems(recipe: Recipe) -> Iterator[str]:
+    """Yield what is wrong with how the machine is used."""
+    compute = recipe.compute
+    for problem in _positive(compute, "accumulation", "save_every"):
+        yield f"[compute] {problem}"
+    named = {"[intermediate]": recipe.intermediate}
+    named |= {f"[target.overrides.{name}]": part for name, part in recipe.target.overrides.items()}  # type: ignore[misc]
+    for place, part in named.items():
+        rows = None if part is None else part.batch_rows
+        if rows is not None and 0 < rows < compute.accumulation:
+            yield f"[compute] accumulation is {compute.accumulation}, more than {place} batch_rows, {rows}"
 
 
 def _task_problems(task: Mixed, *, weighted: bool) -> Iterator[str]:

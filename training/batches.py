@@ -67,7 +67,8 @@ class EpochBatches(Dataset[Batch]):
 
     def __init__(self, training_set: TrainingSet, *, rows: int, steps: int, seed: int, pad_id: int) -> None:
         self._set = training_set
-        self._rows = rows
+        #: Examples of a step.
+        self.rows = rows
         self._steps = steps
         self._seed = seed
         self._pad_id = pad_id
@@ -76,7 +77,7 @@ class EpochBatches(Dataset[Batch]):
         return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        chosen = _take(self._seed, 0, len(self._set.examples), step * self._rows, self._rows)
+        chosen = _take(self._seed, 0, len(self._set.examples), step * self.rows, self.rows)
         return collate(self._set.head, _rows(self._set.examples, chosen), self._pad_id)
 
 

@@ -2,7 +2,7 @@
 
 A checkpoint directory holds what transformers' `save_pretrained` writes (config.json,
 model.safetensors), `tokenizer.json`, and `phase.json`: the digest of every file, the resolved
-recipe, the parents' digests, data digests, seed, steps and versions.
+recipe, the parents' digests, data digests, seed, steps and versions. `harness.checkpoint` reads it.
 """
 
 import json
@@ -10,36 +10,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.artifacts import file_sha256
-from harness.errors import CheckpointError
+from harness.checkpoint import PHASE_FILE, Checkpoint, is_complete, read_checkpoint
 
-PHASE_FILE = "phase.json"
+__all__ = ["PHASE_FILE", "Checkpoint", "Phase", "is_complete", "read_checkpoint", "saving", "write_checkpoint"]
+
 Phase = Literal["pretrained", "intermediate", "target"]
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """One verified checkpoint."""
-
-    directory: Path
-    #: What `phase.json` says beside the files' digests.
-    account: dict[str, Any]
-
-    @property
-    def digest(self) -> str:
-        """Return the identity of the checkpoint: a hash over its account, file digests included."""
-        canonical = json.dumps(self.account, sort_keys=True, ensure_ascii=False).encode()
-        return sha256(canonical).hexdigest()
-
-    @property
-    def tokenizer(self) -> Path:
-        """Return the tokenizers file."""
-        return self.directory / "tokenizer.json"
 
 
 def write_checkpoint(directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
@@ -61,42 +40,25 @@ def write_checkpoint(directory: Path, account: Mapping[str, Any], save: Callable
             stream.flush()
             os.fsync(stream.fileno())
         draft.chmod(0o755)
-        if directory.exists():
-            shutil.rmtree(directory)
-        draft.rename(directory)
+        _replace(directory, draft)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return Checkpoint(directory, complete)
 
 
-def read_checkpoint(directory: Path) -> Checkpoint:
-    """Return a checkpoint after comparing every file with its digest.
-
-    Raises:
-        CheckpointError: it is missing, or a file is not the one that was written.
-    """
-    path = directory / PHASE_FILE
+def _replace(directory: Path, draft: Path) -> None:
+    """Move a draft into its place; the older directory goes only when the new one is there."""
+    older = draft.with_name(f"{draft.name}-older")
+    if directory.exists():
+        directory.rename(older)
     try:
-        account = json.loads(path.read_text(encoding="utf-8"))
-        files = dict(account["files"])
-    except FileNotFoundError as error:
-        message = f"{directory} holds no checkpoint; write one with `harness train`"
-        raise CheckpointError(message) from error
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{path} is damaged ({error!r}); delete {directory} and run `harness train` again"
-        raise CheckpointError(message) from error
-    for name, expected in files.items():
-        file = directory / name
-        if not file.is_file() or file_sha256(file) != expected:
-            message = f"{file} is not the file that training wrote; delete {directory} and run `harness train` again"
-            raise CheckpointError(message)
-    return Checkpoint(directory, account)
-
-
-def is_complete(directory: Path) -> bool:
-    """Return whether a checkpoint was written there."""
-    return (directory / PHASE_FILE).is_file()
+        draft.rename(directory)
+    except BaseException:
+        if older.exists() and not directory.exists():
+            older.rename(directory)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def saving(model: Any, parent: Checkpoint) -> Callable[[Path], None]:

@@ -25,6 +25,18 @@ def wait() -> None:
         PartialState().wait_for_everyone()
 
 
+def any_of_all(asked: bool) -> bool:
+    """Return whether any of the processes asks for something; all get one answer."""
+    if world() == 1:
+        return asked
+    import torch
+    from accelerate import PartialState
+
+    found = torch.tensor(int(asked), device=PartialState().device)
+    torch.distributed.all_reduce(found, op=torch.distributed.ReduceOp.MAX)
+    return bool(found)
+
+
 def once(write: Callable[[], T], read: Callable[[], T]) -> T:
     """Return what the first process writes; the others wait and read it."""
     if world() == 1:

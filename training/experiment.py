@@ -8,6 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from harness import __version__
 from harness.artifacts import file_sha256
 from harness.data import Layout
@@ -84,7 +86,7 @@ class Training:
         """
         try:
             kept = once(lambda: write_checkpoint(directory, account, save), lambda: read_checkpoint(directory))
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
             raise CheckpointError(message) from error
         if rank() == 0:
@@ -94,6 +96,25 @@ class Training:
     def steps(self, wanted: int) -> int:
         """Return the steps of a phase, cut where the command line says so."""
         return max(1, wanted if self.max_steps is None else min(wanted, self.max_steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a phase's checkpoint is made from; equal inputs need no new training."""
+
+    identity: str
+    #: Where the checkpoint goes.
+    directory: Path
+    #: Data file by its place in the layout -> SHA-256.
+    data: Mapping[str, str]
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint that came from them, if it is there.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        return current(self.directory, self.identity)
 
 
 def account(training: Training, phase: str, identity: str, parents: Mapping[str, str], **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import transformers
 
@@ -12,12 +13,12 @@ from harness.task import AnyFinetune
 from harness.tokenizer import FastTokenizer
 from training.batches import MixedBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
-from training.experiment import Training, account, add_seen, current, digests_of, identity_of
+from training.experiment import Inputs, Training, account, add_seen, digests_of, identity_of
 from training.modules import MultiTask, freeze
 from training.pretraining import encoder_of, text_batches, text_model_of
 from training.sampling import Sampler
-from training.sets import share_out, sources, train_paths, training_set
-from training.text import read_corpus
+from training.sets import Rows, every_row, share_out, sources, train_paths, training_set
+from training.text import Corpus, read_corpus
 from training.trainer import Schedule, fit
 
 
@@ -34,37 +35,17 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
         DataError: a file is malformed, or a set smaller than its share.
     """
     steps = training.steps(mix.steps)
-    tasks = [(task, finetunes.bound(task.name, training.layout)) for task in mix.tasks]
+    tasks = bound_tasks(training, mix)
     corpus = None if mix.text is None else read_corpus(mix.text, training.layout)
-    paths = [path for task, _ in tasks for path in train_paths(training.layout, task)] + list(
-        corpus.paths if corpus else ()
-    )
-    data = digests_of(training.layout, paths)
-    shapes = [(describe(finetune.head), repr(finetune.featurizer)) for _, finetune in tasks]
-    identity = identity_of("intermediate", asdict(mix), shapes, steps, training.recipe.seed, parent.digest, data)
-    directory = training.directory("intermediate")
-    found = current(directory, identity)
+    inputs = intermediate_inputs(training, mix, parent, corpus)
+    found = inputs.checkpoint()
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 2 is there")
         return found
     training.check_leaks()
     tokenizer = FastTokenizer(parent.tokenizer)
-    sets = [
-        training_set(training, finetune, code, tokenizer, source=source, task=task)
-        for task, finetune in tasks
-        for code, source in sources(training.layout, task).items()
-    ]
-    sets = share_out(sets, mix.source_examples)
-    batches = MixedBatches(
-        sets,
-        _sampler(mix, sets),
-        rows=mix.batch_rows,
-        steps=steps,
-        seed=training.recipe.seed,
-        pad_id=tokenizer.pad_id,
-        text=None if mix.text is None or corpus is None else text_batches(training, corpus, mix.text, parent, steps),
-        text_rate=0.0 if mix.text is None else mix.text.rate,
-    )
+    sets = mixed_sets(training, mix, tokenizer)
+    batches = mixed_batches(training, mix, sets, corpus, parent.tokenizer)
     transformers.set_seed(training.recipe.seed)
     heads = {task.name: finetune.head for task, finetune in tasks}
     model = MultiTask(heads, encoder_of(parent), None if mix.text is None else text_model_of(parent))
@@ -72,14 +53,8 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     fitted = fit(
         model,
         batches,
-        Schedule(
-            steps=steps,
-            learning_rate=mix.learning_rate,
-            warmup=mix.warmup,
-            seed=training.recipe.seed,
-            compute=training.recipe.compute,
-        ),
-        training.place(identity, "intermediate"),
+        mixed_schedule(training, mix),
+        training.place(inputs.identity, "intermediate"),
         f"{training.recipe.name}: phase 2, {' and '.join(heads)}",
         training.progress,
     )
@@ -89,12 +64,87 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     for item in sets:
         given[item.task][item.language] = len(item.examples)
     told = account(
-        training, "intermediate", identity, {"pretrained": parent.digest},
-        data_sha256=data, steps=steps, **fitted.to_json(),
+        training, "intermediate", inputs.identity, {"pretrained": parent.digest},
+        data_sha256=inputs.data, steps=steps, **fitted.to_json(),
         drawn=drawn, text_steps=batches.text_steps(), source_examples=given,
         seen=add_seen(parent.account["seen"], taught(mix, tasks, drawn, aligned)),
     )  # fmt: skip
-    return training.keep(directory, told, saving(model.shared_encoder(), parent))
+    return training.keep(inputs.directory, told, saving(model.shared_encoder(), parent))
+
+
+def check_weights(mix: Intermediate, steps: int) -> None:
+    """Refuse weights of tasks without a value, before anything is trained.
+
+    Raises:
+        RecipeError: names the step and the weights.
+    """
+    weights = {task.name: str(task.weight) for task in mix.tasks if task.weight is not None}
+    if weights:
+        sampler = Sampler(mix.sampling, dict.fromkeys(weights, 1), weights)
+        for step in range(steps):
+            sampler.probabilities(step)
+
+
+def bound_tasks(training: Training, mix: Intermediate) -> list[tuple[Mixed, AnyFinetune]]:
+    """Return the tasks of the mix with their declarations, labels of the data folder included."""
+    return [(task, finetunes.bound(task.name, training.layout)) for task in mix.tasks]
+
+
+def intermediate_inputs(training: Training, mix: Intermediate, parent: Checkpoint, corpus: Corpus | None) -> Inputs:
+    """Return what the intermediate checkpoint is made from; `corpus` is the mix's text."""
+    tasks = bound_tasks(training, mix)
+    paths = [path for task, _ in tasks for path in train_paths(training.layout, task)] + list(
+        corpus.paths if corpus else ()
+    )
+    data = digests_of(training.layout, paths)
+    shapes = [(describe(finetune.head), repr(finetune.featurizer)) for _, finetune in tasks]
+    steps = training.steps(mix.steps)
+    identity = identity_of("intermediate", asdict(mix), shapes, steps, training.recipe.seed, parent.digest, data)
+    return Inputs(identity, training.directory("intermediate"), data)
+
+
+def mixed_sets(
+    training: Training, mix: Intermediate, tokenizer: FastTokenizer, rows: Rows = every_row
+) -> list[TrainingSet]:
+    """Return the training sets of the mix, each task in each of its languages.
+
+    Raises:
+        DataError: a file is malformed, or a set smaller than its share.
+    """
+    sets = [
+        training_set(training, finetune, code, tokenizer, source=source, task=task, rows=rows)
+        for task, finetune in bound_tasks(training, mix)
+        for code, source in sources(training.layout, task).items()
+    ]
+    return share_out(sets, mix.source_examples)
+
+
+def mixed_batches(
+    training: Training, mix: Intermediate, sets: Sequence[TrainingSet], corpus: Corpus | None, tokenizer: Path
+) -> MixedBatches:
+    """Return the batch of each step of phase 2, those of text among them."""
+    steps = training.steps(mix.steps)
+    return MixedBatches(
+        sets,
+        _sampler(mix, sets),
+        rows=mix.batch_rows,
+        steps=steps,
+        seed=training.recipe.seed,
+        pad_id=FastTokenizer(tokenizer).pad_id,
+        text=None if mix.text is None or corpus is None else text_batches(training, corpus, mix.text, tokenizer, steps),
+        text_rate=0.0 if mix.text is None else mix.text.rate,
+    )
+
+
+def mixed_schedule(training: Training, mix: Intermediate) -> Schedule:
+    """Return how phase 2 goes."""
+    return Schedule(
+        steps=training.steps(mix.steps),
+        learning_rate=mix.learning_rate,
+        warmup=mix.warmup,
+        seed=training.recipe.seed,
+        compute=training.recipe.compute,
+    )
 
 
 def taught(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import singledispatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -189,6 +190,10 @@ class MaskedLanguageModel(nn.Module):
         super().__init__()
         self.model = model
 
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Compute each layer's activations again in the backward pass; the Trainer calls it so."""
+        self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -269,6 +274,10 @@ class MultiTask(nn.Module):
             # The output layer of masked language modelling is the embedding table.
             text.tie_weights()
             self.models[TEXT] = MaskedLanguageModel(text)
+
+    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+        """Compute each layer's activations again in the backward pass; the Trainer calls it so."""
+        self.encoder.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
 
     def forward(self, task: str, **inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the loss of one batch of one task; `training.collate` gives each head its own inputs."""

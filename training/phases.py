@@ -11,12 +11,13 @@ from harness.sources.lines import iterate_lines
 from harness.task import AnyFinetune, Source
 from training.checkpoint import Checkpoint, Phase
 from training.experiment import Training
-from training.intermediate import intermediate
+from training.intermediate import check_weights, intermediate
 from training.leaks import Evaluated, Overlap, texts
 from training.pretraining import pretrained
 from training.sets import sources, train_paths
 from training.target import target, teacher_of
 from training.text import read_corpus
+from training.trainer import check_trackers
 
 
 def train(training: Training, targets: Sequence[str] = (), last: Phase = "target") -> dict[str, Checkpoint]:
@@ -32,10 +33,8 @@ def train(training: Training, targets: Sequence[str] = (), last: Phase = "target
         LeakError: a file that is trained on holds evaluation sentences.
         CheckpointError: a checkpoint on disk is damaged.
     """
-    chosen = [finetunes.load(name) for name in targets or training.recipe.target_finetunes()]
-    every = [*chosen, *(body for finetune in chosen for body in _bodies(finetune))]
-    _check_data(training, every)
-    training = replace(training, overlaps=cache(lambda: _overlaps(training, every)))
+    chosen = chosen_finetunes(training, targets)
+    training = replace(training, overlaps=cache(lambda: _overlaps(training, with_bodies(chosen))))
     parent = pretrained(training)
     if last == "pretrained":
         return {last: parent}
@@ -44,6 +43,28 @@ def train(training: Training, targets: Sequence[str] = (), last: Phase = "target
     if last == "intermediate":
         return {last: parent}
     return {finetune.name: target(training, finetune, parent) for finetune in chosen}
+
+
+def chosen_finetunes(training: Training, targets: Sequence[str]) -> list[AnyFinetune]:
+    """Return the finetunes of phase 3: those named, or the recipe's; every data file of the recipe is there then.
+
+    Raises:
+        RecipeError: a weight has no value, or a tracker is not known or not installed.
+        DataError: names the files that are missing, however late their phase comes.
+    """
+    chosen = [finetunes.load(name) for name in targets or training.recipe.target_finetunes()]
+    mix = training.recipe.intermediate
+    if mix is not None:
+        check_weights(mix, training.steps(mix.steps))
+    check_trackers(training.recipe.compute)
+    _check_data(training, with_bodies(chosen))
+    return chosen
+
+
+def with_bodies(chosen: Sequence[AnyFinetune]) -> list[AnyFinetune]:
+    """Return finetunes and those that they start from, each once and after what it starts from."""
+    every = {item.name: item for finetune in chosen for item in [*reversed(_bodies(finetune)), finetune]}
+    return list(every.values())
 
 
 def _overlaps(training: Training, chosen: Sequence[AnyFinetune]) -> list[Overlap]:
@@ -95,4 +116,4 @@ def _check_data(training: Training, chosen: Sequence[AnyFinetune]) -> None:
             paths += [
                 path for code in finetune.languages for path in teacher.train.paths(training.layout, code, "train")
             ]
-    check_files(list(dict.fromkeys(paths)), f"recipe {training.recipe.name!r}")
+    check_files(list(dict.fromkeys(paths)), f"recipe {training.recipe.name!r}", "take them out of the recipe")

@@ -17,7 +17,7 @@ from harness.errors import CheckpointError
 from harness.recipe import Scratch, TextMix
 from harness.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
-from training.experiment import Training, account, current, digests_of, identity_of
+from training.experiment import Inputs, Training, account, digests_of, identity_of
 from training.modules import MaskedLanguageModel, load_encoder
 from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
 from training.trainer import Schedule, fit
@@ -29,34 +29,25 @@ def pretrained(training: Training) -> Checkpoint:
     if scratch is None:
         return _public(training)
     corpus = read_corpus(scratch, training.layout)
-    data = digests_of(training.layout, [*corpus.paths, *_named_tokenizer(training, scratch)])
-    cut = replace(scratch, steps=training.steps(scratch.steps))
-    identity = identity_of("pretrained", asdict(cut), training.recipe.seed, data)
-    directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
-    found = current(directory, identity)
+    inputs = scratch_inputs(training, scratch, corpus)
+    found = inputs.checkpoint()
     if found is not None:
-        training.progress.say(f"{training.recipe.name}: phase 1 is there, {directory.name}")
+        training.progress.say(f"{training.recipe.name}: phase 1 is there, {found.directory.name}")
         return found
     training.check_leaks()
-    with _tokenizer_file(training, cut) as tokenizer_path:
+    cut, identity = cut_of(training, scratch), inputs.identity
+    with tokenizer_file(training, cut, corpus) as tokenizer_path:
         tokenizer = FastTokenizer(tokenizer_path)
         mask_id = mask_of(tokenizer_path)
         transformers.set_seed(training.recipe.seed)
-        model = MaskedLanguageModel(XLMRobertaForMaskedLM(_config(cut, mask_id + 1)))
-        model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
+        model = masked_model(cut, mask_id)
         with training.progress.step(f"{training.recipe.name}: tokenizing the texts", 1, "corpora") as advance:
             batches = TextBatches(corpus, cut, tokenizer, steps=cut.steps, mask_id=mask_id, seed=training.recipe.seed)
             advance(1)
         fitted = fit(
             model,
             batches,
-            Schedule(
-                steps=cut.steps,
-                learning_rate=cut.learning_rate,
-                embedding_learning_rate=cut.embedding_learning_rate,
-                seed=training.recipe.seed,
-                compute=training.recipe.compute,
-            ),
+            scratch_schedule(training, cut),
             training.place(identity, "pretrained"),
             f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
@@ -72,9 +63,44 @@ def pretrained(training: Training) -> Checkpoint:
         aligned = corpus.aligned(cut)
         seen = {"alignment": aligned} if aligned else {}
         told = account(
-            training, "pretrained", identity, {}, data_sha256=data, steps=cut.steps, seen=seen, **fitted.to_json()
-        )
-        return training.keep(directory, {**told, "model": directory.name}, save)
+            training, "pretrained", identity, {}, data_sha256=inputs.data, steps=cut.steps, seen=seen,
+            **fitted.to_json(),
+        )  # fmt: skip
+        return training.keep(inputs.directory, {**told, "model": inputs.directory.name}, save)
+
+
+def cut_of(training: Training, scratch: Scratch) -> Scratch:
+    """Return phase 1 with the steps it has where the command line cuts them."""
+    return replace(scratch, steps=training.steps(scratch.steps))
+
+
+def scratch_inputs(training: Training, scratch: Scratch, corpus: Corpus) -> Inputs:
+    """Return what a phase 1 from scratch is made from.
+
+    Raises:
+        DataError: the tokenizer that the recipe names is missing.
+    """
+    data = digests_of(training.layout, [*corpus.paths, *_named_tokenizer(training, scratch)])
+    identity = identity_of("pretrained", asdict(cut_of(training, scratch)), training.recipe.seed, data)
+    return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", data)
+
+
+def scratch_schedule(training: Training, cut: Scratch) -> Schedule:
+    """Return how a phase 1 from scratch goes."""
+    return Schedule(
+        steps=cut.steps,
+        learning_rate=cut.learning_rate,
+        embedding_learning_rate=cut.embedding_learning_rate,
+        seed=training.recipe.seed,
+        compute=training.recipe.compute,
+    )
+
+
+def masked_model(cut: Scratch, mask_id: int) -> MaskedLanguageModel:
+    """Return the model of phase 1 before its first step; the mask is the last entry of the vocabulary."""
+    model = MaskedLanguageModel(XLMRobertaForMaskedLM(scratch_config(cut, mask_id + 1)))
+    model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
+    return model
 
 
 def mask_of(tokenizer: Path) -> int:
@@ -91,15 +117,15 @@ def mask_of(tokenizer: Path) -> int:
     return int(marks[0])
 
 
-def text_batches(training: Training, corpus: Corpus, mix: TextMix, parent: Checkpoint, steps: int) -> TextBatches:
+def text_batches(training: Training, corpus: Corpus, mix: TextMix, tokenizer: Path, steps: int) -> TextBatches:
     """Return one batch of text for each step of phase 2."""
     with training.progress.step(f"{training.recipe.name}: tokenizing the texts", 1, "corpora") as advance:
         batches = TextBatches(
             corpus,
             mix,
-            FastTokenizer(parent.tokenizer),
+            FastTokenizer(tokenizer),
             steps=steps,
-            mask_id=mask_of(parent.tokenizer),
+            mask_id=mask_of(tokenizer),
             seed=training.recipe.seed,
         )
         advance(1)
@@ -133,23 +159,24 @@ def _named_tokenizer(training: Training, scratch: Scratch) -> list[Path]:
         return []
     section, _, rest = scratch.tokenizer.partition("/")
     path = training.layout.section("tokenizers") / rest if section == "tokenizers" else Path(scratch.tokenizer)
-    check_files([path], f"recipe {training.recipe.name!r}")
+    check_files([path], f"recipe {training.recipe.name!r}", "name another `tokenizer`")
     return [path]
 
 
 @contextmanager
-def _tokenizer_file(training: Training, scratch: Scratch) -> Iterator[Path]:
+def tokenizer_file(training: Training, scratch: Scratch, corpus: Corpus) -> Iterator[Path]:
     """Give a tokenizer.json: the one the recipe names, or one trained on its texts."""
     for path in _named_tokenizer(training, scratch):
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="harness-tokenizer-") as folder:
         path = Path(folder) / "tokenizer.json"
-        train_tokenizer(read_corpus(scratch, training.layout).lines(), scratch.vocabulary or 0).save(str(path))
+        train_tokenizer(corpus.lines(), scratch.vocabulary or 0).save(str(path))
         yield path
 
 
-def _config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
+def scratch_config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
+    """Return the shape of an encoder from scratch; dropout is that of phase 1, none."""
     return XLMRobertaConfig(
         vocab_size=vocabulary,
         hidden_size=scratch.width,
@@ -167,8 +194,12 @@ def _config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
     )
 
 
-def _public(training: Training) -> Checkpoint:
-    """Return a phase 1 that names a public checkpoint and keeps no weights of its own."""
+def public_inputs(training: Training) -> Inputs:
+    """Return what a phase 1 that names a public checkpoint is made from.
+
+    Raises:
+        CheckpointError: the name is no folder, and no commit of a hub id is given.
+    """
     source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
     if source is None or (revision is None and not Path(source).is_dir()):
         message = f"[pretrained] checkpoint {source!r} is no folder here, and a hub id needs its `revision`, a commit"
@@ -179,21 +210,53 @@ def _public(training: Training) -> Checkpoint:
         revision,
         {path.name: file_sha256(path) for path in sorted(Path(source).glob("*")) if path.is_file()},
     )
-    directory = training.workspace.checkpoints / f"pretrained-{identity[:12]}"
-    found = current(directory, identity)
+    return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", {})
+
+
+def save_public_tokenizer(training: Training, folder: Path) -> None:
+    """Write the tokenizer.json of the public checkpoint that the recipe names.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+    """
+    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+    except (OSError, ValueError) as error:
+        message = f"no tokenizer can be loaded from {source!r}: {error}"
+        raise CheckpointError(message) from error
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def public_config(training: Training) -> XLMRobertaConfig:
+    """Return the shape of the public checkpoint that the recipe names.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+    """
+    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
+    try:
+        return XLMRobertaConfig.from_pretrained(str(source), revision=revision or "main")
+    except (OSError, ValueError) as error:
+        message = f"no XLM-R checkpoint can be loaded from {source!r}: {error}"
+        raise CheckpointError(message) from error
+
+
+def _public(training: Training) -> Checkpoint:
+    """Return a phase 1 that names a public checkpoint and keeps no weights of its own."""
+    inputs = public_inputs(training)
+    found = inputs.checkpoint()
     if found is not None:
         return found
-
-    def save(folder: Path) -> None:
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
-        except (OSError, ValueError) as error:
-            message = f"no tokenizer can be loaded from {source!r}: {error}"
-            raise CheckpointError(message) from error
-        tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-
-    told = account(training, "pretrained", identity, {}, source=source, revision=revision, seen={})
-    return training.keep(directory, {**told, "model": directory.name}, save)
+    start = training.recipe.pretrained
+    told = account(
+        training, "pretrained", inputs.identity, {}, source=start.checkpoint, revision=start.revision, seen={}
+    )
+    return training.keep(
+        inputs.directory,
+        {**told, "model": inputs.directory.name},
+        lambda folder: save_public_tokenizer(training, folder),
+    )
 
 
 def encoder_of(checkpoint: Checkpoint) -> XLMRobertaModel:

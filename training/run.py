@@ -1,6 +1,6 @@
 """The body of `harness train`: a recipe, where it works, and what came of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
@@ -11,6 +11,7 @@ from harness.recipe import Recipe
 from harness.workspace import Workspace
 from training.checkpoint import Checkpoint, Phase
 from training.distributed import once, rank
+from training.estimate import Estimator, lines
 from training.experiment import Training
 from training.phases import train
 
@@ -59,16 +60,55 @@ def train_recipe(
         DataError: a data file is missing, before anything starts.
         CheckpointError: a checkpoint on disk is damaged.
     """
-    phases = get_args(Phase)
-    if phase not in phases:
-        message = f"no phase {phase!r}{nearest(phase, phases)}; the phases are {', '.join(phases)}"
-        raise UsageError(message)
+    last = _phase(phase)
     # Of several processes one speaks.
     progress = progress if rank() == 0 else Silent()
+    training = _training(recipe, workspace, data, seed, max_steps, progress)
+    training = replace(training, resume=resume, allow_leak=allow_leak)
+    return Trained(training.recipe, train(training, targets, last), rank() == 0)
+
+
+def dry_run(
+    recipes: Sequence[Recipe],
+    workspace: Workspace,
+    *,
+    data: Path | None,
+    targets: Sequence[str],
+    seed: int | None,
+    max_steps: int | None,
+    phase: str,
+    resume: bool,
+    progress: Progress,
+) -> Iterator[str]:
+    """Yield what `train_recipe` would do for each recipe, and about how long it would take; the same arguments.
+
+    Raises:
+        UsageError: there is no such phase.
+        DataError: a data file is missing or malformed.
+        CheckpointError: a checkpoint on disk is damaged.
+    """
+    last = _phase(phase)
+    estimator = Estimator(recipes=len(recipes))
+    for recipe in recipes:
+        training = replace(_training(recipe, workspace, data, seed, max_steps, progress), resume=resume)
+        yield from lines(training, targets, last, estimator)
+
+
+def _phase(name: str) -> Phase:
+    phases = get_args(Phase)
+    if name not in phases:
+        message = f"no phase {name!r}{nearest(name, phases)}; the phases are {', '.join(phases)}"
+        raise UsageError(message)
+    return cast(Phase, name)
+
+
+def _training(
+    recipe: Recipe, workspace: Workspace, data: Path | None, seed: int | None, max_steps: int | None, progress: Progress
+) -> Training:
+    """Return a recipe where it works, named after what the command line changes of it."""
     name = recipe.name + ("" if seed is None else f".seed{seed}") + ("" if max_steps is None else f".steps{max_steps}")
     chosen = replace(recipe, name=name, seed=recipe.seed if seed is None else seed)
     with progress.step(f"{name}: data folder", 1, "folders") as advance:
         layout = once(lambda: workspace.layout(data, recipe.data), lambda: workspace.layout(data, recipe.data))
         advance(1)
-    training = Training(chosen, workspace, layout, progress, max_steps=max_steps, resume=resume, allow_leak=allow_leak)
-    return Trained(chosen, train(training, targets, cast(Phase, phase)), rank() == 0)
+    return Training(chosen, workspace, layout, progress, max_steps=max_steps)

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import RecipeError
+
 Kind = Literal["proportional", "capped", "temperature", "weights", "scheduled"]
 
 #: The cap of Phang et al. 2020 (unconfirmed), which is T5's K of 2**17 (Raffel et al. 2020).
@@ -43,13 +45,13 @@ class Sampler:
         """Return the probabilities (tasks,) in the order of `sizes`.
 
         Raises:
-            ValueError: a scheduled weight is negative or not finite at this step, or all are 0.
+            RecipeError: a weight has no value, is negative or not finite at this step, or all are 0.
         """
         shares = np.asarray([self._share(task, step) for task in self.sizes])
         if not np.isfinite(shares).all() or (shares < 0).any() or not shares.any():
             told = ", ".join(f"{task} {share:g}" for task, share in zip(self.sizes, shares, strict=True))
             message = f"weights at step {step} are {told}; finite ones are needed, none below 0 and one above"
-            raise ValueError(message)
+            raise RecipeError(message)
         return np.asarray(shares / shares.sum())
 
     def _share(self, task: str, step: int) -> float:
@@ -86,13 +88,13 @@ def evaluate(expression: str, step: int) -> float:
     Numbers, ``t``, ``+ - * / **``, brackets, exp, log, sqrt, min and max; nothing else is ever run.
 
     Raises:
-        ValueError: the expression holds something else, or has no value at this step.
+        RecipeError: the expression holds something else, or has no value at this step.
     """
     try:
         return float(_value(ast.parse(expression.strip(), mode="eval").body, step))
-    except (SyntaxError, ArithmeticError, TypeError) as error:
+    except (SyntaxError, ArithmeticError, TypeError, ValueError) as error:
         message = f"weight {expression!r} has no value at step {step} ({error})"
-        raise ValueError(message) from error
+        raise RecipeError(message) from error
 
 
 def _value(node: ast.expr, step: int) -> float:
@@ -108,4 +110,4 @@ def _value(node: ast.expr, step: int) -> float:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in _FUNCTIONS:
             return _FUNCTIONS[name](*(_value(argument, step) for argument in arguments))
     message = f"{ast.unparse(node)!r} is no part of a weight; numbers, t, + - * / ** and {', '.join(_FUNCTIONS)} are"
-    raise ValueError(message)
+    raise RecipeError(message)

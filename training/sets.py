@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from harness import finetunes
 from harness.data import DataFile, Layout
@@ -56,6 +56,42 @@ def lexicon_path(layout: Layout, task: Mixed) -> Path:
     return DataFile(section, rest).at(layout)  # type: ignore[arg-type]
 
 
+def every_row(finetune: AnyFinetune, examples: Sequence[Any], tokenizer: FastTokenizer) -> list[list[Feature]]:
+    """Return the rows of each example, all made now."""
+    features: list[Feature] = finetune.featurizer(examples, tokenizer)
+    return by_example(features)
+
+
+class RowsOnDemand(Sequence[Sequence[Feature]]):
+    """The rows of each example, made when they are asked for: what looks at a few of many does not wait."""
+
+    def __init__(self, finetune: AnyFinetune, examples: Sequence[Any], tokenizer: FastTokenizer) -> None:
+        self._finetune = finetune
+        self._examples = examples
+        self._tokenizer = tokenizer
+        self._made: dict[int, list[Feature]] = {}
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    @overload
+    def __getitem__(self, place: int) -> list[Feature]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "RowsOnDemand": ...
+
+    def __getitem__(self, place: int | slice) -> "list[Feature] | RowsOnDemand":
+        if isinstance(place, slice):
+            return RowsOnDemand(self._finetune, self._examples[place], self._tokenizer)
+        if place not in self._made:
+            self._made[place] = list(self._finetune.featurizer([self._examples[place]], self._tokenizer))
+        return self._made[place]
+
+
+#: Makes the rows of each example.
+Rows = Callable[[AnyFinetune, Sequence[Any], FastTokenizer], Sequence[Sequence[Feature]]]
+
+
 def training_set(
     training: Training,
     finetune: AnyFinetune,
@@ -66,8 +102,13 @@ def training_set(
     task: Mixed | None = None,
     count: int | None = None,
     without: Callable[[Any], bool] = lambda _: False,
+    rows: Rows = every_row,
 ) -> TrainingSet:
-    """Return the featurized train split of one task in one language, but for the examples held out."""
+    """Return the featurized train split of one task in one language, but for the examples held out.
+
+    Raises:
+        DataError: a file is malformed, or no example is left to train on.
+    """
     source = source or finetune.train
     if source is None:
         message = f"{finetune.name!r} has no training set"
@@ -78,10 +119,17 @@ def training_set(
         if task is not None and task.switch is not None and language == "en":
             lexicon = Lexicon.read(lexicon_path(training.layout, task))
             examples = switched(examples, lexicon, task.switch.rate, training.recipe.seed)
-        features: list[Feature] = finetune.featurizer(examples, tokenizer)
+        made = rows(finetune, examples, tokenizer) if examples else ()
         advance(1)
+    if not made:
+        files = " and ".join(str(path) for path in source.paths(training.layout, language, "train"))
+        message = (
+            f"{files} gives {finetune.name} no example in {language!r} to train on; "
+            f"put rows there, or leave the language out of the recipe"
+        )
+        raise DataError(message)
     weight = 1.0 if task is None else task.languages[language]
-    return TrainingSet(finetune.name, language, finetune.head, by_example(features), weight)
+    return TrainingSet(finetune.name, language, finetune.head, made, weight)
 
 
 def share_out(sets: Sequence[TrainingSet], total: int | None) -> list[TrainingSet]:

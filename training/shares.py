@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from harness.errors import RecipeError
+
 
 class Shares(Dataset[dict[str, Any]]):
     """The parts of each step's batch that one process computes, one after another.
@@ -34,7 +36,7 @@ def share(batch: dict[str, Any], part: int, parts: int) -> dict[str, Any]:
     """Return every `parts`-th row of a batch from row `part` on; what has no rows stays.
 
     Raises:
-        ValueError: the batch has fewer rows than parts.
+        RecipeError: the batch has fewer rows than parts.
     """
     if parts == 1:
         return batch
@@ -43,8 +45,11 @@ def share(batch: dict[str, Any], part: int, parts: int) -> dict[str, Any]:
     pairs = int(batch["aligned"]) if "aligned" in batch else None
     chosen = torch.arange(pairs or rows)[part::parts]
     if not len(chosen):
-        message = f"a batch of {pairs or rows} rows cannot be split into {parts} parts; make `batch_rows` larger"
-        raise ValueError(message)
+        message = (
+            f"a batch of {pairs or rows} rows cannot be split into {parts} parts; "
+            f"make `batch_rows`, or `batch_tokens` of text, larger"
+        )
+        raise RecipeError(message)
     if pairs is not None:
         chosen = torch.cat([chosen, chosen + pairs])
     cut = {

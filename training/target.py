@@ -9,13 +9,13 @@ from harness import finetunes
 from harness.heads import SentenceEmbedding, describe
 from harness.task import AnyFinetune, Hyperparameters
 from harness.tokenizer import FastTokenizer
-from training.batches import EpochBatches
+from training.batches import EpochBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
 from training.development import Development, development, has_development, is_held_out
-from training.experiment import Training, account, add_seen, current, digests_of, identity_of
+from training.experiment import Inputs, Training, account, add_seen, digests_of, identity_of
 from training.modules import build, freeze, proceed
 from training.pretraining import encoder_of
-from training.sets import training_set
+from training.sets import Rows, every_row, training_set
 from training.trainer import Schedule, Selection, fit
 
 #: What a model tells of its phase 2, so that comparisons can say what was equal.
@@ -46,9 +46,38 @@ def _hyperparameters(training: Training, finetune: AnyFinetune) -> Hyperparamete
 
 def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Checkpoint:
     """Return the target checkpoint of one finetune: the encoder with a fresh head, trained on English."""
-    override = training.recipe.target.overrides.get(finetune.name)
     body = None if finetune.body is None else target(training, finetunes.load(finetune.body), parent)
     start = parent if body is None else body
+    teacher = teacher_of(training, finetune)
+    inputs = target_inputs(training, finetune, start)
+    identity = inputs.identity
+    found = inputs.checkpoint()
+    if found is not None:
+        training.progress.say(f"{training.recipe.name}: phase 3 {finetune.name} is there")
+        return found
+    training.check_leaks()
+    transformers.set_seed(training.recipe.seed)
+    model = build(finetune.head, encoder_of(start))
+    if body is not None and body.account["head"] == describe(finetune.head):
+        model = proceed(model, body.directory)
+    more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
+    more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
+    more["body"] = None if body is None else {"finetune": finetune.body, "digest": body.digest}
+    more["mix"] = {name: parent.account[name] for name in MIX} if parent.account["phase"] == "intermediate" else None
+    seen = start.account["seen"]
+    if finetune.train is not None:
+        more |= _fine_tune(training, finetune, start, model, identity)
+        seen = add_seen(seen, {teacher.family: dict.fromkeys(finetune.languages, more["examples"])})
+    told = account(
+        training, "target", identity, {parent.account["phase"]: parent.digest}, data_sha256=inputs.data, seen=seen,
+        **more,
+    )  # fmt: skip
+    return training.keep(inputs.directory, told, saving(model, parent))
+
+
+def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) -> Inputs:
+    """Return what the target checkpoint of a finetune is made from; `start` is its body's or the encoder's."""
+    override = training.recipe.target.overrides.get(finetune.name)
     teacher = teacher_of(training, finetune)
     paths = [
         path
@@ -74,28 +103,58 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
         start.digest,
         data,
     )
-    directory = training.directory("target", finetune.name)
-    found = current(directory, identity)
-    if found is not None:
-        training.progress.say(f"{training.recipe.name}: phase 3 {finetune.name} is there")
-        return found
-    training.check_leaks()
-    transformers.set_seed(training.recipe.seed)
-    model = build(finetune.head, encoder_of(start))
-    if body is not None and body.account["head"] == describe(finetune.head):
-        model = proceed(model, body.directory)
-    more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
-    more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
-    more["body"] = None if body is None else {"finetune": finetune.body, "digest": body.digest}
-    more["mix"] = {name: parent.account[name] for name in MIX} if parent.account["phase"] == "intermediate" else None
-    seen = start.account["seen"]
-    if finetune.train is not None:
-        more |= _fine_tune(training, finetune, start, model, identity)
-        seen = add_seen(seen, {teacher.family: dict.fromkeys(finetune.languages, more["examples"])})
-    told = account(
-        training, "target", identity, {parent.account["phase"]: parent.digest}, data_sha256=data, seen=seen, **more
+    return Inputs(identity, training.directory("target", finetune.name), data)
+
+
+def _has_dev(training: Training, finetune: AnyFinetune) -> bool:
+    """Return whether no training examples have to stand in for a dev set."""
+    (language,) = finetune.languages
+    teacher = teacher_of(training, finetune)
+    return not training.recipe.target.evaluations or has_development(teacher, training.layout, language)
+
+
+def target_set(
+    training: Training, finetune: AnyFinetune, tokenizer: FastTokenizer, rows: Rows = every_row
+) -> TrainingSet:
+    """Return what a finetune is trained on in phase 3, but for what is held out to choose the step by."""
+    (language,) = finetune.languages
+    override = training.recipe.target.overrides.get(finetune.name)
+    without = (lambda _: False) if _has_dev(training, finetune) else is_held_out
+    return training_set(
+        training,
+        teacher_of(training, finetune),
+        language,
+        tokenizer,
+        count=override.examples if override else None,
+        without=without,
+        rows=rows,
     )
-    return training.keep(directory, told, saving(model, parent))
+
+
+def target_batches(training: Training, finetune: AnyFinetune, train_set: TrainingSet, pad_id: int) -> EpochBatches:
+    """Return the batch of each step of phase 3."""
+    settings = _hyperparameters(training, finetune)
+    override = training.recipe.target.overrides.get(finetune.name)
+    wanted = -(-int(settings.epochs * len(train_set.examples)) // settings.batch_rows)
+    if override and override.max_steps:
+        wanted = min(wanted, override.max_steps)
+    return EpochBatches(
+        train_set,
+        rows=settings.batch_rows,
+        steps=training.steps(wanted),
+        seed=training.recipe.seed,
+        pad_id=pad_id,
+    )
+
+
+def target_schedule(training: Training, finetune: AnyFinetune, steps: int) -> Schedule:
+    """Return how phase 3 goes."""
+    return Schedule(
+        steps=steps,
+        learning_rate=_hyperparameters(training, finetune).learning_rate,
+        seed=training.recipe.seed,
+        compute=training.recipe.compute,
+    )
 
 
 def _fine_tune(
@@ -108,24 +167,11 @@ def _fine_tune(
     (language,) = finetune.languages
     teacher = teacher_of(training, finetune)
     count = override.examples if override else None
-    has_dev = not training.recipe.target.evaluations or has_development(teacher, training.layout, language)
-    without = (lambda _: False) if has_dev else is_held_out
-    train_set = training_set(training, teacher, language, tokenizer, count=count, without=without)
-    wanted = -(-int(settings.epochs * len(train_set.examples)) // settings.batch_rows)
-    if override and override.max_steps:
-        wanted = min(wanted, override.max_steps)
-    steps = training.steps(wanted)
-    batches = EpochBatches(
-        train_set, rows=settings.batch_rows, steps=steps, seed=training.recipe.seed, pad_id=tokenizer.pad_id
-    )
+    train_set = target_set(training, finetune, tokenizer)
+    batches = target_batches(training, finetune, train_set, tokenizer.pad_id)
+    steps = len(batches)
     freeze(model.roberta, training.recipe.target.frozen_layers)
-    schedule = Schedule(
-        steps=steps,
-        learning_rate=settings.learning_rate,
-        seed=training.recipe.seed,
-        compute=training.recipe.compute,
-    )
-    chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=has_dev)
+    chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=_has_dev(training, finetune))
     selection = None
     if chosen_by is not None and training.recipe.target.evaluations:
         selection = Selection(
@@ -136,7 +182,7 @@ def _fine_tune(
     fitted = fit(
         model,
         batches,
-        schedule,
+        target_schedule(training, finetune, steps),
         training.place(identity, finetune.name),
         f"{training.recipe.name}: phase 3, {finetune.name}",
         training.progress,

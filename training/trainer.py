@@ -3,31 +3,41 @@
 import json
 import logging
 import math
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.integrations import integration_utils as integrations
 
-from harness.errors import CheckpointError
+from harness.errors import CheckpointError, RecipeError, nearest
 from harness.progress import Progress
 from harness.recipe import Compute
-from training.distributed import rank, wait, world
+from training.distributed import any_of_all, rank, wait, world
 from training.experiment import Place
 from training.shares import Shares
+from training.stopping import Stop, first_interrupt_asks
 
 transformers.utils.logging.set_verbosity_error()
 logging.getLogger("torch.distributed").setLevel(logging.ERROR)
 
 #: In the folder of states: the best weights so far, and what each evaluation found.
 BEST, EVALUATIONS = "best.safetensors", "evaluations.json"
+
+
+#: What `accelerate launch --mixed_precision` asked for; a recipe's bf16 stands above it.
+_PRECISION = "ACCELERATE_MIXED_PRECISION"
+_LAUNCHED = os.environ.get(_PRECISION, "no")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,23 @@ class Fitted:
         }
 
 
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Word the failures of writing a state, for which each library has an error of its own.
+
+    torch's archive writer raises RuntimeError where a disk is full, safetensors its own error.
+
+    Raises:
+        CheckpointError: the state cannot be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        cause = str(error).splitlines()[0]
+        message = f"a state of the training cannot be written to {folder} ({cause}); free space and train again"
+        raise CheckpointError(message) from error
+
+
 class _From(Sampler[int]):
     """The places of a dataset in order, from where a resumed training goes on."""
 
@@ -129,6 +156,20 @@ class _Ordered(Trainer):  # type: ignore[misc]
             generator=torch.Generator(),
         )
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        folder = Path(self.args.output_dir)
+        try:
+            with writable(folder):
+                super()._save_checkpoint(model, trial)
+        except CheckpointError:
+            # Half a state would only take the room that is lacking; the one before it is still there.
+            shutil.rmtree(folder / f"checkpoint-{self.state.global_step}", ignore_errors=True)
+            raise
+
+    def _rotate_checkpoints(self, use_mtime: bool = False, output_dir: str | None = None) -> None:
+        # The newest is that of the latest step. Times of writing need not tell, and the Trainer warns of that.
+        super()._rotate_checkpoints(use_mtime=False, output_dir=output_dir)
+
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,14 +181,19 @@ class _Ordered(Trainer):  # type: ignore[misc]
 
 
 class _Follow(TrainerCallback):  # type: ignore[misc]
-    """Moves the bar, keeps the losses, and evaluates."""
+    """Moves the bar, keeps the losses, evaluates, and ends the training where that is asked for."""
 
-    def __init__(self, advance: Any, model: nn.Module, folder: Path, every: int, selection: Selection | None) -> None:
+    def __init__(
+        self, advance: Any, model: nn.Module, folder: Path, every: int, selection: Selection | None, stop: Stop
+    ) -> None:
         self._advance = advance
         self._model = model
         self._folder = folder
         self._every = every
         self._selection = selection
+        self._stop = stop
+        #: The step after which the training was stopped by the user, once it was.
+        self.stopped: int | None = None
         self.evaluations: list[Evaluated] = []
 
     def goes_on(self, step: int) -> None:
@@ -162,23 +208,38 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
         """Return the best evaluation, the first of equals."""
         return max(self.evaluations, key=lambda found: (found.score, -found.step), default=None)
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Return whether too many evaluations found nothing better."""
+        best = self.best
+        if best is None or self._selection is None or self._selection.patience is None:
+            return False
+        return sum(found.step > best.step for found in self.evaluations) >= self._selection.patience
+
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         self._advance(1)
         last = state.global_step == state.max_steps
-        if self._selection is None or not (last or state.global_step % self._every == 0):
-            return
+        if self._selection is not None and (last or state.global_step % self._every == 0):
+            self._evaluate(state.global_step, self._selection)
+            if self.out_of_patience:
+                control.should_training_stop = True
+        # All processes stop after the same step, or those that go on would wait for the others.
+        if any_of_all(self._stop.asked):
+            self.stopped = state.global_step
+            control.should_save = control.should_training_stop = True
+
+    def _evaluate(self, step: int, selection: Selection) -> None:
         self._model.eval()
-        self.evaluations.append(Evaluated(state.global_step, self._selection.evaluate()))
+        self.evaluations.append(Evaluated(step, selection.evaluate()))
         self._model.train()
         best = self.best
-        if best is not None and best.step == state.global_step and rank() == 0:
-            save_model(self._model, str(self._folder / BEST))
-        if rank() == 0:
+        if rank() != 0:
+            return
+        with writable(self._folder):
+            if best is not None and best.step == step:
+                save_model(self._model, str(self._folder / BEST))
             told = json.dumps([asdict(found) for found in self.evaluations])
             (self._folder / EVALUATIONS).write_text(told, encoding="ascii")
-        since = sum(found.step > best.step for found in self.evaluations) if best is not None else 0
-        if self._selection.patience is not None and since >= self._selection.patience:
-            control.should_training_stop = True
 
 
 def _one(batches: Sequence[Any]) -> Any:
@@ -188,7 +249,7 @@ def _one(batches: Sequence[Any]) -> Any:
 
 def last_state(folder: Path) -> Path | None:
     """Return the newest whole state of a training; a state is whole once its `trainer_state.json` is."""
-    states = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+    states = sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True)
     for state in states:
         try:
             json.loads((state / "trainer_state.json").read_text(encoding="utf-8"))
@@ -196,6 +257,30 @@ def last_state(folder: Path) -> Path | None:
             continue
         return state
     return None
+
+
+def check_trackers(compute: Compute) -> None:
+    """Refuse trackers that transformers does not know, or whose package is not installed.
+
+    Raises:
+        RecipeError: names them.
+    """
+    there = integrations.get_available_reporting_integrations()
+    for name in compute.report_to:
+        if name not in integrations.INTEGRATION_TO_CALLBACK:
+            known = sorted(integrations.INTEGRATION_TO_CALLBACK)
+            message = (
+                f"[compute] report_to names no tracker {name!r}{nearest(name, known)}; they are {', '.join(known)}"
+            )
+            raise RecipeError(message)
+        if name not in there:
+            message = f"[compute] report_to names {name!r}, which is not installed; install it, or leave it out"
+            raise RecipeError(message)
+
+
+def step_of(state: Path) -> int:
+    """Return the step after which a state was written."""
+    return int(state.name.partition("-")[2])
 
 
 def fit(
@@ -221,8 +306,15 @@ def fit(
 
     Raises:
         CheckpointError: a state cannot be written.
+        RecipeError: the device has no bf16.
+        KeyboardInterrupt: the user stopped the training; a state of its last step is there.
     """
     compute, folder = schedule.compute, place.states
+    if compute.bf16 and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+        message = f"[compute] bf16 is true, and {torch.cuda.get_device_name()} has no bf16; set it to false"
+        raise RecipeError(message)
+    # The arguments leave it set, and every later training of the process would be of that precision.
+    os.environ[_PRECISION] = "bf16" if compute.bf16 else _LAUNCHED
     transformers.set_seed(schedule.seed)
     if not place.resume and rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)
@@ -233,6 +325,8 @@ def fit(
         per_device_train_batch_size=1,
         gradient_accumulation_steps=compute.accumulation,
         gradient_checkpointing=compute.gradient_checkpointing,
+        # The other form gives no gradients above frozen embeddings.
+        gradient_checkpointing_kwargs={"use_reentrant": False},
         bf16=compute.bf16,
         learning_rate=schedule.learning_rate,
         lr_scheduler_type="linear",
@@ -256,23 +350,31 @@ def fit(
         use_cpu=not torch.cuda.is_available(),
     )
     shares = Shares(batches, parts=compute.accumulation, rank=rank(), world=world())
-    with progress.step(description, schedule.steps, "steps") as advance:
+    with (
+        progress.step(description, schedule.steps, "steps") as advance,
+        first_interrupt_asks(progress.say) as stop,
+    ):
         every = math.ceil(schedule.steps / selection.evaluations) if selection else schedule.steps
-        follow = _Follow(advance, model, folder, every, selection)
+        follow = _Follow(advance, model, folder, every, selection, stop)
         trainer = _Ordered(model=model, args=arguments, train_dataset=shares, data_collator=_one, callbacks=[follow])
         trainer.embedding_learning_rate = schedule.embedding_learning_rate
         trainer.remove_callback(transformers.PrinterCallback)
         state = last_state(folder)
         if state is not None:
-            done = int(state.name.partition("-")[2])
+            done = step_of(state)
             trainer.start = done * compute.accumulation
             follow.goes_on(done)
+            if follow.out_of_patience:
+                trainer.start = len(shares)
         try:
             trainer.train(resume_from_checkpoint=None if state is None else str(state))
         except OSError as error:
             message = f"a state of the training cannot be written to {folder} ({error}); free space and train again"
             raise CheckpointError(message) from error
     wait()
+    if follow.stopped is not None:
+        progress.say(f"{description}: stopped after step {follow.stopped:,}; the same command goes on from there")
+        raise KeyboardInterrupt
     best = follow.best
     if best is not None:
         load_model(model, str(folder / BEST))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -107,6 +108,29 @@ def test_killed_training_goes_on_to_the_same_weights(tmp_path: Path, recipe: Pat
     assert done.returncode == 0, done.stderr
     for phase in ("pretrained", "intermediate"):
         assert account(tmp_path, phase)["files"] == account(whole, phase)["files"]
+    assert not list(states.glob("*"))
+
+
+def test_interrupted_training_goes_on_from_its_last_step(tmp_path: Path, recipe: Path, data: Path, whole: Path) -> None:
+    process = subprocess.Popen(
+        command(recipe, data, "--phase", "pretrained"), env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    )
+    states = tmp_path / "checkpoints/.states"
+    end = time.monotonic() + 120
+    while not list(states.glob("*/checkpoint-*/trainer_state.json")) and time.monotonic() < end:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    stopped = re.search(r"stopped after step (\d+); the same command goes on from there", said)
+    assert stopped, said
+    assert "Traceback" not in said
+    assert [path.parent.name for path in states.glob("*/checkpoint-*/trainer_state.json")] == [
+        f"checkpoint-{stopped[1]}"
+    ]
+    done = train(tmp_path, recipe, data, "--phase", "pretrained")
+    assert done.returncode == 0, done.stderr
+    assert account(tmp_path, "pretrained")["files"] == account(whole, "pretrained")["files"]
     assert not list(states.glob("*"))
 
 

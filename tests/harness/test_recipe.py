@@ -225,3 +225,38 @@ def test_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 def test_missing_recipe_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RecipeError, match=r"no recipe .*; the shipped ones are under recipes/"):
         load_recipe(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SCRATCH + "learning_rate = 0\n", "[pretrained.scratch] learning_rate is 0.0, a number above 0 is expected"),
+        (SCRATCH + "learning_rate = nan\n", "[pretrained.scratch] learning_rate is nan"),
+        (SCRATCH + "embedding_learning_rate = -1\n", "[pretrained.scratch] embedding_learning_rate is -1.0"),
+        (SCRATCH + "dropout = 1.0\n", "dropout is 1.0, at least 0 and below 1 is expected"),
+        (SCRATCH + "masking = 1.5\n", "masking is 1.5, between 0 and 1 is expected"),
+        (SCRATCH + "max_tokens = 2\n", "max_tokens is 2, at least 6 is expected"),
+        (SCRATCH.replace("vocabulary = 100", "vocabulary = 3"), "vocabulary is 3, at least 6 is expected"),
+        (SMALL + MIX.replace("steps = 5", "steps = 5\nlearning_rate = inf"), "[intermediate] learning_rate is inf"),
+        (SMALL + MIX.replace("steps = 5", "steps = 5\nwarmup = 3"), "[intermediate] warmup is 3.0"),
+        (SMALL + MIX.replace("steps = 5", "steps = 5\nsource_examples = 0"), "[intermediate] source_examples is 0"),
+        (SMALL + MIX.replace("steps = 5", "steps = 5\nfrozen_layers = -1"), "[intermediate] frozen_layers is -1, 0 or"),
+        (SCRATCH + "[target]\nfrozen_layers = 3\n", "[target] frozen_layers is 3, 0 to 2, the layers there are"),
+        (SMALL + "[target]\npatience = 0\n", "[target] patience is 0, at least 1 is expected"),
+        (SMALL + "[target.overrides.mnli]\nbatch_rows = 0\n", "[target.overrides.mnli] batch_rows is 0"),
+        (SMALL + "[target.overrides.mnli]\nmax_steps = 0\n", "[target.overrides.mnli] max_steps is 0"),
+        (SMALL + "[target.overrides.mnli]\nexamples = -5\n", "[target.overrides.mnli] examples is -5"),
+        (SMALL + "[target.overrides.mnli]\nepochs = 0\n", "[target.overrides.mnli] epochs is 0.0"),
+        (SMALL + "[target.overrides.mnli]\nlearning_rate = -1\n", "[target.overrides.mnli] learning_rate is -1.0"),
+        (SMALL + "[target.overrides.mnli]\nbatch_rows = 4\n[compute]\naccumulation = 8\n",
+         "[compute] accumulation is 8, more than [target.overrides.mnli] batch_rows, 4"),
+        (SMALL + MIX + "[compute]\naccumulation = 33\n", "accumulation is 33, more than [intermediate] batch_rows, 32"),
+    ],
+)  # fmt: skip
+def test_number_out_of_its_range_is_refused(refused, text: str, message: str) -> None:
+    assert message in refused(text)
+
+
+def test_numbers_at_the_edge_of_their_range_are_fine(load) -> None:
+    recipe = load(SCRATCH + "dropout = 0\n[target]\nfrozen_layers = 2\n[compute]\naccumulation = 32\n")
+    assert (recipe.target.frozen_layers, recipe.compute.accumulation) == (2, 32)

@@ -30,6 +30,29 @@ def test_failing_save_leaves_the_older_checkpoint_and_no_draft(tmp_path: Path) -
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
+def test_checkpoint_that_cannot_be_moved_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    older = write_checkpoint(tmp_path / "c", {"steps": 1}, save)
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if target.name == "c" and not path.name.endswith("-older"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        write_checkpoint(tmp_path / "c", {"steps": 2}, save)
+    assert read_checkpoint(tmp_path / "c").digest == older.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_newer_checkpoint_takes_the_place_of_the_older_one(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "c", {"steps": 1}, save)
+    newer = write_checkpoint(tmp_path / "c", {"steps": 2}, save)
+    assert read_checkpoint(tmp_path / "c").digest == newer.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
 def test_changed_byte_is_refused_by_name(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "c", {}, save)
     (tmp_path / "c/weights").write_bytes(b"w" * 99 + b"v")

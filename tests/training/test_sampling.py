@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from harness.errors import RecipeError
 from training.sampling import Sampler, evaluate
 
 SIZES = {"anli": 1_104_934, "squad": 87_599, "csqa": 9_741}
@@ -62,7 +63,7 @@ def test_scheduled_weights_change_with_the_step(step: int, expected: list[float]
 
 def test_weight_that_becomes_negative_is_refused() -> None:
     chosen = sampler("scheduled", sizes={"a": 1, "b": 1}, weights={"a": "1", "b": "1 - t"})
-    with pytest.raises(ValueError, match="weights at step 2 are a 1, b -1"):
+    with pytest.raises(RecipeError, match="weights at step 2 are a 1, b -1"):
         chosen.probabilities(2)
 
 
@@ -79,11 +80,11 @@ def test_expressions_are_arithmetic(expression: str, value: float) -> None:
     ["__import__('os')", "t.real", "open('x')", "[1][0]", "lambda: 1", "x", "1 if t else 2", "True", "'a'"],
 )
 def test_anything_else_in_a_weight_is_refused(expression: str) -> None:
-    with pytest.raises(ValueError, match="is no part of a weight"):
+    with pytest.raises(RecipeError, match="is no part of a weight"):
         evaluate(expression, 1)
 
 
 @pytest.mark.parametrize("expression", ["1 / t", "log(t)", "1 +", "exp(1, 2)"])
 def test_weight_without_a_value_is_refused(expression: str) -> None:
-    with pytest.raises(ValueError, match=r"has no value at step 0|math domain"):
+    with pytest.raises(RecipeError, match=r"has no value at step 0|math domain"):
         evaluate(expression, 0)

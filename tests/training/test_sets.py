@@ -1,14 +1,23 @@
 """How many examples each set of a mix gives."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from harness import finetunes
-from harness.errors import DataError
+from harness.data import Layout
+from harness.errors import DataError, RecipeError
+from harness.features import Feature
 from harness.heads import SequenceClassification
+from harness.progress import Silent
 from harness.recipe import CodeSwitch, Intermediate, Mixed
 from training.batches import TrainingSet
-from training.intermediate import taught
-from training.sets import share_out
+from training.intermediate import check_weights, taught
+from training.sets import RowsOnDemand, every_row, share_out, training_set
 
 HEAD = SequenceClassification(("no", "yes"))
 
@@ -58,3 +67,53 @@ def test_drawn_examples_are_told_by_family_and_switched_words_by_their_language(
         "inference": {"en": 5, "ru": 5},
         "reading": {"en": 7},
     }
+
+
+def test_weight_that_fails_at_a_late_step_is_refused_before_the_first() -> None:
+    tasks = (Mixed(name="mnli", weight="10 - t"), Mixed(name="qqp", weight=1.0))
+    mix = Intermediate(steps=20, sampling="scheduled", tasks=tasks)
+    check_weights(mix, 10)
+    with pytest.raises(RecipeError, match="weights at step 11 are mnli -1, qqp 1"):
+        check_weights(mix, 20)
+
+
+def test_sizes_need_no_check_of_weights() -> None:
+    check_weights(Intermediate(steps=5, tasks=(Mixed(name="mnli"),)), 5)
+
+
+class Nothing:
+    """A source whose file has no examples, as SQuAD's `{"data": []}`."""
+
+    splits = ("train",)
+
+    def paths(self, layout: Layout, language: str, split: str) -> tuple[Path, ...]:
+        return (Path("squad") / f"{language}.json",)
+
+    def read(self, layout: Layout, language: str, split: str) -> list[object]:
+        return []
+
+
+def test_language_without_examples_is_refused_by_its_file(tmp_path: Path) -> None:
+    training = SimpleNamespace(progress=Silent(), layout=Layout(tmp_path, None), recipe=SimpleNamespace(name="mine"))
+    finetune = replace(finetunes.load("mnli"), train=Nothing())
+    with pytest.raises(DataError, match=r"squad/ru\.json gives mnli no example in 'ru' to train on"):
+        training_set(training, finetune, "ru", None)  # type: ignore[arg-type]
+
+
+def test_rows_on_demand_are_those_made_at_once() -> None:
+    made: list[object] = []
+
+    def featurizer(examples: Sequence[str], tokenizer: object) -> list[Feature]:
+        made.extend(examples)
+        return [
+            Feature(number, np.arange(size)) for number, text in enumerate(examples) for size in range(1, len(text) + 1)
+        ]
+
+    finetune, examples = SimpleNamespace(featurizer=featurizer), ["ab", "c", "def"]
+    whole = every_row(finetune, examples, None)  # type: ignore[arg-type]
+    made.clear()
+    later = RowsOnDemand(finetune, examples, None)[1:]  # type: ignore[arg-type]
+    assert (len(later), made) == (2, [])
+    assert [len(row.input_ids) for row in later[1]] == [len(row.input_ids) for row in whole[2]]
+    assert later[1] is later[1]
+    assert made == ["def"]

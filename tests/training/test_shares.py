@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from harness.errors import RecipeError
 from training.shares import Shares, share
 
 
@@ -31,7 +32,7 @@ def test_translations_stay_together() -> None:
 
 
 def test_batch_with_fewer_rows_than_parts_is_refused() -> None:
-    with pytest.raises(ValueError, match="a batch of 2 rows cannot be split into 3 parts"):
+    with pytest.raises(RecipeError, match="a batch of 2 rows cannot be split into 3 parts"):
         share(batch(2), 2, 3)
 
 

@@ -1,18 +1,35 @@
 """A training that stops and goes on, and the step that it keeps."""
 
+import errno
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch import nn
+from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
+from harness.errors import CheckpointError, RecipeError
+from harness.heads import SequenceClassification
 from harness.progress import Silent
 from harness.recipe import Compute
+from training import trainer
 from training.experiment import Place
-from training.trainer import Fitted, Schedule, Selection, fit, last_state
+from training.modules import MaskedLanguageModel, MultiTask, build, freeze
+from training.trainer import Fitted, Schedule, Selection, check_trackers, fit, last_state
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tensors of a few numbers lose time to threads that wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class Net(nn.Module):
@@ -134,3 +151,221 @@ def test_resumed_training_remembers_the_best_step(tmp_path: Path) -> None:
     _, fitted = train(tmp_path, Batches(), select([2.0, 3.0, 0.0]))
     # The state is that of step 6, so steps 8 and 10 are evaluated again, and step 4 stays the best.
     assert (fitted.step, [found.score for found in fitted.evaluations]) == (4, [1.0, 5.0, 2.0, 2.0, 3.0])
+
+
+class Interrupted(Batches):
+    """As `Batches`; at one step the user presses Ctrl-C so many times."""
+
+    def __init__(self, step: int, times: int = 1) -> None:
+        super().__init__()
+        self.step = step
+        self.times = times
+
+    def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
+        for _ in range(self.times if step == self.step else 0):
+            signal.raise_signal(signal.SIGINT)
+        return super().__getitem__(step)
+
+
+# The state of step 5 is none of `save_every`, that of step 10 is the last.
+@pytest.mark.parametrize("step", [4, 9])
+def test_stopped_training_goes_on_after_the_step_that_ran(tmp_path: Path, step: int) -> None:
+    whole, _ = train(tmp_path / "whole", Batches())
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", Interrupted(step))
+    last = last_state(tmp_path / "cut/states")
+    batches = Batches()
+    resumed, fitted = train(tmp_path / "cut", batches)
+    assert last is not None
+    # The loader is one batch ahead of the step that runs.
+    assert batches.seen == list(range(int(last.name.partition("-")[2]), 10))
+    assert int(last.name.partition("-")[2]) in (step, step + 1)
+    assert (weights(resumed), fitted.step) == (weights(whole), 10)
+
+
+def test_second_interrupt_leaves_the_state_before(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, Interrupted(4, times=2))
+    assert [path.name for path in (tmp_path / "states").glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+def test_training_that_ran_out_of_patience_does_not_go_on_when_it_is_resumed(tmp_path: Path) -> None:
+    scores = iter([1.0, 0.5, 0.4])
+
+    def evaluate() -> float:
+        score = next(scores)
+        if score == 0.4:
+            signal.raise_signal(signal.SIGINT)
+        return score
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, Batches(), Selection(evaluate=evaluate, evaluations=5, patience=2))
+    batches = Batches()
+    _, fitted = train(tmp_path, batches, select([], patience=2))
+    assert (fitted.step, batches.seen) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"),
+    ],
+    ids=["python", "safetensors", "torch"],
+)
+def test_full_disk_is_told_and_leaves_the_state_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    write = trainer.save_model
+
+    def save(model: nn.Module, path: str) -> None:
+        write(model, path)
+        if "checkpoint-6" in path:
+            raise failure
+
+    monkeypatch.setattr(trainer, "save_model", save)
+    with pytest.raises(CheckpointError, match=r"cannot be written to .*; free space and train again"):
+        train(tmp_path, Batches())
+    assert [path.name for path in (tmp_path / "states").glob("checkpoint-*")] == ["checkpoint-3"]
+
+
+def test_full_disk_while_the_best_weights_are_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(model: nn.Module, path: str) -> None:
+        message = "No space left on device (os error 28)"
+        raise SafetensorError(message)
+
+    monkeypatch.setattr(trainer, "save_model", save)
+    with pytest.raises(CheckpointError, match="No space left"):
+        train(tmp_path, Batches(), select([1.0]))
+
+
+def encoder_config() -> XLMRobertaConfig:
+    return XLMRobertaConfig(
+        vocab_size=40, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=20, type_vocab_size=1, pad_token_id=1,
+    )  # fmt: skip
+
+
+class Sentences:
+    """Twenty batches of one classification task: two kinds of sentences, one of high pieces."""
+
+    def __init__(self, **more: object) -> None:
+        self._more = more
+
+    def __len__(self) -> int:
+        return 20
+
+    def __getitem__(self, step: int) -> dict[str, object]:
+        ids = torch.randint(4, 21, (8, 8), generator=torch.Generator().manual_seed(step))
+        labels = torch.arange(8) % 2
+        ids += 18 * labels[:, None]
+        return {**self._more, "input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
+
+
+class MaskedSentences(Sentences):
+    """The same as text: the fourth piece tells the kind."""
+
+    def __getitem__(self, step: int) -> dict[str, object]:
+        batch = super().__getitem__(step)
+        ids = batch["input_ids"]
+        labels = torch.full_like(ids, -100)
+        labels[:, 3] = 4 + batch["labels"]
+        return {**batch, "labels": labels}
+
+
+HEAD = SequenceClassification(("low", "high"))
+
+
+def masked() -> nn.Module:
+    return MaskedLanguageModel(XLMRobertaForMaskedLM(encoder_config()))
+
+
+def two_heads() -> nn.Module:
+    model = MultiTask({"first": HEAD, "second": HEAD}, XLMRobertaModel(encoder_config(), add_pooling_layer=False))
+    freeze(model.encoder, 1)
+    return model
+
+
+def one_head() -> nn.Module:
+    return build(HEAD, XLMRobertaModel(encoder_config(), add_pooling_layer=False))
+
+
+#: Each phase's module, and batches it learns from.
+PHASES = [(masked, MaskedSentences()), (two_heads, Sentences(task="second")), (one_head, Sentences())]
+
+
+def losses(folder: Path, make: Callable[[], nn.Module], batches: Sentences, **compute: bool) -> list[float]:
+    torch.manual_seed(1)
+    schedule = Schedule(
+        steps=len(batches), learning_rate=2e-2, seed=5, compute=Compute(save_every=100, report_to=(), **compute)
+    )
+    fitted = fit(make(), batches, schedule, Place(folder / "states", folder / "logs"), "test", Silent())
+    return [entry["loss"] for entry in fitted.losses]
+
+
+@pytest.mark.parametrize(("make", "batches"), PHASES, ids=["pretrained", "intermediate", "target"])
+def test_checkpointed_gradients_train_as_kept_ones_do(
+    tmp_path: Path, make: Callable[[], nn.Module], batches: Sentences
+) -> None:
+    kept = losses(tmp_path / "kept", make, batches)
+    assert losses(tmp_path / "again", make, batches, gradient_checkpointing=True) == pytest.approx(kept, abs=1e-3)
+    assert kept[-1] < 0.8 * kept[0]
+
+
+def test_layers_are_computed_again_only_where_the_recipe_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[object] = []
+    apply = torch.utils.checkpoint.checkpoint
+    monkeypatch.setattr(
+        "transformers.modeling_utils.checkpoint", lambda *args, **rest: (calls.append(args), apply(*args, **rest))[1]
+    )
+    losses(tmp_path / "kept", two_heads, Sentences(task="first"))
+    assert not calls
+    losses(tmp_path / "again", two_heads, Sentences(task="first"), gradient_checkpointing=True)
+    assert len(calls) == 20 * 2
+
+
+@pytest.mark.parametrize(("make", "batches"), PHASES, ids=["pretrained", "intermediate", "target"])
+def test_bf16_learns(tmp_path: Path, make: Callable[[], nn.Module], batches: Sentences) -> None:
+    full = losses(tmp_path / "full", make, batches)
+    half = losses(tmp_path / "half", make, batches, bf16=True)
+    # Near, but rounded otherwise; equal ones would mean that nothing was computed in bf16.
+    assert half != full
+    assert half == pytest.approx(full, abs=0.15)
+    assert half[-1] < 0.8 * half[0]
+
+
+def test_bf16_is_of_one_training_and_not_of_the_next(tmp_path: Path) -> None:
+    before = losses(tmp_path / "before", *PHASES[2])
+    losses(tmp_path / "half", *PHASES[2], bf16=True)
+    assert losses(tmp_path / "after", *PHASES[2]) == before
+
+
+def test_weights_trained_in_bf16_are_whole_numbers_of_32_bits(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = one_head()
+    schedule = Schedule(steps=2, learning_rate=2e-2, seed=5, compute=Compute(bf16=True, report_to=()))
+    fit(model, Sentences(), schedule, Place(tmp_path / "states", tmp_path / "logs"), "test", Silent())
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+
+
+def test_bf16_on_a_device_without_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "an old card")
+    with pytest.raises(RecipeError, match="an old card has no bf16; set it to false"):
+        losses(tmp_path, *PHASES[2], bf16=True)
+
+
+def test_tracker_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(RecipeError, match="no tracker 'tensorbord', did you mean 'tensorboard'"):
+        check_trackers(Compute(report_to=("tensorbord",)))
+
+
+def test_tracker_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer.integrations, "get_available_reporting_integrations", lambda: ["tensorboard"])
+    check_trackers(Compute(report_to=("tensorboard",)))
+    with pytest.raises(RecipeError, match="'wandb', which is not installed"):
+        check_trackers(Compute(report_to=("tensorboard", "wandb")))

@@ -1,0 +1,44 @@
+"""Ctrl-C while training: the first one asks for a stop after the step that runs, the second one ends at once."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Stop:
+    """Whether a stop was asked for."""
+
+    asked: bool = False
+
+
+@contextmanager
+def first_interrupt_asks(say: Callable[[str], None]) -> Iterator[Stop]:
+    """Give what an interrupt sets; whoever trains looks at it after each step.
+
+    From then on interrupts do what they did before, so a second one ends the process. Only the main thread is
+    told of signals; in any other this changes nothing.
+
+    Args:
+        say: tells the user that the first one was heard.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: object) -> None:
+        stop.asked = True
+        signal.signal(signal.SIGINT, before)
+        # What was interrupted may have been writing to the same stream, which refuses to be entered twice.
+        with suppress(RuntimeError):
+            say("stopping after this step, with a state to go on from; Ctrl-C again ends at once")
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -253,16 +253,12 @@ class WordsForm:
         }
 
 
-#: One character for each place in a context, none of them white space or part of another one.
-_PLACES = "".join(map(chr, range(0x10000, 0x10000 + MAX_BYTES)))
-
-
 @dataclass(frozen=True, slots=True)
 class QuestionForm:
     """A question and the context that holds its answer."""
 
     featurizer: WindowFeaturizer
-    postprocess: Postprocessor[Any, str]
+    postprocess: BestSpan
     fields: ClassVar[tuple[Field, ...]] = (Field(name="question"), Field(name="context"))
     known: ClassVar[Mapping[str, list[str]]] = {
         "question": ["Who opened the window?"],
@@ -282,30 +278,17 @@ class QuestionForm:
 
     def answer(self, example: QuestionExample, features: Sequence[Feature], outputs: Sequence[Outputs]) -> Answer:
         """See `Form.answer`."""
-        # The postprocessor gives text. Of a context in which each character tells its own place, that
-        # text tells the place of the answer too, whichever of several equal ones it is.
-        places = _PLACES[: len(example.context)]
-        (found,) = self.postprocess([replace(example, context=places)], features, outputs)
-        if not found:
+        (span,) = self.postprocess.spans(1, features, outputs)
+        if span is None:
             return {"answer": "", "start": None, "end": None, "score": None}
-        start, end = ord(found[0]) - ord(_PLACES[0]), ord(found[-1]) - ord(_PLACES[0]) + 1
-        score = max(_span_score(*pair, start, end) for pair in zip(features, outputs, strict=True))
-        text = example.context[start:end]
-        start += len(text) - len(text.lstrip())
+        text = example.context[span.start : span.end]
+        start = span.start + len(text) - len(text.lstrip())
         return {
             "answer": text.strip(),
             "start": start,
             "end": start + len(text.strip()),
-            "score": round(score, _DECIMALS),
+            "score": round(span.score, _DECIMALS),
         }
-
-
-def _span_score(feature: Feature, output: Outputs, start: int, end: int) -> float:
-    """Return the start logit plus the end logit of the span of these characters in one window."""
-    places = cast("NDArray[np.int64]", feature.alignment)
-    opens = output["start_logits"][(places[:, 0] == start) & (places[:, 2] == 1)]
-    closes = output["end_logits"][places[:, 1] == end]
-    return float(opens.max() + closes.max()) if len(opens) and len(closes) else float("-inf")
 
 
 @dataclass(frozen=True, slots=True)

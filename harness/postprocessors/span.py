@@ -12,7 +12,9 @@ from harness.features import Feature
 from harness.task import Outputs
 
 
-class _Span(NamedTuple):
+class Span(NamedTuple):
+    """A part of a context, by its characters, and how sure the graph is of it."""
+
     score: float
     start: int
     end: int
@@ -37,8 +39,16 @@ class BestSpan:
         self, examples: Sequence[QuestionExample], features: Sequence[Feature], outputs: Sequence[Outputs]
     ) -> Sequence[str]:
         """See `harness.task.Postprocessor`."""
-        best: list[_Span | None] = [None] * len(examples)
-        nothing = np.full(len(examples), np.inf if self.null else -np.inf)
+        found = self.spans(len(examples), features, outputs)
+        return [
+            "" if span is None else example.context[span.start : span.end].strip()
+            for example, span in zip(examples, found, strict=True)
+        ]
+
+    def spans(self, examples: int, features: Sequence[Feature], outputs: Sequence[Outputs]) -> list[Span | None]:
+        """Return the best span of each of so many examples, None where the answer is nothing."""
+        best: list[Span | None] = [None] * examples
+        nothing = np.full(examples, np.inf if self.null else -np.inf)
         for feature, output in zip(features, outputs, strict=True):
             if self.null:
                 silent = float(output["start_logits"][0] + output["end_logits"][0])
@@ -47,12 +57,9 @@ class BestSpan:
             previous = best[feature.example]
             if span is not None and (previous is None or span.score > previous.score):
                 best[feature.example] = span
-        return [
-            "" if span is None or score > span.score else example.context[span.start : span.end].strip()
-            for example, span, score in zip(examples, best, nothing, strict=True)
-        ]
+        return [None if span is None or score > span.score else span for span, score in zip(best, nothing, strict=True)]
 
-    def _best_in_window(self, feature: Feature, output: Outputs) -> _Span | None:
+    def _best_in_window(self, feature: Feature, output: Outputs) -> Span | None:
         if feature.alignment is None:
             message = "a window came without its alignment"
             raise ValueError(message)
@@ -67,7 +74,7 @@ class BestSpan:
             return None
         scores = output["start_logits"][starts][:, None] + output["end_logits"][ends][None, :]
         row, column = np.unravel_index(np.argmax(np.where(valid, scores, -np.inf)), scores.shape)
-        return _Span(float(scores[row, column]), int(opens[starts[row]]), int(closes[ends[column]]))
+        return Span(float(scores[row, column]), int(opens[starts[row]]), int(closes[ends[column]]))
 
 
 def _top(logits: NDArray[np.float32], count: int) -> NDArray[np.int64]:

@@ -41,18 +41,19 @@ Answers: TypeAlias = Mapping[bytes, Outputs]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """What a variant may lose in any script."""
+    """What a variant may lose in any script: either values are held equal, or predictions and scores are."""
 
-    #: Largest absolute difference of an output value; None where values are not held equal.
-    difference: float | None
+    #: Largest absolute difference of an output value. What flips below it was a tie.
+    difference: float | None = None
     #: Share of predictions that may change, tags counted one by one, by what a client decides from the outputs.
-    flips: Mapping[Decision, float]
+    flips: Mapping[Decision, float] | None = None
     #: Points of score, where the interval says that it fell at all: one example of 90 is more than a point.
-    drop: float
+    drop: float | None = None
 
     def to_json(self, decision: Decision) -> dict[str, float | None]:
         """Return the form that gate.json holds."""
-        return {"difference": self.difference, "flips": self.flips[decision], "drop": self.drop}
+        flips = None if self.flips is None else self.flips[decision]
+        return {"difference": self.difference, "flips": flips, "drop": self.drop}
 
 
 class Scorer(Protocol):
@@ -251,7 +252,7 @@ def judge(
         for script in dict.fromkeys(cell.sample.script for cell in cells)
     }
     for script, found in scripts.items():
-        problems += _past(script, found, tolerance, tolerance.flips[decision])
+        problems += _past(script, found, tolerance, decision)
     trained = _trained(samples, right, signature)
     if tolerance.difference is None and not trained["above_chance"]:
         problems.append(
@@ -335,20 +336,21 @@ def _interval(pairs: Sequence[tuple[Sample, NDArray[np.float64], NDArray[np.floa
     return [float(value) for value in np.percentile(drops.mean(axis=0), _TAILS)]
 
 
-def _past(script: str, found: Mapping[str, Any], tolerance: Tolerance, flips: float) -> list[str]:
+def _past(script: str, found: Mapping[str, Any], tolerance: Tolerance, decision: Decision) -> list[str]:
     """Return what a script lost beyond what is allowed."""
     problems = []
     if tolerance.difference is not None and found["largest_difference"] > tolerance.difference:
         problems.append(
             f"{script}: an output differs by {found['largest_difference']:.2g}, allowed {tolerance.difference:.2g}"
         )
+    flips = 1.0 if tolerance.flips is None else tolerance.flips[decision]
     # Two changed predictions are no evidence, however few there are.
     if found["flips"] * found["decisions"] > max(2.5, flips * found["decisions"]):
         problems.append(
             f"{script}: {found['flips']:.1%} of {found['decisions']:,} predictions changed, allowed {flips:.1%}"
         )
     low, high = found["drop_interval"]
-    if found["drop"] > tolerance.drop and low > 0:
+    if tolerance.drop is not None and found["drop"] > tolerance.drop and low > 0:
         problems.append(
             f"{script}: the score fell by {found['drop']:.1f} points ({low:.1f} to {high:.1f}), "
             f"allowed {tolerance.drop:.1f}"

@@ -1,7 +1,9 @@
 """The gate in front of a network that learned something: good variants pass, broken ones do not."""
 
 import copy
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,21 +17,24 @@ from onnx import numpy_helper
 from tiny_checkpoints import HEADS, finetune, write_tokenizer
 from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
-import exporters.export
 from exporters import steps
 from exporters.export import Refusal, export_artifact
 from exporters.gate import Sample, Verdict, judge
 from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
+from exporters.run import Wanted, export_model
 from exporters.variants import VARIANTS, Variant
 from harness.artifacts import GATE
 from harness.endpoints.onnx import OnnxEndpoint
+from harness.errors import ArtifactError, UsageError
 from harness.examples import PairExample
 from harness.features import Feature
 from harness.heads import describe
 from harness.metrics.accuracy import Accuracy
 from harness.postprocessors.label import BestLabel
+from harness.progress import Silent
 from harness.tensors import pad
+from harness.workspace import Workspace
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 HEAD = HEADS["mnli"]
@@ -45,10 +50,10 @@ class Labels:
 
 
 def sentence(rng: np.random.Generator, language: str) -> tuple[NDArray[np.int64], int]:
-    """Return words, and which of three kinds of them is the most frequent."""
+    """Return words in the frame of two texts, and which of three kinds of them is the most frequent."""
     words = rng.choice(WORDS[language], size=rng.integers(5, 12))
     kinds = np.bincount(words % 3, minlength=3)
-    return np.array([0, *words, 2]), int(kinds.argmax())
+    return np.array([0, *words[:-1], 2, 2, words[-1], 2]), int(kinds.argmax())
 
 
 def sample(language: str, count: int = 120) -> Sample:
@@ -92,7 +97,7 @@ def checkpoint(directory: Path, model: XLMRobertaForSequenceClassification) -> C
         model.save_pretrained(draft)
         write_tokenizer(draft / "tokenizer.json")
 
-    account = {"model": "tiny", "finetune": "mnli", "head": describe(HEAD), "recipe": {"name": "tiny"}}
+    account = {"model": "tiny", "finetune": "mnli", "head": describe(HEAD), "recipe": {"name": "tiny"}, "parents": {}}
     return write_checkpoint(directory, account, save)
 
 
@@ -173,9 +178,12 @@ def test_two_swapped_layers_are_refused(loaded: Loaded, tmp_path: Path) -> None:
     layers[0], layers[1] = layers[1], layers[0]
     write_graph(swapped, HEAD.signature(32), tmp_path / "model.onnx")
 
-    for variant in ("fp32", "int8"):
-        problems = verdict(loaded, apply(variant, tmp_path / "model.onnx", loaded), variant).problems
-        assert {problem.partition(":")[0] for problem in problems} == {"Latn", "Cyrl"}
+    exact = verdict(loaded, tmp_path / "model.onnx", "fp32").problems
+    lossy = verdict(loaded, apply("int8", tmp_path / "model.onnx", loaded), "int8").problems
+
+    assert [problem.partition(":")[0] for problem in exact] == ["Latn", "Cyrl"]
+    assert all("an output differs by" in problem for problem in exact)
+    assert any("predictions changed" in problem for problem in lossy)
 
 
 def test_embeddings_quantised_so_that_one_script_is_hurt_are_refused_for_that_script(
@@ -245,7 +253,7 @@ def test_layers_whose_attention_does_not_fuse_are_refused(loaded: Loaded, graph:
         softmax = next(node for node in parts.node if node.op_type == "Softmax")
         softmax.op_type = "LogSoftmax"
 
-    with pytest.raises(exporters.export.ArtifactError, match="fused the attention of 2 layers, the graph has 3"):
+    with pytest.raises(ArtifactError, match="fused the attention of 2 layers, the graph has 3"):
         steps.fuse(edit(graph, unrecognisable), tmp_path / "fused.onnx", loaded)
 
 
@@ -292,3 +300,65 @@ def test_the_manifest_names_the_gate_and_what_the_graph_needs(trained: Checkpoin
     assert made["int8"]["steps"] == ["fuse", "quantize_dynamic"]
     assert len({told["gate_sha256"] for told in made.values()}) == 3
     assert read_checkpoint(trained.directory).digest == made["int8"]["checkpoint"]["digest"]
+
+
+def line(ids: NDArray[np.int64], label: str) -> str:
+    """Return a sentence as a line of XNLI has it."""
+    *first, _, _, second, _ = (f"w{token}" for token in ids[1:])
+    return f"{' '.join(first)}\t{second}\t{label}\n"
+
+
+@pytest.fixture
+def workspace(trained: Checkpoint, tmp_path: Path) -> Workspace:
+    """Return a workspace with the trained model, and dev sets of two languages as data."""
+    home = Workspace(tmp_path / "home")
+    shutil.copytree(trained.directory, home.checkpoints / "tiny" / "target" / "mnli")
+    folder = tmp_path / "data" / "xtreme" / "xnli"
+    folder.mkdir(parents=True)
+    for each in SAMPLES:
+        lines = [line(row.input_ids, one.label) for row, one in zip(each.features, each.examples, strict=True)]
+        (folder / f"dev-{each.language}.tsv").write_text("".join(lines), encoding="utf-8")
+    return home
+
+
+def test_export_publishes_int8_with_its_verdict(workspace: Workspace, tmp_path: Path) -> None:
+    (published,) = export_model(
+        "tiny", Wanted(variants=("int8",)), workspace, data=tmp_path / "data", progress=Silent()
+    )
+
+    version = workspace.model_repository / "tiny-mnli-int8" / "1"
+    told = json.loads((version / GATE).read_text())
+    assert (published.version, published.written) == (1, True)
+    assert (told["passed"], list(told["scripts"])) == (True, ["Latn", "Cyrl"])
+    assert (version / "model.onnx").is_file()
+    assert (workspace.model_repository / "tiny-mnli-int8_text" / "1" / "text.json").is_file()
+
+
+def test_export_of_a_broken_step_publishes_nothing(workspace: Workspace, tmp_path: Path, monkeypatch) -> None:
+    def swap_kinds(before: Path, after: Path, loaded: Loaded) -> None:
+        def swap(parts: onnx.GraphProto) -> None:
+            weight = next(part for part in parts.initializer if part.name.endswith("classifier.out_proj.weight"))
+            replace(weight, numpy_helper.to_array(weight)[[1, 0, 2]])
+
+        after.write_bytes(before.read_bytes())
+        edit(after, swap)
+
+    broken = dataclasses.replace(VARIANTS["int8"], steps=(swap_kinds, *VARIANTS["int8"].steps))
+    monkeypatch.setitem(VARIANTS, "int8", broken)
+
+    with pytest.raises(ArtifactError, match="the gate refuses mnli in int8"):
+        export_model("tiny", Wanted(variants=("int8",)), workspace, data=tmp_path / "data", progress=Silent())
+
+    assert not list(workspace.model_repository.glob("*"))
+    assert json.loads((workspace.artifacts.root / "tiny/mnli/int8.refused" / GATE).read_text())["passed"] is False
+
+
+def test_a_container_that_is_too_old_is_refused_before_anything_is_published(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    wanted = Wanted(variants=("int8_block",), container="24.10")
+
+    with pytest.raises(UsageError, match=r"needs ONNX Runtime 1\.22 \(MatMulNBits .*\), Triton 24\.10 has 1\.19"):
+        export_model("tiny", wanted, workspace, data=tmp_path / "data", progress=Silent())
+
+    assert not list(workspace.model_repository.glob("*"))

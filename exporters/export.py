@@ -22,6 +22,7 @@ from harness.endpoints.onnx import OnnxEndpoint
 from harness.errors import ArtifactError, CheckpointError, EndpointError
 from harness.heads import Head, SentenceEmbedding, describe
 from harness.machine import describe as describe_machine
+from harness.serving.repository import locked
 from harness.task import AnyFinetune
 from harness.tensors import GraphSignature
 from harness.tokenizer import FastTokenizer
@@ -77,7 +78,8 @@ def export_artifact(
     signature = finetune.head.signature(loaded.hidden)
     out.parent.mkdir(parents=True, exist_ok=True)
     # One level deeper than an artifact lies, so that no listing of artifacts ever finds a draft.
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+    with locked(out.parent), tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        _clear(out, Path(scratch))
         draft = Path(scratch) / "draft"
         draft.mkdir()
         write_graph(loaded.module, signature, draft / GRAPH)
@@ -211,6 +213,16 @@ def _apply(variant: Variant, graph: Path, loaded: Loaded) -> None:
         after = graph.with_name(f"after-{graph.name}")
         step(graph, after, loaded)
         after.replace(graph)
+
+
+def _clear(out: Path, own: Path) -> None:
+    """Remove what exports that were killed left, and put back an artifact that one of them had moved away."""
+    for left in out.parent.glob(f".{out.name}-*"):
+        if left == own:
+            continue
+        if not out.exists() and (left / "retired").is_dir():
+            (left / "retired").rename(out)
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _replace(out: Path, draft: Path, retired: Path) -> None:

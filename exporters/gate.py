@@ -33,7 +33,7 @@ CANDIDATES = 1_000
 #: Bootstrap samples of an interval, and its tails.
 _SAMPLES, _TAILS = 300, (2.5, 97.5)
 #: Below this an output is the same for every row: float32 keeps about seven digits.
-_SPREAD = 1e-6
+SPREAD = 1e-6
 
 Infer: TypeAlias = Callable[[Tensors], Tensors]
 Answers: TypeAlias = Mapping[bytes, Outputs]
@@ -369,7 +369,7 @@ def _unusable(given: Answers, signature: GraphSignature) -> list[str]:
             problems.append(
                 f"{spec.name} has NaN or infinity in {(~np.isfinite(table)).any(axis=1).mean():.1%} of rows"
             )
-        elif rows and float(np.ptp(table, axis=0).max()) < _SPREAD:
+        elif rows and float(np.ptp(table, axis=0).max()) < SPREAD:
             problems.append(f"{spec.name} is the same for all {len(rows)} rows")
     return problems
 

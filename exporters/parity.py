@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from exporters.gate import SPREAD
 from exporters.modules import Decision, HeadModule, infer
 from harness.endpoints.onnx import OnnxEndpoint
 from harness.errors import ArtifactError, EndpointError
@@ -14,9 +15,6 @@ from harness.tensors import GraphSignature, Tensors, TensorSpec, pad
 
 #: One output's answers, one array for each row, without the rows axis and without padding.
 Answers: TypeAlias = list[NDArray[np.float32]]
-
-#: Below this an output is the same for every row: float32 keeps about seven digits.
-_SPREAD = 1e-6
 
 
 def parity(
@@ -95,7 +93,7 @@ def _check_answers(spec: TensorSpec, answers: Answers, reference: Answers, sourc
             raise ArtifactError(message)
     columns = spec.axes[-1] if isinstance(spec.axes[-1], int) else 1
     table = np.concatenate([answer.reshape(-1, columns) for answer in answers])
-    if float(np.ptp(table, axis=0).max()) < _SPREAD:
+    if float(np.ptp(table, axis=0).max()) < SPREAD:
         message = (
             f"{source} gives the same {spec.name} on all {len(answers)} probes, so the checkpoint learned nothing "
             f"or the graph is damaged; nothing was written"

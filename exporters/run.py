@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from exporters.export import Refusal, export_artifact
 from exporters.gate import Sample, read_samples, split_there
-from exporters.servers import check_container, needs
+from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness import finetunes, tasks
 from harness.artifacts import Artifact
@@ -57,6 +57,20 @@ class Wanted:
     #: Release of NVIDIA's container that shall serve the graphs; not checked where None.
     container: str | None = None
 
+    def check(self) -> None:
+        """Refuse what is wrong before anything is read.
+
+        Raises:
+            UsageError: no such variant or container, or a reason that is none.
+        """
+        for variant in self.variants:
+            find_variant(variant)
+        if self.container is not None:
+            find_container(self.container)
+        if self.accept_drift is not None and not self.accept_drift.strip():
+            message = "`--accept-drift` is blank; say why a graph that drifted is published, it is recorded"
+            raise UsageError(message)
+
 
 def export_model(
     model: str, wanted: Wanted, workspace: Workspace, *, data: Path | None, progress: Progress
@@ -75,6 +89,7 @@ def export_model(
         CheckpointError, ArtifactError: a checkpoint is damaged, or the gate refuses its graph; the graphs
             that it lets pass are published before.
     """
+    wanted.check()
     checkpoints = _checkpoints(model, workspace)
     variants = list(wanted.variants) or list(checkpoints[0].account["recipe"]["export"]["variants"])
     chosen = [
@@ -96,7 +111,7 @@ def export_model(
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
-            except Refusal as error:
+            except (Refusal, TooOld) as error:
                 refused.append(str(error))
             advance(1)
     if refused:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import onnx
 
-from harness.errors import UsageError, nearest
+from harness.errors import ArtifactError, UsageError, nearest
 
 #: Major and minor number.
 Version: TypeAlias = tuple[int, int]
@@ -62,22 +62,36 @@ def needs(graph: Path) -> Needs:
     return found
 
 
+class TooOld(ArtifactError):
+    """A container cannot answer a graph."""
+
+
+def find_container(name: str) -> Version:
+    """Return the ONNX Runtime of a container.
+
+    Raises:
+        UsageError: no such container is known.
+    """
+    if name not in CONTAINERS:
+        message = f"no container {name!r}{nearest(name, CONTAINERS)}; known are {', '.join(CONTAINERS)}"
+        raise UsageError(message)
+    return CONTAINERS[name]
+
+
 def check_container(wanted: Needs, container: str) -> None:
     """Refuse a graph that a container's ONNX Runtime cannot answer.
 
     Raises:
-        UsageError: no such container is known, or it is too old.
+        UsageError: no such container is known.
+        TooOld: it is too old for the graph.
     """
-    if container not in CONTAINERS:
-        message = f"no container {container!r}{nearest(container, CONTAINERS)}; known are {', '.join(CONTAINERS)}"
-        raise UsageError(message)
-    has = CONTAINERS[container]
+    has = find_container(container)
     if has < wanted.onnxruntime:
         message = (
             f"the graph needs ONNX Runtime {text(wanted.onnxruntime)} ({wanted.reason}), Triton {container} has "
             f"{text(has)}; take another variant, or a newer container"
         )
-        raise UsageError(message)
+        raise TooOld(message)
 
 
 def text(version: Version) -> str:

@@ -80,7 +80,9 @@ def quantize_dynamic(source: Path, target: Path, loaded: Loaded) -> None:
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
         )
     graph = onnx.load(target, load_external_data=False).graph
-    _expect(graph, {"QAttention": loaded.depth}, "dynamic quantisation")
+    # Attention holds query, key and value; its output and the two of the feed-forward part are apart. Heads
+    # are up to two products of the same kind.
+    _expect(graph, {"QAttention": (loaded.depth, 0), "MatMulInteger": (3 * loaded.depth, 2)}, "dynamic quantisation")
 
 
 def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
@@ -119,14 +121,16 @@ def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
                 accuracy_level=_INT8_ACTIVATIONS,
             )
         )
-    kept = [initializer for initializer in graph.initializer if initializer.name not in replaced]
+    # A table that other nodes read as well (tied weights) stays.
+    read = {name for node in nodes for name in node.input}
+    kept = [each for each in graph.initializer if each.name not in replaced or each.name in read]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(kept)
     if not any(entry.domain == MICROSOFT for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
-    # Query, key, value, output and the two of the feed-forward part.
-    _expect(graph, {"MatMulNBits": 6 * loaded.depth}, "quantisation by blocks")
+    # Query, key, value, output and the two of the feed-forward part; and up to two of the head.
+    _expect(graph, {"MatMulNBits": (6 * loaded.depth, 2)}, "quantisation by blocks")
     onnx.save(model, target)
 
 
@@ -149,11 +153,11 @@ def _pack(weight: NDArray[np.float32], block: int) -> tuple[NDArray[np.uint8], N
     return values.astype(np.uint8), scales.reshape(-1)
 
 
-def _expect(graph: Any, wanted: dict[str, int], step: str) -> None:
-    """Refuse a graph in which an operator was not put where it belongs."""
-    for operator, count in wanted.items():
+def _expect(graph: Any, wanted: dict[str, tuple[int, int]], step: str) -> None:
+    """Refuse a graph with another number of an operator than belongs there: so many, and at most so many more."""
+    for operator, (count, more) in wanted.items():
         found = sum(node.op_type == operator for node in graph.node)
-        if found < count:
+        if not count <= found <= count + more:
             message = f"{step} made {found} {operator} nodes, {count} belong in this graph; nothing was written"
             raise ArtifactError(message)
 

@@ -242,3 +242,19 @@ def test_damaged_artifact_is_exported_again(checkpoints, probes, tmp_path: Path)
     export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
     assert first.graph.read_bytes() == whole
+
+
+def test_what_a_killed_export_left_is_cleared_and_its_old_artifact_put_back(
+    checkpoints, probes, tmp_path: Path
+) -> None:
+    out = tmp_path / "copa" / "fp32"
+    first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes, ())
+    (out.parent / ".fp32-left").mkdir()
+    out.rename(out.parent / ".fp32-left" / "retired")
+    (out.parent / ".fp32-other" / "draft").mkdir(parents=True)
+    (out.parent / ".int8-mine").mkdir()
+
+    export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes, (), force=True)
+
+    assert sorted(path.name for path in out.parent.iterdir()) == [".int8-mine", "fp32"]
+    assert first.graph.is_file()

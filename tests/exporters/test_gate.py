@@ -358,7 +358,30 @@ def test_a_container_that_is_too_old_is_refused_before_anything_is_published(
 ) -> None:
     wanted = Wanted(variants=("int8_block",), container="24.10")
 
-    with pytest.raises(UsageError, match=r"needs ONNX Runtime 1\.22 \(MatMulNBits .*\), Triton 24\.10 has 1\.19"):
+    with pytest.raises(ArtifactError, match=r"needs ONNX Runtime 1\.22 \(MatMulNBits .*\), Triton 24\.10 has 1\.19"):
         export_model("tiny", wanted, workspace, data=tmp_path / "data", progress=Silent())
 
     assert not list(workspace.model_repository.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "complaint"),
+    [
+        (Wanted(variants=("int8", "int9")), "no variant named 'int9', did you mean 'int8'"),
+        (Wanted(container="24.01"), "no container '24.01'"),
+        (Wanted(accept_drift=" "), "`--accept-drift` is blank"),
+    ],
+)
+def test_wrong_wishes_are_refused_before_anything_is_read(wanted: Wanted, complaint: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        export_model("tiny", wanted, Workspace(tmp_path), data=tmp_path, progress=Silent())
+
+
+def test_a_product_that_stayed_in_fp32_is_noticed(loaded: Loaded, graph: Path, tmp_path: Path) -> None:
+    deeper = dataclasses.replace(loaded, layers=4)
+
+    with pytest.raises(ArtifactError, match="made 18 MatMulNBits nodes, 24 belong in this graph"):
+        steps.quantize_blocks(graph, tmp_path / "blocks.onnx", deeper)
+    steps.fuse(graph, tmp_path / "fused.onnx", loaded)
+    with pytest.raises(ArtifactError, match="made 3 QAttention nodes, 4 belong in this graph"):
+        steps.quantize_dynamic(tmp_path / "fused.onnx", tmp_path / "int8.onnx", deeper)

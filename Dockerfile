@@ -47,6 +47,7 @@ COPY harness/serving/backends/text /opt/tritonserver/backends/text
 USER 1000
 WORKDIR /
 # Beyond the container's own loopback, since nothing else could reach it; the container's network decides who can.
+# HTTP stays on that loopback, where the probe asks, unless HARNESS_SERVE_HTTP=open: see docs/security.md.
 ENV HARNESS_SERVE_HOST=0.0.0.0 HARNESS_SERVE_REPOSITORY=/models HARNESS_SERVE_PROFILE=evaluation \
     HARNESS_SERVE_HTTP_MAX_BYTES=16777216
 EXPOSE 8000 8001 8002

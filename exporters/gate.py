@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from exporters.modules import Decision
 from harness import tasks
+from harness.bootstrap import Pair, paired_interval
 from harness.data import Layout
 from harness.examples import first
 from harness.features import Feature, Tokenizer
@@ -30,8 +31,6 @@ from harness.workload import Job, unanswered
 
 #: Candidates that are searched where a task shares a pool: the first ones of it.
 CANDIDATES = 1_000
-#: Bootstrap samples of an interval, and its tails.
-_SAMPLES, _TAILS = 300, (2.5, 97.5)
 #: Below this an output is the same for every row: float32 keeps about seven digits.
 SPREAD = 1e-6
 
@@ -303,7 +302,7 @@ def _compare(cells: Sequence[_Cell]) -> dict[str, Any]:
     """Return what one script lost; scores are means over its tasks and languages, in percent."""
     before = _mean([cell.sample.score(cell.right.sum(axis=0)) for cell in cells])
     after = _mean([cell.sample.score(cell.given.sum(axis=0)) for cell in cells])
-    interval = _interval([(cell.sample, cell.right, cell.given) for cell in cells])
+    low, high = paired_interval([Pair(score=cell.sample.score, left=cell.right, right=cell.given) for cell in cells])
     return {
         "samples": [f"{cell.sample.name} {cell.sample.language}" for cell in cells],
         "examples": sum(len(cell.right) for cell in cells),
@@ -314,26 +313,8 @@ def _compare(cells: Sequence[_Cell]) -> dict[str, Any]:
         "pytorch": before,
         "graph": after,
         "drop": before - after,
-        "drop_interval": interval,
+        "drop_interval": [low, high],
     }
-
-
-def _interval(pairs: Sequence[tuple[Sample, NDArray[np.float64], NDArray[np.float64]]]) -> list[float]:
-    """Return the 95 % interval of the mean of left minus right, examples drawn again in pairs."""
-    rng = np.random.default_rng(0)
-    drops = np.zeros((len(pairs), _SAMPLES))
-    for place, (sample, left, right) in enumerate(pairs):
-        # Candidates of a search count nothing by themselves; a draw of nothing else would have no score.
-        counted = (left != 0).any(axis=1) | (right != 0).any(axis=1)
-        left, right = left[counted], right[counted]
-        if not len(left):
-            continue
-        drawn = rng.multinomial(len(left), np.full(len(left), 1 / len(left)), size=_SAMPLES).astype(np.float64)
-        drops[place] = [
-            sample.score(first) - sample.score(second)
-            for first, second in zip(drawn @ left, drawn @ right, strict=True)
-        ]
-    return [float(value) for value in np.percentile(drops.mean(axis=0), _TAILS)]
 
 
 def _past(script: str, found: Mapping[str, Any], tolerance: Tolerance, decision: Decision) -> list[str]:
@@ -380,7 +361,7 @@ def _trained(samples: Sequence[Sample], right: Answers, signature: GraphSignatur
         return {"above_chance": False, "model": 0.0, "ignoring_the_text": 0.0, "gain_interval": [0.0, 0.0]}
     blind = _ignoring_the_text(right, signature)
     pairs = [(sample, sample.counts(sample.predict(right)), sample.counts(sample.predict(blind))) for sample in samples]
-    low, high = _interval(pairs)
+    low, high = paired_interval([Pair(score=sample.score, left=left, right=right) for sample, left, right in pairs])
     return {
         "above_chance": low > 0,
         "model": _mean([sample.score(left.sum(axis=0)) for sample, left, _ in pairs]),

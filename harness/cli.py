@@ -64,6 +64,10 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"harness: {place}{error.strerror or repr(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     if interrupts or status == 130:
         # typer ends a command that was interrupted without a word.
         print("harness: stopped", file=sys.stderr)  # noqa: T201
@@ -195,7 +199,7 @@ def serve(
     profile: Annotated[
         str, typer.Option(help="online, text models included, or evaluation for `harness eval --endpoint`.")
     ] = "online",
-    log: Annotated[Path, typer.Option(help="Where the server's own log goes.")] = Path("runs/triton.log"),
+    log: Annotated[Path | None, typer.Option(help="Where the server's own log goes; a new file under runs/.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve the model repository with a local Triton until Ctrl-C, and follow `harness models promote`."""
@@ -205,14 +209,16 @@ def serve(
     from harness.serving.access import Access
     from harness.workspace import Workspace
 
+    workspace = Workspace.current()
     lines = service.serve(
-        Workspace.current().model_repository,
+        workspace.model_repository,
         _names(models),
         ports=service.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port),
         host=host,
         profile=service.check_profile(profile),
         access=Access.from_environment(os.environ),
-        log=log,
+        # Its process in the name: two services must not write into one file.
+        log=log or workspace.runs / f"triton-{os.getpid()}.log",
         progress=_progress(quiet),
     )
     for line in lines:

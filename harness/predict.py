@@ -1,6 +1,7 @@
 """`harness predict`: a model's answers to a user's own texts, in this process or from a running server."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,14 +13,17 @@ from typing import Any, TypeAlias
 
 from harness import tasks
 from harness.errors import DataError, UsageError, nearest
+from harness.heads import is_retrieval
 from harness.planner import BatchPlanner
+from harness.serving.config import check_name
 from harness.serving.text_model import SUFFIX, declaration
 from harness.task import AnyTask
 from harness.text import FORMS, Answer, Field, Form, Question, TextPipeline, read_fields
 from harness.tokenizer import FastTokenizer
-from harness.workload import Job, group
+from harness.workload import EXACT, Job, group
 from harness.workspace import Workspace
 
+_LOGGER = logging.getLogger(__name__)
 #: Questions that are read, answered and printed together.
 _BLOCK = 256
 #: Requests in flight; less than the queue of a text model holds.
@@ -108,13 +112,18 @@ def _lines(path: Path, fields: Sequence[Field]) -> Iterator[Question]:
     name, number = ("standard input" if path == Path("-") else str(path)), 0
     try:
         with _opened(path) as stream:
-            for number, line in enumerate(stream, start=1):
-                yield _of_line(line, f"{name}, line {number}", fields)
+            for place, line in enumerate(stream, start=1):
+                if not line.strip():
+                    continue
+                number = place
+                yield _of_line(line, f"{name}, line {place}", fields)
     except OSError as error:
         message = f"{name} cannot be read ({error.strerror}); give a file with one JSON object a line"
         raise DataError(message) from error
     if not number:
-        message = f"{name} is empty; give one JSON object with {', '.join(field.name for field in fields)} a line"
+        message = (
+            f"{name} has no question; give one JSON object with {', '.join(field.name for field in fields)} a line"
+        )
         raise DataError(message)
 
 
@@ -131,7 +140,9 @@ def _of_line(line: bytes, place: str, fields: Sequence[Field]) -> Question:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        message = f"{place} is not JSON ({error}); give one object a line, in UTF-8"
+        # Python's own sentence counts lines too, and always says 1.
+        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        message = f"{place} is not JSON ({reason}); give one object a line, in UTF-8"
         raise DataError(message) from error
     if not isinstance(value, dict):
         message = f"{place} is {type(value).__name__}; give an object with {', '.join(field.name for field in fields)}"
@@ -157,7 +168,10 @@ def _asker(request: Request, task: AnyTask, form: Form, workspace: Workspace) ->
         with _in_process(request, task, workspace) as ask:
             yield ask
     elif str(endpoint).startswith(("triton://", "tritons://")):
-        with _served(str(endpoint), f"{request.model}-{task.finetune.name}-{request.variant}{SUFFIX}", form) as ask:
+        variant = _answering(request, task, workspace) if _is_exported(request, workspace) else request.variant
+        name = f"{request.model}-{task.finetune.name}-{variant}{SUFFIX}"
+        check_name(name)
+        with _served(str(endpoint), name, form) as ask:
             yield ask
     else:
         hint = nearest(str(endpoint), ("onnx", "triton://localhost:8001"))
@@ -165,12 +179,35 @@ def _asker(request: Request, task: AnyTask, form: Form, workspace: Workspace) ->
         raise UsageError(message)
 
 
+def _is_exported(request: Request, workspace: Workspace) -> bool:
+    """Return whether this machine has the model; one that only asks a server need not have it."""
+    return request.model in workspace.artifacts.models()
+
+
+def _answering(request: Request, task: AnyTask, workspace: Workspace) -> str:
+    """Return the variant whose graph answers, as evaluation chooses it: retrieval may be left out of a lossy one.
+
+    Raises:
+        UsageError: no such model or variant; names the nearest.
+    """
+    store = workspace.artifacts
+    store.check_names(request.model, request.variant)
+    finetune = task.finetune
+    if is_retrieval(finetune.head) and not store.directory(request.model, finetune.name, request.variant).is_dir():
+        _LOGGER.warning(
+            "%s has no %s graph for task %s: answered in %s", request.model, request.variant, task.name, EXACT
+        )
+        return EXACT
+    return request.variant
+
+
 @contextmanager
 def _in_process(request: Request, task: AnyTask, workspace: Workspace) -> Iterator[_Ask]:
     from harness.endpoints.onnx import OnnxEndpoint
 
     # The graph that evaluation would choose; language and split do not matter for that.
-    (workload,) = group([Job(task, "", "test")], workspace.artifacts, request.model, request.variant)
+    variant = _answering(request, task, workspace)
+    (workload,) = group([Job(task, "", "test")], workspace.artifacts, request.model, variant)
     artifact = workload.artifact
     pipeline = TextPipeline(declaration(artifact), FastTokenizer(artifact.tokenizer))
     with OnnxEndpoint.of(artifact) as graph:

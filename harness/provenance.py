@@ -69,6 +69,8 @@ def provenance(jobs: Sequence[Job], layout: Layout, artifacts: Sequence[Artifact
         "git": commit(),
         "data": str(layout.xtreme),
         "data_sha256": data_sha256(jobs, layout),
+        # A retrieval task may be answered by the exact graph where the run's variant has none.
+        "variant": {artifact.finetune: artifact.variant for artifact in artifacts},
         "graph_sha256": {artifact.finetune: artifact.graph_sha256 for artifact in artifacts},
         "tokenizer_sha256": artifacts[0].tokenizer_sha256,
         "checkpoint_sha256": {artifact.finetune: artifact.manifest["checkpoint"]["digest"] for artifact in artifacts},

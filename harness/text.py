@@ -33,6 +33,9 @@ from harness.tensors import GraphSignature, Tensors, pad
 #: Bytes of UTF-8 in one text. As a context that is some 16,000 subwords, or 130 windows of 384 tokens:
 #: a minute of a base model on two cores, in which everybody else waits.
 MAX_BYTES = 65_536
+#: Bytes of UTF-8 in all texts of one request: a question and its context at their limits, or 64 rows of 512
+#: subwords with four bytes each. Without it, 64 contexts of 64 KiB were an hour in which everybody else waits.
+MAX_REQUEST_BYTES = 2 * MAX_BYTES
 #: Choices of one question; the data sets of multiple choice have two to five.
 MAX_CHOICES = 64
 #: A featurizer with this limit cuts nothing.
@@ -518,6 +521,21 @@ class TextPipeline:
         """
         return read_fields(self.form.fields, given)
 
+    def read_rows(self, rows: Iterable[Given]) -> list[Question]:
+        """Return the questions of one request.
+
+        Raises:
+            DataError: see `read`; or the request has more than `MAX_REQUEST_BYTES`.
+        """
+        questions: list[Question] = []
+        size = 0
+        for given in rows:
+            questions.append(self.read(given))
+            # Row by row, so that a huge request is not read to its end.
+            size += _size(questions[-1])
+            _check_size(size)
+        return questions
+
     def prepare(self, questions: Sequence[Question]) -> list[Prepared]:
         """Return the rows of each question."""
         examples = [self.form.example(question) for question in questions]
@@ -559,7 +577,8 @@ def read_fields(wanted: Sequence[Field], given: Given) -> Question:
     """Return the question that the texts of all fields make.
 
     Raises:
-        DataError: a field is unknown, missing or wrong; says what would be right.
+        DataError: a field is unknown, missing or wrong, or all texts are too long together; says what would
+            be right.
     """
     names = [entry.name for entry in wanted]
     for name in given:
@@ -572,4 +591,20 @@ def read_fields(wanted: Sequence[Field], given: Given) -> Question:
             message = f"input {entry.name!r} is missing; the inputs are {', '.join(names)}"
             raise DataError(message)
         question[entry.name] = entry.read(given.get(entry.name, [""]))
+    _check_size(_size(question))
     return question
+
+
+def _size(question: Question) -> int:
+    """Return the bytes of all texts of a question."""
+    values = (value if isinstance(value, tuple) else (value,) for value in question.values())
+    return sum(len(text.encode()) for texts in values for text in texts)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_REQUEST_BYTES:
+        message = (
+            f"the texts of the request have {size:,} bytes or more together; give at most {MAX_REQUEST_BYTES:,} "
+            "bytes of UTF-8 in one request"
+        )
+        raise DataError(message)

@@ -46,6 +46,15 @@ from harness.workspace import Workspace
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9
 _SHORT = 12
+#: What is read of scores.json, with the types.
+_FORM: Mapping[str, Any] = {
+    "model": str,
+    "variant": str,
+    "endpoint": str,
+    "tasks": dict,
+    "request": {"data": str, "suite": (str, type(None)), "protocols": (list, dict), "limit": (int, type(None))},
+    "provenance": {"graph_sha256": dict, "tokenizer_sha256": str, "checkpoint_sha256": dict, "data_sha256": dict},
+}
 
 
 def verify(target: str, workspace: Workspace, progress: Progress) -> Iterator[str]:
@@ -139,13 +148,13 @@ class _Chain:
         """Yield the links of a run, from its checkpoints to its scores."""
         with _link(f"run {run}"):
             told = read_json(run / SCORES)
-            for key in ("model", "variant", "endpoint", "request", "tasks", "provenance"):
-                if key not in told:
-                    message = f"{run / SCORES} has no {key!r}; evaluate again with `harness eval`"
-                    raise ArtifactError(message)
-        provenance = told["provenance"]
+            _check_form(told, _FORM, str(run / SCORES))
+            provenance = told["provenance"]
+            _check_whole(run / SCORES, told)
         for finetune, digest in provenance["graph_sha256"].items():
-            directory = self._workspace.artifacts.directory(told["model"], finetune, told["variant"])
+            # Without its own, of a run that is older than that, the variant is the run's.
+            variant = provenance.get("variant", {}).get(finetune, told["variant"])
+            directory = self._workspace.artifacts.directory(told["model"], finetune, variant)
             with _link(f"run {run}"):
                 artifact = read_artifact(directory)
                 fix = "it was exported again since; evaluate again with `harness eval`"
@@ -204,15 +213,25 @@ class _Chain:
             fix = f"export again with `harness export --model {artifact.model} --force`"
             written = checkpoint.account["files"].get("tokenizer.json")
             _require(written, artifact.tokenizer_sha256, "its tokenizer", fix)
+            _require_account(artifact, checkpoint, fix)
+            # Graphs from before the gate, and those written without it, name none.
+            _require(artifact.manifest.get("gate_sha256"), _digest(artifact.directory / GATE), f"its {GATE}", fix)
         yield f"ok  artifact {place}: graph and tokenizer as in its manifest, from {_short(checkpoint.digest)}"
 
     def _served(self, artifact: Artifact) -> str:
         """Return the line of the version that is served under an artifact's name."""
         repository, name = self._workspace.model_repository, artifact.name
-        version = selected(repository / name / CONFIG)
-        if version is None:
+        numbers = versions(repository / name)
+        if not numbers and not (repository / name / CONFIG).exists():
             return f"--  {name} is not published"
         with _link(f"model repository, {name}"):
+            version = selected(repository / name / CONFIG)
+            if version is None:
+                message = (
+                    f"{repository / name / CONFIG} is missing or selects no version, of {len(numbers)} that are there; "
+                    f"select one with `harness models promote {artifact.model}`, or publish with `harness export`"
+                )
+                raise ArtifactError(message)
             self._version(artifact, version)
             kept = repository / name / str(version) / CONFIGS
             pairs = [(config_path(repository, name, profile), kept / f"{profile}.pbtxt") for profile in _profiles()]
@@ -277,24 +296,76 @@ class _Chain:
         yield f"ok  data of {len(expected)} tasks under {layout.xtreme}"
 
     def _scores(self, run: Path, told: Mapping[str, Any], progress: Progress) -> str:
-        if not (run / JOURNAL).is_file():
-            return f"--  {run} has no journal; its scores cannot be computed again"
-        # Beside the run, where there is room for its journal; computing scores writes into both files.
-        with _link(f"scores of run {run}"), tempfile.TemporaryDirectory(prefix=".verify-", dir=run.parent) as scratch:
-            copy = Path(scratch) / run.name
-            copy.mkdir()
-            for path in run.glob("*"):
-                if path.name == SCORES or path.name.startswith(JOURNAL):
-                    shutil.copyfile(path, copy / path.name)
-            for _ in evaluation.rescore(copy, None, self._workspace, progress):
-                pass
-            again = read_json(copy / SCORES)
+        with _link(f"scores of run {run}"):
+            if not (run / JOURNAL).is_file():
+                message = f"{run / JOURNAL} is missing, so that its scores cannot be computed again"
+                raise ArtifactError(message)
+            again = self._rescored(run, progress)
             for key in ("tasks", "groups", "overall"):
                 place = _first_difference(told.get(key), again.get(key), key)
                 if place:
                     message = f"{place} in its journal and data; compute them anew with `harness rescore {run}`"
                     raise ArtifactError(message)
         return f"ok  scores of run {run}: {len(told['tasks'])} tasks, the same from its journal"
+
+    def _rescored(self, run: Path, progress: Progress) -> dict[str, Any]:
+        """Return what a run's journal scores now; computing it writes into both files, hence into copies."""
+        # Not beside the run: its folder may be read-only.
+        with tempfile.TemporaryDirectory(prefix="harness-verify-") as scratch:
+            copy = Path(scratch) / run.name
+            copy.mkdir()
+            for path in run.glob("*"):
+                if path.name == SCORES or path.name.startswith(JOURNAL):
+                    shutil.copyfile(path, copy / path.name)
+            try:
+                for _ in evaluation.rescore(copy, None, self._workspace, progress):
+                    pass
+            except HarnessError as error:
+                raise ArtifactError(str(error).replace(str(copy), str(run))) from error
+            return cast("dict[str, Any]", read_json(copy / SCORES))
+
+
+def _check_form(value: object, form: Any, place: str) -> None:
+    """Refuse a value without the keys that a form names, or of another type."""
+    wanted = dict if isinstance(form, Mapping) else form
+    if not isinstance(value, wanted):
+        message = f"{place} is not what `harness eval` writes there; evaluate again with `harness eval`"
+        raise ArtifactError(message)
+    if isinstance(form, Mapping):
+        for key, inner in form.items():
+            if key not in cast("dict[str, Any]", value):
+                message = f"{place} has no {key!r}; evaluate again with `harness eval`"
+                raise ArtifactError(message)
+            _check_form(cast("dict[str, Any]", value)[key], inner, f"{place} {key}")
+
+
+def _check_whole(path: Path, told: Mapping[str, Any]) -> None:
+    """Refuse a provenance that leaves out a graph or the data of a task that was scored."""
+    _check_form(told["provenance"].get("variant", {}), dict, f"{path} provenance variant")
+    for name, row in told["tasks"].items():
+        _check_form(row, {"languages": dict}, f"{path} tasks {name}")
+        for code, language in row["languages"].items():
+            _check_form(language, {"split": str}, f"{path} tasks {name} languages {code}")
+    jobs = _jobs(told)
+    for key, needed in (
+        ("graph_sha256", {job.task.finetune.name for job in jobs}),
+        ("checkpoint_sha256", {job.task.finetune.name for job in jobs}),
+        ("data_sha256", {job.task.name for job in jobs} | told["tasks"].keys()),
+    ):
+        if lacking := sorted(needed - told["provenance"][key].keys()):
+            message = f"{path} provenance {key} lacks {', '.join(lacking)}; evaluate again with `harness eval`"
+            raise ArtifactError(message)
+
+
+def _require_account(artifact: Artifact, checkpoint: Checkpoint, fix: str) -> None:
+    """Compare what a manifest tells elsewhere too: where it lies, and what its checkpoint says of itself."""
+    place = "/".join(artifact.directory.parts[-3:])
+    _require("/".join((artifact.model, artifact.finetune, artifact.variant)), place, "its place", fix)
+    account = artifact.manifest["checkpoint"].get("account", {})
+    for key, value in account.items():
+        if key != "omitted" and checkpoint.account.get(key) != value:
+            message = f"its manifest tells another {key} than its checkpoint; {fix}"
+            raise ArtifactError(message)
 
 
 def _profiles() -> Sequence[Profile]:

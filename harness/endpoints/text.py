@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.endpoints import Closing
-from harness.endpoints.tls import ClientTls
+from harness.endpoints.tls import ROOT, ClientTls
 from harness.endpoints.triton import open_client
 from harness.errors import EndpointError, MissingExtra
 from harness.text import Answer, Form, Question
@@ -45,6 +45,7 @@ class TextEndpoint(Closing):
             EndpointError: the server is down, lacks the model, or the model takes other fields.
         """
         self._address, self._name, self._form, self._timeout = address, name, form, timeout
+        self._tls = tls
         self._client = open_client(address, tls)
         try:
             self._check()
@@ -52,7 +53,21 @@ class TextEndpoint(Closing):
             self.close()
             raise
 
+    def _remedy(self, reason: str) -> str:
+        """Return what to do about a server that cannot be reached."""
+        if self._tls is None:
+            return "write tritons:// if it speaks TLS, or start one with `harness serve`"
+        if "CERTIFICATE_VERIFY_FAILED" in reason or "Hostname Verification" in reason:
+            return f"set {ROOT} to the root that signed its certificate, which must name the host"
+        return "write triton:// if it speaks plain text, or start one with TLS, see docs/security.md"
+
     def _check(self) -> None:
+        try:
+            self._client.get_server_metadata(client_timeout=_OPEN_TIMEOUT)
+        except InferenceServerException as error:
+            reason = _reason(error)
+            message = f"Triton at {self._address} cannot be reached ({reason}); {self._remedy(reason)}"
+            raise EndpointError(message) from error
         try:
             inputs = self._client.get_model_metadata(self._name, client_timeout=_OPEN_TIMEOUT).inputs
         except InferenceServerException as error:

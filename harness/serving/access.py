@@ -32,6 +32,9 @@ CERTIFICATE = "HARNESS_SERVE_TLS_CERTIFICATE"
 PRIVATE_KEY = "HARNESS_SERVE_TLS_KEY"
 CLIENT_ROOT = "HARNESS_SERVE_TLS_CLIENT_ROOT"
 MAX_BYTES = "HARNESS_SERVE_HTTP_MAX_BYTES"
+HTTP = "HARNESS_SERVE_HTTP"
+#: What HTTP says to let HTTP listen where gRPC does.
+OPEN = "open"
 
 
 def is_loopback(host: str) -> bool:
@@ -72,6 +75,9 @@ class Access:
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     #: For gRPC. Triton has no TLS for HTTP, which then listens on this machine only.
     tls: ServerTls | None = None
+    #: Whether HTTP listens beyond this machine where gRPC does. One small request of deeply nested JSON ends
+    #: Triton 2.51, so it must be asked for: see docs/security.md.
+    http_open: bool = False
     #: Bytes of the largest HTTP request. Triton 2.51 has no such limit and refuses the flag; NVIDIA's
     #: images have it since 2025 (triton-inference-server/server#8174).
     http_max_bytes: int | None = None
@@ -83,13 +89,24 @@ class Access:
         if self.http_max_bytes is not None and self.http_max_bytes < 1:
             message = f"the largest HTTP request is {self.http_max_bytes} bytes; give a positive number"
             raise UsageError(message)
+        if self.http_open and self.tls is not None:
+            message = (
+                f"{HTTP} is {OPEN!r}, and Triton has no TLS for HTTP, which would carry in plain text what "
+                f"{CERTIFICATE} is set for; unset one of the two"
+            )
+            raise UsageError(message)
 
     @classmethod
-    def from_environment(cls, variables: Mapping[str, str]) -> Self:
+    def from_environment(cls, variables: Mapping[str, str], *, limits_http: bool = False) -> Self:
         """Return what the variables ``HARNESS_SERVE_*`` say; without them, the default.
 
+        Args:
+            variables: the environment.
+            limits_http: whether the server can limit the size of HTTP requests; Triton 2.51 cannot.
+
         Raises:
-            UsageError: a variable names a file that cannot be read, or half of a pair is missing.
+            UsageError: a variable names a file that cannot be read, half of a pair is missing, two of them
+                exclude each other, or the server has no such limit.
         """
         tls = None
         if any(variables.get(name) for name in (CERTIFICATE, PRIVATE_KEY, CLIENT_ROOT)):
@@ -107,9 +124,19 @@ class Access:
         if text and not text.isdecimal():
             message = f"{MAX_BYTES} is {text!r}; give a number of bytes"
             raise UsageError(message)
-        limit = int(text) if text else None
+        if text and not limits_http:
+            message = (
+                f"{MAX_BYTES} is {text}, and Triton 2.51, the local server, has no such option; unset it, and put a "
+                "gateway that limits requests in front of HTTP, or serve in the container, see docs/security.md"
+            )
+            raise UsageError(message)
         path = variables.get(KEY_FILE)
-        return cls(tls=tls, http_max_bytes=limit, key=_read_key(Path(path)) if path else secrets.token_urlsafe(32))
+        return cls(
+            tls=tls,
+            http_open=_is_open(variables),
+            http_max_bytes=int(text) if text else None,
+            key=_read_key(Path(path)) if path else secrets.token_urlsafe(32),
+        )
 
     @property
     def scheme(self) -> str:
@@ -118,12 +145,13 @@ class Access:
 
     def http_host(self, host: str) -> str:
         """Return the address that HTTP listens on where gRPC listens on `host`."""
-        return host if self.tls is None or is_loopback(host) else _LOOPBACK
+        return host if self.http_open or is_loopback(host) else _LOOPBACK
 
     def options(self, host: str) -> list[str]:
         """Return the arguments of tritonserver; they must follow its own ``--http-address``.
 
-        Logs a warning where others than this machine can read or send requests in plain text.
+        Logs a warning where others than this machine can read or send requests in plain text, or end the
+        server over HTTP.
 
         Args:
             host: the address that gRPC listens on.
@@ -149,15 +177,22 @@ class Access:
     def _beyond_loopback(self, host: str) -> list[str]:
         if self.tls is None:
             _LOGGER.warning(
-                "HTTP and gRPC on %s are plain text, and whoever reaches them may ask the models; "
-                "set %s and %s for TLS over gRPC",
+                "%s on %s: plain text, and whoever reaches that may ask the models; set %s and %s for TLS over gRPC",
+                "HTTP and gRPC" if self.http_open else "gRPC",
                 host,
                 CERTIFICATE,
                 PRIVATE_KEY,
             )
+        if self.http_open:
+            _LOGGER.warning(
+                "HTTP on %s: one small request of deeply nested JSON ends Triton 2.51; see docs/security.md", host
+            )
             return []
         _LOGGER.warning(
-            "Triton has no TLS for HTTP: HTTP listens on %s only, gRPC with TLS and the metrics on %s", _LOOPBACK, host
+            "HTTP listens on %s only, gRPC%s and the metrics on %s; docs/security.md says why",
+            _LOOPBACK,
+            "" if self.tls is None else " with TLS",
+            host,
         )
         return [f"--http-address={self.http_host(host)}", f"--metrics-address={host}"]
 
@@ -166,10 +201,25 @@ class Access:
         return {HEADER: self.key}
 
 
+def _is_open(variables: Mapping[str, str]) -> bool:
+    value = variables.get(HTTP) or "loopback"
+    if value not in (OPEN, "loopback"):
+        message = f"{HTTP} is {value!r}; give {OPEN!r}, or 'loopback', which is so without it"
+        raise UsageError(message)
+    return value == OPEN
+
+
 def _read_key(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        key = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not ASCII"
         message = f"{KEY_FILE} names {path}, which cannot be read ({reason}); give a file with the key alone"
         raise UsageError(message) from error
+    if not _KEY.fullmatch(key):
+        message = (
+            f"{KEY_FILE} names {path}, which holds no key of 16 or more letters, digits, '-' and '_' alone; "
+            "write one as docs/security.md shows"
+        )
+        raise UsageError(message)
+    return key

@@ -85,8 +85,8 @@ def command(variables: Mapping[str, str], arguments: Sequence[str]) -> list[str]
         "--strict-readiness=true",
         "--exit-on-error=true",
         *(f"--{service}-address={host}" for service in ("http", "grpc", "metrics")),
-        # After the addresses: with TLS, HTTP stays on this machine.
-        *Access.from_environment(variables).options(host),
+        # After the addresses: HTTP stays on this machine unless it is opened.
+        *Access.from_environment(variables, limits_http=True).options(host),
     ]
     if profile != _PLAIN:
         _check_profile(root, names, profile)

@@ -14,6 +14,9 @@ from typing import Any
 from harness.errors import EndpointError
 
 FILE = "known_answer.json"
+#: What a server with too much to do says, in small letters: "Exceeds maximum queue size" where the queue is full,
+#: "Request timeout expired" where a request waited in it too long. Neither tells whether the model lives.
+_BUSY = ("maximum queue size", "request timeout expired")
 #: Relative and absolute. Two builds of ONNX Runtime differ by less in fp32; another graph by more.
 TOLERANCE = 1e-3
 
@@ -28,6 +31,10 @@ class KnownAnswer:
     def write(self, path: Path) -> None:
         """Write the file that `read_known_answer` reads."""
         path.write_text(json.dumps({"inputs": self.inputs, "outputs": self.outputs}) + "\n", encoding="utf-8")
+
+    def request(self) -> dict[str, Any]:
+        """Return the body of the request that asks for it, as the HTTP service takes it."""
+        return {"inputs": [_tensor(name, rows) for name, rows in self.inputs.items()]}
 
     def difference(self, outputs: Mapping[str, list[Any]]) -> str:
         """Return what is wrong with a server's outputs (flat or nested lists), or nothing."""
@@ -60,6 +67,16 @@ class KnownAnswer:
             if any(isinstance(value, float) and not math.isfinite(value) for value in _leaves(outputs[name])):
                 return f"output {name!r} has values that are not finite"
         return ""
+
+
+def is_busy(reason: str) -> bool:
+    """Return whether a server refused a request only since others are before it."""
+    return any(words in reason.lower() for words in _BUSY)
+
+
+def _tensor(name: str, rows: list[Any]) -> dict[str, Any]:
+    datatype = "BYTES" if isinstance(rows[0][0], str) else "INT64"
+    return {"name": name, "datatype": datatype, "shape": [len(rows), len(rows[0])], "data": rows}
 
 
 def _flat(value: Any) -> list[Any]:

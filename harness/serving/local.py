@@ -19,8 +19,8 @@ from typing import Any, Self
 from harness.errors import EndpointError, UsageError, nearest
 from harness.serving.access import Access
 from harness.serving.config import PROFILE, Profile, check_name
-from harness.serving.known_answer import FILE, KnownAnswer, read_known_answer
-from harness.serving.process import free_ports, is_free, spawn, stop
+from harness.serving.known_answer import FILE, KnownAnswer, is_busy, read_known_answer
+from harness.serving.process import check_host, command_lines, free_ports, is_free, spawn, stop
 from harness.serving.repository import is_text
 from harness.serving.supervisor import clean
 from harness.serving.wheel import Wheel, build_runtime, environment, find_wheel
@@ -40,8 +40,6 @@ _ERROR = re.compile(r"^E\d{4} \S+ +\d+ [\w.]+:\d+\] \"?(.*?)\"?$", re.MULTILINE)
 
 #: Every start on a machine without a GPU logs it as an error.
 _HARMLESS = "CudaDriverHelper has not been initialized"
-#: Of the refusals of a full queue ("Exceeds maximum queue size"), in small letters.
-_FULL = "maximum queue size"
 
 
 class Busy(EndpointError):
@@ -199,6 +197,12 @@ class LocalTriton:
         self._process = spawn(command, environment(wheel, self._folder), self._folder, self.log)
 
     def _choose_ports(self) -> None:
+        check_host(self.host)
+        given = [port for port in self._wanted_ports.values() if port is not None]
+        if len(given) > len(set(given)):
+            told = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
+            message = f"`{told}`: each service needs a port of its own"
+            raise UsageError(message)
         for service, port in self._wanted_ports.items():
             if port is not None and not is_free(self.host, port):
                 message = (
@@ -296,8 +300,8 @@ class LocalTriton:
                 raise EndpointError(message)
 
     def _ask(self, name: str, version: int, answer: KnownAnswer, timeout: float) -> dict[str, list[Any]]:
-        body = {"inputs": [_json_tensor(key, value) for key, value in answer.inputs.items()]}
-        reply = self._request("POST", f"/v2/models/{name}/versions/{version}/infer", name, body, timeout)
+        path = f"/v2/models/{name}/versions/{version}/infer"
+        reply = self._request("POST", path, name, answer.request(), timeout)
         return {output["name"]: output["data"] for output in reply["outputs"]}
 
     def check_profile(self, name: str) -> None:
@@ -321,10 +325,15 @@ class LocalTriton:
         loaded: dict[str, Any] = self._request("GET", f"/v2/models/{name}/config", name)
         return loaded
 
-    def answered(self, name: str) -> int:
-        """Return how many requests a model has answered since it was loaded."""
-        statistics = self._request("GET", f"/v2/models/{name}/stats", name)["model_stats"]
-        return sum(int(version["inference_stats"]["success"]["count"]) for version in statistics)
+    def lost_processes(self, name: str) -> int:
+        """Return how many backend processes of a model are gone; Triton starts none again.
+
+        It tells a dead model from a busy one where no question is answered.
+        """
+        stub = re.compile(rf"{re.escape(name)}_\d+_\d+")  # group and instance
+        living = sum(any(stub.fullmatch(word) for word in line) for line in command_lines(self.pid))
+        instances = sum(int(group["count"]) for group in self.config(name)["instance_group"])
+        return max(0, instances * len(self.served_versions(name)) - living)
 
     def served_versions(self, name: str) -> list[int]:
         """Return the versions that answer."""
@@ -380,8 +389,8 @@ class LocalTriton:
             connection.close()
         if response.status != 200:
             reason = value.get("error", value)
-            if _FULL in str(reason).lower():
-                message = f"model {name!r} has a full queue: {reason}"
+            if is_busy(str(reason)):
+                message = f"model {name!r} is busy: {reason}"
                 raise Busy(message)
             what = f"model {name!r} is loaded but fails its known question: {reason}"
             what = what if path.endswith("/infer") else f"model {name!r}: {reason}"
@@ -397,8 +406,3 @@ class LocalTriton:
         lines = [line for line in dict.fromkeys(_ERROR.findall(text)) if not line.startswith(_HARMLESS)]
         lines = lines or text.strip().splitlines()
         return f"{what}: {' | '.join(lines[-4:]) or 'it wrote nothing'}; the whole log is {self.log}"
-
-
-def _json_tensor(name: str, value: list[Any]) -> dict[str, Any]:
-    datatype = "BYTES" if isinstance(value[0][0], str) else "INT64"
-    return {"name": name, "datatype": datatype, "shape": [len(value), len(value[0])], "data": value}

@@ -5,7 +5,10 @@
     python3 -m harness.serving.probe [--port 8000] [--timeout 10]
 
 Triton reports a model ready while the process behind it is dead, so each model is sent its known
-question. The exit status is 0 if all answer, else 1 after one sentence on stderr.
+question. A model that is only busy must neither be restarted nor taken out of rotation, since the others
+would have to answer for it: a full queue counts as an answer, and so does a question that is not answered
+in time, for a dead process is told at once. The exit status is 0 if all live, else 1 after one sentence
+on stderr.
 """
 
 import argparse
@@ -20,29 +23,28 @@ from urllib.parse import quote
 
 from harness.errors import EndpointError, HarnessError
 from harness.serving.container import models, repository
-from harness.serving.known_answer import FILE, read_known_answer
-
-#: Of the refusals of a full queue, in small letters ("Exceeds maximum queue size"). A server that is only
-#: busy must neither be restarted nor taken out of rotation: the others would have to answer for it.
-_FULL = "maximum queue size"
-_DATATYPES = {str: "BYTES", int: "INT64"}
+from harness.serving.known_answer import FILE, is_busy, read_known_answer
 
 
-def _request(port: int, path: str, body: Mapping[str, Any] | None, deadline: float) -> Any:
-    """Return what the server on this machine says; None if its queue is full.
+def _request(port: int, path: str, body: Mapping[str, Any] | None, seconds: float) -> Any:
+    """Return what the server on this machine says; None if it is too busy to answer a question.
 
     Raises:
-        EndpointError: it does not answer in time, or with an error.
+        EndpointError: it answers with an error, or not at all; what is no question it must answer in time.
     """
-    left = deadline - time.monotonic()
-    if left <= 0:
+    if seconds <= 0:
         message = f"no time is left to ask {path}; give a longer --timeout"
         raise EndpointError(message)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=left)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
         connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body))
         response = connection.getresponse()
         value = json.loads(response.read())
+    except TimeoutError as error:
+        if body is not None:
+            return None
+        message = f"Triton on port {port} gives no answer to {path} in {seconds:.0f} s"
+        raise EndpointError(message) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         message = f"Triton on port {port} gives no answer to {path} ({error!r})"
         raise EndpointError(message) from error
@@ -50,19 +52,15 @@ def _request(port: int, path: str, body: Mapping[str, Any] | None, deadline: flo
         connection.close()
     if response.status != 200:
         reason = str(value.get("error", value))
-        if _FULL in reason.lower():
+        if is_busy(reason):
             return None
         message = f"Triton on port {port} refuses {path}: {reason}"
         raise EndpointError(message)
     return value
 
 
-def _tensor(name: str, rows: list[Any]) -> dict[str, Any]:
-    return {"name": name, "datatype": _DATATYPES[type(rows[0][0])], "shape": [len(rows), len(rows[0])], "data": rows}
-
-
 def probe(variables: Mapping[str, str], port: int, timeout: float) -> list[str]:
-    """Return the models that answered; those whose queue is full count as well.
+    """Return the models that answered; those that are only busy count as well.
 
     Which values they answer does not matter here: a dynamic int8 graph answers by the company that a
     request has in its batch.
@@ -73,20 +71,22 @@ def probe(variables: Mapping[str, str], port: int, timeout: float) -> list[str]:
         timeout: seconds for all models together.
 
     Raises:
-        EndpointError: a model fails, serves no version, gives half an answer, or takes too long.
+        EndpointError: a model fails, serves no version or gives half an answer, or the server itself takes too long.
         UsageError: the repository lacks a model.
     """
     deadline, names = time.monotonic() + timeout, models(variables)
-    for name in names:
+    for place, name in enumerate(names):
         path = f"/v2/models/{quote(name, safe='')}"
-        served = [int(version) for version in _request(port, path, None, deadline)["versions"]]
+        # A busy model may not use up the time of those after it: one of them may be dead.
+        end = time.monotonic() + (deadline - time.monotonic()) / (len(names) - place)
+        served = [int(version) for version in _request(port, path, None, end - time.monotonic())["versions"]]
         if not served:
             message = f"Triton on port {port} serves no version of {name!r}"
             raise EndpointError(message)
-        for version in served:
+        for rest, version in zip(range(len(served), 0, -1), served, strict=True):
             answer = read_known_answer(repository(variables) / name / str(version) / FILE)
-            body = {"inputs": [_tensor(key, rows) for key, rows in answer.inputs.items()]}
-            reply = _request(port, f"{path}/versions/{version}/infer", body, deadline)
+            seconds = (end - time.monotonic()) / rest
+            reply = _request(port, f"{path}/versions/{version}/infer", answer.request(), seconds)
             outputs = {} if reply is None else {each["name"]: each["data"] for each in reply["outputs"]}
             if reply is not None and (wrong := answer.gap(outputs)):
                 message = f"model {name!r} version {version} gives half an answer: {wrong}"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.serving import supervisor
 
 #: Seconds that the supervisor may take beyond what it gives the server.
@@ -58,6 +59,41 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)  # the second one makes the supervisor kill
             process.wait()
+
+
+def command_lines(session: int) -> list[list[str]]:
+    """Return the command line of each living process of a session; those that wait to be reaped do not count."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            state, _parent, _group, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            words = (entry / "cmdline").read_text(errors="replace").split("\0")
+        except OSError:  # it ended meanwhile
+            continue
+        if int(its_session) == session and state not in "ZX":
+            found.append(words)
+    return found
+
+
+def check_host(host: str) -> None:
+    """Refuse an address on which this machine cannot listen.
+
+    Raises:
+        UsageError: it is empty, unknown, or another machine's.
+    """
+    reason = "it is empty"
+    if host:
+        try:
+            free_ports(host, 1)
+            return
+        except OSError as error:
+            reason = error.strerror or repr(error)
+        except UnicodeError:
+            reason = "it is no name of a machine"
+    message = f"cannot listen on `--host {host!r}`: {reason}; 127.0.0.1 is this machine only, 0.0.0.0 all its addresses"
+    raise UsageError(message)
 
 
 def free_ports(host: str, count: int) -> list[int]:

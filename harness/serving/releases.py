@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UsageError, nearest
+from harness.errors import ArtifactError, UsageError, nearest
 from harness.serving.repository import CONFIG, check_version, locked, published, select, selected, versions
 
 
@@ -45,7 +45,13 @@ def promote(
     """
 
     def choose(name: str) -> int:
-        return versions(repository / name)[-1] if version is None else version
+        if version is not None:
+            return version
+        numbers = versions(repository / name)
+        if not numbers:
+            message = f"{repository / name} has no version, only configs; publish one with `harness export`"
+            raise ArtifactError(message)
+        return numbers[-1]
 
     return _move(repository, _graphs(repository, model, variant, finetune), choose)
 
@@ -81,11 +87,19 @@ def rollback(repository: Path, model: str, *, variant: str | None = None, finetu
 
 def _move(repository: Path, names: Sequence[str], choose: Callable[[str], int]) -> list[Move]:
     with locked(repository):
-        moves = [Move(name=name, before=selected(repository / name / CONFIG), after=choose(name)) for name in names]
+        moves = [Move(name=name, before=_before(repository, name), after=choose(name)) for name in names]
         for move in moves:
             check_version(repository, move.name, move.after)
         select(repository, {move.name: move.after for move in moves})
     return moves
+
+
+def _before(repository: Path, name: str) -> int | None:
+    """Return the version that is served; None too where the config is damaged, since it is about to be replaced."""
+    try:
+        return selected(repository / name / CONFIG)
+    except ArtifactError:
+        return None
 
 
 def _graphs(repository: Path, model: str, variant: str | None, finetune: str | None) -> list[str]:

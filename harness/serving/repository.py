@@ -9,10 +9,11 @@
       <version>/known_answer.json
       <version>/manifest.json           the artifact's, and its gate.json where it has one
       <version>/configs/<profile>.pbtxt what the two files above say while this version is served
+      <version>/files.json              the digest of each file above, and of the warm-up that it names
       warmup/probe-<digest>-<input>     raw little-endian int64, one row
     <repository>/<model>-<finetune>-<variant>_text/
       config.pbtxt                      the text model, profile online only
-      <version>/...                     what its backend reads, known_answer.json, configs/online.pbtxt
+      <version>/...                     what its backend reads, known_answer.json, configs/online.pbtxt, files.json
 
 The files outside of the version folders select what is served. A server that runs may still read
 what an older selection named, so warm-ups and versions are only ever added.
@@ -24,7 +25,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -48,6 +49,9 @@ from harness.tokenizer import FastTokenizer
 
 CONFIG = "config.pbtxt"
 CONFIGS = "configs"
+#: Of each file of a version the digest, by its path from the version's folder; written last.
+FILES = "files.json"
+_PROFILES = get_args(Profile)
 _SELECTED = re.compile(r"version_policy\s*\{\s*specific\s*\{\s*versions:\s*\[\s*(\d+)\s*\]")
 
 
@@ -79,11 +83,32 @@ def config_path(repository: Path, name: str, profile: Profile) -> Path:
 
 
 def selected(config: Path) -> int | None:
-    """Return the version that a config.pbtxt selects; None if the file is missing or selects none."""
-    if not config.is_file():
-        return None
-    found = _SELECTED.search(config.read_text(encoding="utf-8"))
+    """Return the version that a config.pbtxt selects; None if the file is missing or selects none.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    return selected_in(read_config(config)) if config.is_file() else None
+
+
+def selected_in(config: str) -> int | None:
+    """Return the version that the text of a config.pbtxt selects; None if it selects none."""
+    found = _SELECTED.search(config)
     return int(found[1]) if found else None
+
+
+def read_config(path: Path) -> str:
+    """Return the text of a config.pbtxt.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        message = f"{path} cannot be read ({reason}); select a version again with `harness models promote`"
+        raise ArtifactError(message) from error
 
 
 def with_text(repository: Path, names: Sequence[str]) -> list[str]:
@@ -167,20 +192,39 @@ def check_version(repository: Path, name: str, version: int) -> dict[str, Any]:
     manifest = version_manifest(folder)
     if manifest is None:
         _refuse(folder / MANIFEST, "is missing or damaged")
-    expected = {folder / GRAPH: manifest.get("graph_sha256")}
-    needed = [folder / FILE, *(folder / CONFIGS / f"{profile}.pbtxt" for profile in get_args(Profile))]
+    _check_files(folder, {GRAPH: manifest.get("graph_sha256")}, {FILE, *(f"{CONFIGS}/{p}.pbtxt" for p in _PROFILES)})
     if text.parent.is_dir():
-        expected[text / TOKENIZER] = manifest.get("tokenizer_sha256")
-        needed += [text / FILE, text / CONFIGS / "online.pbtxt"]
-    for path, digest in expected.items():
+        known, needed = {TOKENIZER: manifest.get("tokenizer_sha256")}, {FILE, f"{CONFIGS}/online.pbtxt"}
+        _check_files(text, known, needed)
+    return manifest
+
+
+def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -> None:
+    """Compare each file of a version with its digest.
+
+    Args:
+        version: the version's folder.
+        known: digests that are told elsewhere, and count more than those of files.json.
+        needed: files that must be there besides.
+    """
+    told = _digests(version)
+    if told is None or needed - told.keys():
+        _refuse(version / FILES, "is missing or damaged")
+    for name, digest in {**told, **known}.items():
+        path = version / name
         if not path.is_file():
             _refuse(path, "is missing")
         if file_sha256(path) != digest:
             _refuse(path, "is not the file that was published")
-    for path in needed:
-        if not path.is_file():
-            _refuse(path, "is missing")
-    return manifest
+
+
+def _digests(version: Path) -> dict[str, str] | None:
+    """Return the digest of each file of a version, by its path from there; None where they are not told."""
+    try:
+        value = json.loads((version / FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _refuse(path: Path, what: str) -> NoReturn:
@@ -258,13 +302,22 @@ class _Version:
     shared: Mapping[str, bytes] = field(default_factory=dict)
 
     def is_whole(self, repository: Path) -> bool:
-        """Return whether all of it is there; known answers are only looked for, since making one takes the graph."""
+        """Return whether all of it is there, and the known answer the one that was published."""
         model = repository / self.name
         folder = model / str(self.number)
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
-        there = (folder / FILE).is_file() and (self.graph is None or (folder / GRAPH).is_file())
-        return there and all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
+        told, answer = _digests(folder) or {}, folder / FILE
+        there = answer.is_file() and (self.graph is None or (folder / GRAPH).is_file())
+        # What it tells of the other files follows from the files themselves.
+        if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):
+            return False
+        return all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
+
+    def _places(self) -> set[str]:
+        """Return the paths of its files from the version's folder."""
+        shared = {f"../{name}" for name in self.shared}
+        return {*self.files, FILE, *shared} | ({GRAPH} if self.graph is not None else set())
 
     def write(self, repository: Path, staged: Path, answer: KnownAnswer) -> None:
         """Write the version folder, at once where it is new; nothing is selected by that."""
@@ -280,10 +333,15 @@ class _Version:
             os.replace(staged / self.name / name, model / name)
         model.mkdir(exist_ok=True)
         place = model / str(self.number)
+        digests = {
+            name: file_sha256(model / name[3:] if name[:3] == "../" else draft / name) for name in self._places()
+        }
+        _write(draft / FILES, (json.dumps(digests, indent=1, sort_keys=True) + "\n").encode())
         if not place.exists():
             draft.rename(place)
             return
-        for path in sorted(path for path in draft.rglob("*") if path.is_file()):
+        # The digests last: a change that was cut short is seen by them.
+        for path in sorted((path for path in draft.rglob("*") if path.is_file()), key=lambda path: path.name == FILES):
             target = place / path.relative_to(draft)
             target.parent.mkdir(exist_ok=True)
             os.replace(path, target)

@@ -2,7 +2,8 @@
 
 A version that the repository newly selects is proven in a server of its own (`harness.serving.trial`),
 then loaded beside the old one, and only then is the old one let go: no request fails. A model whose
-backend process died is loaded again; Triton itself goes on reporting it ready.
+backend process died is loaded again; Triton itself goes on reporting it ready. A model that is only
+busy is left alone, however long it takes.
 """
 
 import time
@@ -12,12 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from harness.errors import EndpointError, UsageError, nearest
+from harness.errors import ArtifactError, EndpointError, HarnessError, UsageError, nearest
 from harness.progress import Progress
 from harness.serving.access import Access
 from harness.serving.config import Profile
 from harness.serving.local import Busy, LocalTriton
-from harness.serving.repository import config_path, is_text, published, selected, text_name, with_text
+from harness.serving.repository import (
+    check_version,
+    config_path,
+    is_text,
+    published,
+    read_config,
+    selected,
+    selected_in,
+    text_name,
+    with_text,
+)
 from harness.serving.trial import Trial
 
 #: Seconds between two looks at the repository.
@@ -26,8 +37,8 @@ POLL = 1.0
 ROUND = 5.0
 #: Seconds for the answer to a known question. One that takes longer waits behind others.
 _QUESTION = 10.0
-#: Rounds in which a busy model may answer nobody at all before it counts as dead.
-_STALLED = 3
+#: Looks at the repository during which a selection may be half written before that is said.
+_HALF_WRITTEN = 5
 #: So often a model is loaded again within `_WINDOW` seconds; more often means that it cannot be healed.
 _HEALINGS = 3
 _WINDOW = 300.0
@@ -68,23 +79,40 @@ class Selection:
     written: tuple[int, ...]
 
 
-def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selection | None:
-    """Return what is selected for a graph and its text model; None while that is being changed.
+def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selection:
+    """Return what is selected for a graph and its text model.
 
     Args:
         repository: the model repository.
         names: the graph's served name, and its text model's where that is served too.
         profile: which of the graph's configs is meant.
+
+    Raises:
+        ArtifactError: a config cannot be read, or they select different versions, as they do while that is
+            being changed.
     """
     paths = [config_path(repository, name, profile) for name in names]
     try:
         written = tuple(path.stat().st_mtime_ns for path in paths)
-        configs = {name: path.read_text(encoding="utf-8") for name, path in zip(names, paths, strict=True)}
-        found = {selected(path) for path in paths}
-    except FileNotFoundError:
-        return None
-    version = found.pop()
-    return None if version is None or found else Selection(version, configs, written)
+    except OSError as error:
+        message = f"{error.filename} cannot be read ({error.strerror})"
+        raise ArtifactError(message) from error
+    configs = {name: read_config(path) for name, path in zip(names, paths, strict=True)}
+    found = {name: selected_in(text) for name, text in configs.items()}
+    (version, *others) = set(found.values())
+    if version is None or others:
+        message = ", ".join(f"{name} selects version {chosen or 'none'}" for name, chosen in found.items())
+        raise ArtifactError(message)
+    return Selection(version, configs, written)
+
+
+def read_configs(repository: Path, names: Sequence[str], profile: Profile) -> dict[str, str]:
+    """Return the text of each model's config, by served name.
+
+    Raises:
+        ArtifactError: one cannot be read.
+    """
+    return {name: read_config(config_path(repository, name, profile)) for name in names}
 
 
 def beside(old: Mapping[str, Any], new: Mapping[str, Any], versions: Sequence[int]) -> dict[str, Any]:
@@ -111,19 +139,27 @@ def beside(old: Mapping[str, Any], new: Mapping[str, Any], versions: Sequence[in
 class Service:
     """Watches over a server that has started."""
 
-    def __init__(self, server: LocalTriton, progress: Progress) -> None:
+    def __init__(self, server: LocalTriton, configs: Mapping[str, str], progress: Progress) -> None:
+        """Take note of what is served.
+
+        Args:
+            server: a server that runs.
+            configs: the text of each model's config as it was before the server read it: what is selected
+                while models load differs from it, and is followed.
+            progress: told of everything that changes.
+        """
         self._server = server
         self._progress = progress
         self._trial: Trial | None = None
         #: What the trial is about: the graph and what was selected for it.
         self._tried: tuple[str, Selection] | None = None
         self._refused: dict[str, Selection] = {}
-        self._answered: dict[str, int] = {}
-        self._stalled: dict[str, int] = {}
+        #: For each graph whose selection is not clear: why, and at how many looks in a row.
+        self._unclear: dict[str, tuple[str, int]] = {}
         self._healed: dict[str, deque[float]] = {}
         self._versions = {name: server.served_versions(name)[-1] for name in server.models}
         self._loaded = {name: server.config(name) for name in server.models}
-        self._configs = {name: self._text(name) for name in server.models}
+        self._configs = dict(configs)
 
     @property
     def graphs(self) -> list[str]:
@@ -191,11 +227,21 @@ class Service:
         return [each for each in (name, text_name(name)) if each in self._server.models]
 
     def _selection(self, name: str) -> Selection | None:
-        return selection(self._server.repository, self._pair(name), self._server.profile)
-
-    def _text(self, name: str) -> str:
-        path = config_path(self._server.repository, name, self._server.profile)
-        return path.read_text(encoding="utf-8") if path.is_file() else ""
+        """Return what is selected for a graph; None where that is not clear, which is said once it stays so."""
+        try:
+            wanted = selection(self._server.repository, self._pair(name), self._server.profile)
+        except ArtifactError as error:
+            reason, looks = self._unclear.get(name, ("", 0))
+            looks = looks + 1 if reason == str(error) else 1
+            self._unclear[name] = str(error), looks
+            if looks == _HALF_WRITTEN:
+                self._progress.say(
+                    f"{name}: version {self._versions[name]} goes on, what is selected is not clear: {error}; "
+                    "select a version again with `harness models promote`"
+                )
+            return None
+        self._unclear.pop(name, None)
+        return wanted
 
     def _refuse(self, name: str, wanted: Selection, reason: str) -> None:
         self._refused[name] = wanted
@@ -215,8 +261,7 @@ class Service:
                         self._server.load(each, configs[each])
                         self._server.check_alive(each, _LEAVE)
         except EndpointError as error:
-            for each in reversed(self._pair(name)):
-                self._server.load(each, self._loaded[each])
+            self._put_back(name)
             self._refuse(name, wanted, str(error))
             return
         for each in wanted.configs:
@@ -225,6 +270,15 @@ class Service:
         self._configs.update(wanted.configs)
         what = "new settings" if wanted.version == before else f"version {before} has left"
         self._progress.say(f"{name}: version {wanted.version} is served, {what}")
+
+    def _put_back(self, name: str) -> None:
+        """Load what was served, the graph before the text model that asks it."""
+        for each in self._pair(name):
+            try:
+                self._server.load(each, self._loaded[each])
+            except EndpointError as error:
+                # The next round of known questions finds it, and heals it.
+                self._progress.say(f"{each}: version {self._versions[each]} could not be put back: {error}")
 
     def _change_version(self, name: str, version: int, configs: Mapping[str, Mapping[str, Any]]) -> None:
         before = self._versions[name]
@@ -258,19 +312,12 @@ class Service:
         for name in [*self.graphs, *(name for name in self._server.models if is_text(name))]:
             try:
                 self._server.check_alive(name, _QUESTION)
-                self._stalled[name] = 0
             except Busy as error:
-                if self._is_stalled(name):
-                    self._heal(name, str(error))
+                # One whose process is dead has a full queue too.
+                if lost := self._server.lost_processes(name):
+                    self._heal(name, f"{lost} of its processes are gone; {error}")
             except EndpointError as error:
                 self._heal(name, str(error))
-
-    def _is_stalled(self, name: str) -> bool:
-        """Return whether a busy model has answered nobody for several rounds: a dead one has a full queue too."""
-        answered = self._server.answered(name)
-        self._stalled[name] = self._stalled.get(name, 0) + 1 if answered == self._answered.get(name) else 0
-        self._answered[name] = answered
-        return self._stalled[name] >= _STALLED
 
     def _heal(self, name: str, reason: str) -> None:
         """Load a model again.
@@ -286,17 +333,39 @@ class Service:
             message = f"model {name!r} was loaded again {_HEALINGS} times in {now - times[0]:.0f} s and fails: {reason}"
             raise EndpointError(message)
         times.append(now)
-        self._stalled[name] = 0
         self._progress.say(f"{name}: does not answer, loading it again: {reason}")
         try:
             # Nobody waits for the old one to be gone: without its process it takes long, and nothing comes of it.
             self._server.unload(name)
             self._server.load(name, self._loaded[name])
             self._server.check_alive(name, _QUESTION)
+        except Busy as error:
+            self._progress.say(f"{name}: loaded again: {error}")
+            return
         except EndpointError as error:
             self._progress.say(f"{name}: still does not answer: {error}")
             return
         self._progress.say(f"{name}: answers again")
+
+
+def check_published(repository: Path, graphs: Sequence[str], profile: Profile) -> None:
+    """Check the selected version of each graph, and its text model's, before a server reads them.
+
+    Raises:
+        ArtifactError: one is damaged; names it, and how the others can be served.
+    """
+    for name in graphs:
+        try:
+            version = selected(config_path(repository, name, profile))
+            if version is None:
+                message = f"its config for the profile {profile} selects no version; publish it with `harness export`"
+                raise ArtifactError(message)
+            check_version(repository, name, version)
+        except HarnessError as error:
+            others = ",".join(other for other in graphs if other != name)
+            hint = f"; the others are served with `--models {others}`" if others else ""
+            message = f"{name} cannot be served: {error}{hint}"
+            raise ArtifactError(message) from error
 
 
 def serve(
@@ -324,10 +393,13 @@ def serve(
 
     Raises:
         UsageError: nothing is published under such a name.
+        ArtifactError: what a graph selects is damaged; tells how the others can be served.
         EndpointError: the server does not start or ends by itself, or a model cannot be healed.
     """
     graphs = published(repository, wanted)
     names = with_text(repository, graphs) if profile == "online" else graphs
+    check_published(repository, graphs, profile)
+    configs = read_configs(repository, names, profile)
     with LocalTriton(
         repository,
         names,
@@ -339,7 +411,7 @@ def serve(
         access=access,
         log=log,
     ) as server:
-        service = Service(server, progress)
+        service = Service(server, configs, progress)
         for name in names:
             progress.say(f"{name}: version {service.version(name)}, {profile}, ready")
         yield f"Triton serves {len(names)} models: gRPC {server.uri}, HTTP http://{server.http_host}:{server.http_port}"

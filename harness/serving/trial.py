@@ -6,10 +6,11 @@ whole server, and this one nobody else uses. What it prints is the configuration
 
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
-from typing import Any, cast
+from subprocess import DEVNULL, Popen
+from typing import IO, Any, cast
 
 from harness.errors import ArtifactError, EndpointError, HarnessError
 from harness.serving.config import Profile
@@ -32,7 +33,12 @@ class Trial:
         """
         command = [sys.executable, "-m", __name__, str(repository), profile, str(log), str(version), *names]
         # In a session of its own: Ctrl-C in the terminal is for the service, which stops the trial.
-        self._process = Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, text=True, start_new_session=True)
+        # What it says goes to files: a pipe that nobody reads stops it after 64 KiB.
+        self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the trial
+        self._failure = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = Popen(
+            command, stdin=DEVNULL, stdout=self._printed, stderr=self._failure, start_new_session=True
+        )
 
     def result(self) -> dict[str, dict[str, Any]] | None:
         """Return the configuration of each model as it was loaded; None while the trial runs.
@@ -42,7 +48,7 @@ class Trial:
         """
         if self._process.poll() is None:
             return None
-        printed, failure = self._process.communicate()
+        printed, failure = _said(self._printed), _said(self._failure)
         if self._process.returncode:
             reason = failure.strip().splitlines() or [f"the trial ended with exit status {self._process.returncode}"]
             raise EndpointError(reason[-1])
@@ -52,7 +58,12 @@ class Trial:
         """End the trial; its server ends with it."""
         if self._process.poll() is None:
             self._process.terminate()
-        self._process.communicate()
+        self._process.wait()
+
+
+def _said(stream: IO[bytes]) -> str:
+    stream.seek(0)
+    return stream.read().decode(errors="replace")
 
 
 def attempt(repository: Path, names: Sequence[str], version: int, profile: Profile, log: Path) -> dict[str, Any]:

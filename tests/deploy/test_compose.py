@@ -73,6 +73,12 @@ def test_server_has_room_for_its_processes_and_no_more_rights_than_it_needs() ->
     assert set(triton["environment"]) <= settings()
 
 
+def test_open_http_is_published_on_this_machine_only() -> None:
+    # HTTP stays on the container's loopback otherwise, where no published port leads to.
+    assert SERVICES["triton"]["environment"]["HARNESS_SERVE_HTTP"] == "open"
+    assert "127.0.0.1:8000:8000" in SERVICES["triton"]["ports"]
+
+
 def settings() -> set[str]:
     """Every variable that the container's command reads."""
     from harness.serving import access, container

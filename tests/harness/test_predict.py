@@ -1,7 +1,10 @@
 import io
 import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -104,9 +107,8 @@ def test_file_has_a_question_a_line(workspace: Callable[..., Workspace], tmp_pat
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"{", r"is not JSON \("),
+        (b"{", r"is not JSON \(Expecting property name .* at column \d+\); give one object a line"),
         (b"\xff", "is not JSON"),
-        (b"", "is not JSON"),
         (b"[1]", "is list; give an object with text, text_pair"),
         (b'{"text": "a", "text_pair": 5}', "input 'text_pair' is 5; give a text, or a list of texts"),
         (b'{"text": "a", "text_pair": ["b", null]}', r"input 'text_pair' is \[\"b\", null\]; give a text"),
@@ -127,7 +129,10 @@ def test_bad_line_is_named_after_the_good_ones_are_answered(
     assert [question["text"] for question, _ in found] == ["a"]
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "cannot be read"), ("", "is empty; give one JSON object with")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "cannot be read"), ("", "has no question; give one JSON"), ("\n \n", "has no question; give one JSON")],
+)
 def test_file_that_has_no_question_is_named(
     content: str | None, reason: str, workspace: Callable[..., Workspace], tmp_path: Path
 ) -> None:
@@ -136,6 +141,15 @@ def test_file_that_has_no_question_is_named(
         file.write_text(content)
     with pytest.raises(DataError, match=rf"questions\.jsonl {reason}"):
         answers(Request(model="tiny", task="xnli", file=file), workspace("mnli"))
+
+
+def test_blank_lines_are_skipped_and_counted(workspace: Callable[..., Workspace], tmp_path: Path) -> None:
+    file, good = tmp_path / "questions.jsonl", b'{"text": "a", "text_pair": "b"}\n'
+    file.write_bytes(good + b"\n \t\r\n" + good + b"[]\n")
+    found = []
+    with pytest.raises(DataError, match=r"questions\.jsonl, line 5 is list"):
+        found.extend(predict.run(Request(model="tiny", task="xnli", file=file), workspace("mnli")))
+    assert len(found) == 2
 
 
 def test_standard_input_is_a_file(workspace: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,9 +179,63 @@ def test_server_that_is_down_is_named(tmp_path: Path) -> None:
     (port,) = free_ports("127.0.0.1", 1)
     request = Request(model="tiny", task="xnli", texts=("a", "b"), endpoint=f"triton://127.0.0.1:{port}")
     with pytest.raises(
-        EndpointError, match=rf"127\.0\.0\.1:{port} does not serve 'tiny-mnli-fp32_text' .*`harness serve`"
+        EndpointError,
+        match=rf"127\.0\.0\.1:{port} cannot be reached \(.*\); write tritons:// if it speaks TLS, .*`harness serve`",
     ):
         answers(request, Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("model", ["../tiny", "tiny/1", "a b"])
+def test_name_that_no_served_model_has_is_not_sent(model: str, tmp_path: Path) -> None:
+    request = Request(model=model, task="xnli", texts=("a", "b"), endpoint="triton://127.0.0.1:1")
+    with pytest.raises(UsageError, match="cannot name a served model"):
+        answers(request, Workspace(tmp_path))
+
+
+RETRIEVAL = Request(model="tiny", task="tatoeba", texts=("a",), variant="int8")
+
+
+@pytest.mark.parametrize("endpoint", [None, "triton://127.0.0.1:1"])
+def test_variant_that_was_never_exported_is_refused(endpoint: str | None, workspace: Callable[..., Workspace]) -> None:
+    with pytest.raises(UsageError, match="model 'tiny' has no variant 'int8'"):
+        answers(replace(RETRIEVAL, endpoint=endpoint), workspace("encoder"))
+
+
+def lossy(root: Path) -> None:
+    """Let the model have a variant int8, of another finetune than the encoder."""
+    folder = root / "artifacts" / "tiny" / "mnli"
+    shutil.copytree(folder / "fp32", folder / "int8")
+
+
+def test_retrieval_that_a_lossy_variant_left_out_is_answered_in_fp32_and_says_so(
+    workspace: Callable[..., Workspace], caplog: pytest.LogCaptureFixture
+) -> None:
+    home = workspace("encoder", "mnli")
+    (exact,) = answers(replace(RETRIEVAL, variant="fp32"), home)
+    assert caplog.text == ""
+    lossy(home.root)
+    assert answers(RETRIEVAL, home) == [exact]
+    assert "tiny has no int8 graph for task tatoeba: answered in fp32" in caplog.text
+
+
+@pytest.mark.parametrize(("exported", "variant"), [(True, "fp32"), (False, "int8")])
+def test_server_is_asked_for_the_graph_that_evaluation_would_choose(
+    exported: bool, variant: str, workspace: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = Workspace(tmp_path / "elsewhere")  # a machine that only asks knows nothing of the model
+    if exported:
+        home = workspace("encoder", "mnli")
+        lossy(home.root)
+    asked: list[str] = []
+
+    @contextmanager
+    def served(_uri: str, name: str, _form: object) -> Iterator[Callable[[list], list]]:
+        asked.append(name)
+        yield lambda questions: [{"embedding": []} for _ in questions]
+
+    monkeypatch.setattr(predict, "_served", served)
+    answers(replace(RETRIEVAL, endpoint="triton://127.0.0.1:1"), home)
+    assert asked == [f"tiny-encoder-{variant}_text"]
 
 
 @pytest.mark.parametrize(

@@ -424,6 +424,16 @@ def test_longest_text_is_read(pairs: TextPipeline) -> None:
     assert pairs.prepare([question])[0].truncated
 
 
+def test_texts_of_one_request_are_limited_together(choices: TextPipeline) -> None:
+    question = {"text": ["a" * 60_000], "question": ["é" * 30_000], "choices": ["b", "c" * 11_071]}
+    assert choices.read_rows([question])
+    reason = "the texts of the request have 131,073 bytes or more together; give at most 131,072 bytes of UTF-8"
+    with pytest.raises(DataError, match=reason):
+        choices.read(question | {"choices": ["b", "c" * 11_072]})
+    with pytest.raises(DataError, match="131,075 bytes"):
+        choices.read_rows(iter([question, {"text": ["a"], "question": [""], "choices": ["b", "c"]}, None]))
+
+
 def test_server_side_needs_numpy_and_tokenizers_only() -> None:
     code = (
         "import sys, harness.text, harness.tokenizer, harness.planner\n"

@@ -12,10 +12,12 @@ import pytest
 from harness import cli, evaluation, finetunes
 from harness.artifacts import Artifact, file_sha256, read_artifact
 from harness.checkpoint import read_checkpoint
+from harness.data import Layout
 from harness.errors import ArtifactError, UsageError
 from harness.evaluation import Request
 from harness.heads import describe
 from harness.progress import Silent
+from harness.provenance import provenance
 from harness.serving.config import Serving
 from harness.serving.releases import promote
 from harness.serving.repository import publish
@@ -45,6 +47,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
     (folder / "model.onnx").unlink(missing_ok=True)
     shutil.copyfile(graph.graph, folder / "model.onnx")
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
+    (folder / "gate.json").write_text('{"passed": true}', encoding="utf-8")
     head = finetunes.load("mnli").head
     manifest = {
         "model": "tiny",
@@ -56,6 +59,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
         "tokenizer_sha256": file_sha256(folder / "tokenizer.json"),
         "vocabulary": 50,
         "hidden": 8,
+        "gate_sha256": file_sha256(folder / "gate.json"),
         "checkpoint": {"digest": digest, "account": {"seen": {}}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
@@ -104,6 +108,10 @@ def change(path: Path, content: bytes = b"changed") -> None:
     path.write_bytes(content)
 
 
+def digest_of(home: Workspace) -> str:
+    return read_checkpoint(home.checkpoints / "tiny" / "target" / "mnli").digest
+
+
 def edit(path: Path, **values: Any) -> None:
     change(path, json.dumps({**json.loads(path.read_text(encoding="utf-8")), **values}).encode())
 
@@ -144,9 +152,31 @@ def test_model_that_is_not_published_says_so(home: Workspace) -> None:
     assert f"--  {NAME} is not in the model repository; the run's endpoint was onnx" in links(home)
 
 
-def test_run_without_a_journal_keeps_the_rest_of_its_chain(home: Workspace) -> None:
-    (home.runs / "first" / "journal.sqlite").unlink()
-    assert links(home)[-1] == f"--  {home.runs / 'first'} has no journal; its scores cannot be computed again"
+def test_graph_of_another_variant_than_the_run_is_found(
+    home: Workspace, tmp_path: Path, tokenizer_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An int8 run is answered by the fp32 graph where a retrieval task has none of its own."""
+    store = home.artifacts
+    artifact = store.find("tiny", "mnli", "fp32")
+    told = provenance([], Layout.at(tmp_path / "data"), [artifact], "onnx")
+    assert told["variant"] == {"mnli": "fp32"}
+    assert json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]["variant"] == {"mnli": "fp32"}
+    edit(scores(home), variant="int8")
+    monkeypatch.setattr(evaluation, "rescore", lambda *_: iter(()))
+    assert "ok  artifact artifacts/tiny/mnli/fp32" in [line.partition(":")[0] for line in links(home)]
+    recorded = json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]
+    edit(scores(home), provenance={key: value for key, value in recorded.items() if key != "variant"}, variant="fp32")
+    assert links(home)[-1].startswith("ok  scores")
+
+
+def test_nothing_is_written_beside_the_run(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run may lie in a folder that can only be read."""
+    made: list[Path] = []
+    original = Path.mkdir
+    monkeypatch.setattr(Path, "mkdir", lambda self, *rest, **more: (made.append(self), original(self, *rest, **more)))
+    assert links(home)[-1].startswith("ok  scores")
+    assert made
+    assert not [path for path in made if path.is_relative_to(home.root)]
 
 
 BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
@@ -184,10 +214,53 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     ),
     "manifest in the repository": (
         lambda home: edit(home.model_repository / NAME / "1" / "manifest.json", created="later"),
+        rf"breaks at model repository, {NAME}: .*/1/manifest\.json is not the file that was published",
+    ),
+    "manifest of the artifact": (
+        lambda home: edit(home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json", created="later"),
         rf"breaks at model repository, {NAME}: manifest\.json of version 1 is \w{{12}}, \w{{12}} is expected",
+    ),
+    "gate edited": (
+        lambda home: change(home.artifacts.directory("tiny", "mnli", "fp32") / "gate.json"),
+        r"breaks at artifact artifacts/tiny/mnli/fp32: its gate\.json is \w{12}, \w{12} is expected; export again",
+    ),
+    "gate deleted": (
+        lambda home: (home.artifacts.directory("tiny", "mnli", "fp32") / "gate.json").unlink(),
+        r"breaks at artifact artifacts/tiny/mnli/fp32: its gate\.json is missing, \w{12} is expected; export again",
+    ),
+    "manifest tells another training": (
+        lambda home: edit(
+            home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json",
+            checkpoint={"digest": digest_of(home), "account": {"seen": {"en": 3}}},
+        ),
+        r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest tells another seen than its checkpoint",
+    ),
+    "manifest of another finetune": (
+        lambda home: edit(home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json", finetune="siqa"),
+        r"breaks at (artifact|run) .*(siqa|mnli)",
+    ),
+    "declaration in the repository": (
+        lambda home: change(home.model_repository / f"{NAME}_text" / "1" / "text.json"),
+        rf"breaks at model repository, {NAME}: .*_text/1/text\.json is not the file that was published",
+    ),
+    "known answer in the repository": (
+        lambda home: change(home.model_repository / NAME / "1" / "known_answer.json"),
+        rf"breaks at model repository, {NAME}: .*/1/known_answer\.json is not the file that was published",
+    ),
+    "warm-up in the repository": (
+        lambda home: change(next((home.model_repository / NAME / "warmup").iterdir())),
+        rf"breaks at model repository, {NAME}: .*warmup/probe-\w+-\w+ is not the file that was published",
+    ),
+    "digests in the repository": (
+        lambda home: (home.model_repository / NAME / "1" / "files.json").unlink(),
+        rf"breaks at model repository, {NAME}: .*/1/files\.json is missing or damaged; publish the model again",
     ),
 }
 OF_A_MODEL: dict[str, tuple[Callable[[Workspace], None], str]] = {
+    "config deleted": (
+        lambda home: (home.model_repository / NAME / "config.pbtxt").unlink(),
+        rf"breaks at model repository, {NAME}: .*config\.pbtxt is missing or selects no version, of 1 .*promote tiny`",
+    ),
     "config edited by hand": (
         lambda home: change(home.model_repository / NAME / "configs" / "online.pbtxt"),
         rf"breaks at model repository, {NAME}: .*configs/online\.pbtxt is not the config of version 1; .*promote tiny",
@@ -259,6 +332,34 @@ OF_A_RUN: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "score written by hand": (
         better,
         r"breaks at scores of run .*first: tasks xnli languages ru accuracy is [\d.]+ in scores\.json and [\d.]+ in",
+    ),
+    "no graphs in the provenance": (
+        lambda home: with_provenance(home, graph_sha256={}),
+        r"breaks at run .*first: .*scores\.json provenance graph_sha256 lacks mnli; evaluate again",
+    ),
+    "no data in the provenance": (
+        lambda home: with_provenance(home, data_sha256={}),
+        r"breaks at run .*first: .*scores\.json provenance data_sha256 lacks xnli; evaluate again",
+    ),
+    "no tokenizer in the provenance": (
+        lambda home: edit(scores(home), provenance={"graph_sha256": {}}),
+        r"breaks at run .*first: .*scores\.json provenance has no 'tokenizer_sha256'; evaluate again",
+    ),
+    "provenance of another form": (
+        lambda home: edit(scores(home), provenance=[]),
+        r"breaks at run .*first: .*scores\.json provenance is not what `harness eval` writes there",
+    ),
+    "request without its limit": (
+        lambda home: edit(scores(home), request={"data": "data", "suite": None, "protocols": []}),
+        r"breaks at run .*first: .*scores\.json request has no 'limit'; evaluate again",
+    ),
+    "journal deleted": (
+        lambda home: (home.runs / "first" / "journal.sqlite").unlink(),
+        r"breaks at scores of run .*first: .*runs/first/journal\.sqlite is missing",
+    ),
+    "journal damaged": (
+        lambda home: change(home.runs / "first" / "journal.sqlite", b"no database" * 999),
+        r"breaks at scores of run .*first: (?!.*harness-verify-).*runs/first",
     ),
     "answers lost": (fewer_answers, r"breaks at scores of run .*first: .* lacks 1 answers"),
     "answers changed": (other_answers, r"breaks at scores of run .*first: tasks xnli"),

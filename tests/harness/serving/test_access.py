@@ -65,12 +65,28 @@ def test_loopback_is_told_from_the_rest(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
-def test_plain_text_beyond_loopback_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_beyond_loopback_http_stays_on_this_machine_and_plain_text_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.WARNING):
         Access().options("127.0.0.1")
         assert caplog.text == ""
-        Access().options("0.0.0.0")
-    assert "HTTP and gRPC on 0.0.0.0 are plain text" in caplog.text
+        options = Access().options("0.0.0.0")
+    assert options[2:] == ["--http-address=127.0.0.1", "--metrics-address=0.0.0.0"]
+    assert [Access().http_host(host) for host in ("0.0.0.0", "::1", "10.0.0.5")] == ["127.0.0.1", "::1", "127.0.0.1"]
+    assert "gRPC on 0.0.0.0: plain text" in caplog.text
+    assert "HTTP listens on 127.0.0.1 only" in caplog.text
+
+
+def test_http_beyond_loopback_must_be_asked_for_and_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    opened = Access.from_environment({access.HTTP: "open"})
+    assert opened.http_host("0.0.0.0") == "0.0.0.0"
+    with caplog.at_level(logging.WARNING):
+        assert not [option for option in opened.options("0.0.0.0") if "-address" in option]
+    assert "HTTP and gRPC on 0.0.0.0: plain text" in caplog.text
+    assert "deeply nested JSON ends Triton 2.51" in caplog.text
+    for value in ("", "loopback"):
+        assert Access.from_environment({access.HTTP: value}).http_open is False
 
 
 @pytest.fixture
@@ -83,7 +99,7 @@ def pem(tmp_path: Path) -> Path:
 def test_with_tls_http_stays_on_this_machine(pem: Path, caplog: pytest.LogCaptureFixture) -> None:
     tls = Access(tls=ServerTls(certificate=pem, key=pem))
     assert (tls.http_host("0.0.0.0"), tls.http_host("127.0.0.2")) == ("127.0.0.1", "127.0.0.2")
-    assert (tls.scheme, Access().scheme, Access().http_host("0.0.0.0")) == ("tritons://", "triton://", "0.0.0.0")
+    assert (tls.scheme, Access().scheme) == ("tritons://", "triton://")
     with caplog.at_level(logging.WARNING):
         options = tls.options("0.0.0.0")[2:]
     assert options == [
@@ -93,7 +109,8 @@ def test_with_tls_http_stays_on_this_machine(pem: Path, caplog: pytest.LogCaptur
         "--http-address=127.0.0.1",
         "--metrics-address=0.0.0.0",
     ]
-    assert "Triton has no TLS for HTTP" in caplog.text
+    assert "HTTP listens on 127.0.0.1 only, gRPC with TLS and the metrics on 0.0.0.0" in caplog.text
+    assert "plain text" not in caplog.text
 
 
 def test_root_for_clients_makes_tls_mutual(pem: Path) -> None:
@@ -124,7 +141,7 @@ def test_environment_says_the_same(pem: Path, tmp_path: Path) -> None:
         access.MAX_BYTES: "4096",
     }
     tls = ServerTls(certificate=pem, key=pem, client_root=pem)
-    assert Access.from_environment(variables) == Access(key=KEY, tls=tls, http_max_bytes=4096)
+    assert Access.from_environment(variables, limits_http=True) == Access(key=KEY, tls=tls, http_max_bytes=4096)
     assert Access.from_environment({}).tls is None
     assert Access.from_environment({}).key != Access.from_environment({}).key
 
@@ -135,12 +152,25 @@ def test_environment_says_the_same(pem: Path, tmp_path: Path) -> None:
         ({access.CERTIFICATE: "a.pem"}, f"{access.PRIVATE_KEY} is not set; TLS needs"),
         ({access.CLIENT_ROOT: "a.pem"}, f"{access.CERTIFICATE} is not set; TLS needs"),
         ({access.MAX_BYTES: "16 MB"}, "is '16 MB'; give a number of bytes"),
+        ({access.MAX_BYTES: "4096"}, f"{access.MAX_BYTES} is 4096, and Triton 2.51, .*has no such option; unset it"),
+        ({access.HTTP: "opne"}, f"{access.HTTP} is 'opne'; give 'open', or 'loopback'"),
+        (
+            {access.HTTP: "open", access.CERTIFICATE: "a.pem", access.PRIVATE_KEY: "a.key"},
+            f"{access.HTTP} is 'open', and Triton has no TLS for HTTP.*unset one of the two",
+        ),
         ({access.KEY_FILE: "/no/such/key"}, "/no/such/key, which cannot be read .No such file"),
     ],
 )
 def test_environment_that_makes_no_sense_is_refused(variables: dict[str, str], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         Access.from_environment(variables)
+
+
+@pytest.mark.parametrize("content", ["", "short", "two keys-of_20-letters\n"])
+def test_file_without_a_key_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(content)
+    with pytest.raises(UsageError, match=rf"^{access.KEY_FILE} names {tmp_path}/key, which holds no key of 16 or more"):
+        Access.from_environment({access.KEY_FILE: str(tmp_path / "key")})
 
 
 CONTROL = [
@@ -211,6 +241,20 @@ def test_every_restricted_group_is_one_that_the_server_knows(tmp_path: Path, art
     server = LocalTriton(tmp_path / "repository", [artifact().name], access=Misspelt(), log=tmp_path / "log")
     with pytest.raises(EndpointError, match="shared-memories"), server:
         pytest.fail("the server started")
+
+
+@pytest.mark.triton
+def test_all_addresses_leave_http_on_this_machine(
+    artifact: Callable[..., Artifact], probe: list[int], tmp_path: Path
+) -> None:
+    graph = artifact()
+    publish(graph, tmp_path / "repository", Serving(threads=1), probe_ids=probe)
+    with LocalTriton(tmp_path / "repository", [graph.name], host="0.0.0.0", log=tmp_path / "log") as server:
+        # 127.0.0.2 is another address of this machine: who listens on 127.0.0.1 alone is not there.
+        socket.create_connection(("127.0.0.2", server.grpc_port), timeout=10).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", server.http_port), timeout=10)
+        assert server.http_host == "127.0.0.1"
 
 
 class Certificates(NamedTuple):

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -17,11 +20,12 @@ from harness.artifacts import Artifact
 from harness.endpoints.triton import TritonEndpoint
 from harness.errors import EndpointError, UsageError
 from harness.serving import container
-from harness.serving.access import CERTIFICATE, HEADER, KEY_FILE, MAX_BYTES, PRIVATE_KEY
+from harness.serving.access import CERTIFICATE, HEADER, HTTP, KEY_FILE, MAX_BYTES, PRIVATE_KEY
 from harness.serving.config import Serving
 from harness.serving.container import HOST, MODELS, PROFILE, REPOSITORY, command
 from harness.serving.known_answer import FILE
 from harness.serving.probe import main, probe
+from harness.serving.probe import probe as ask_all  # beside the fixture of that name
 from harness.serving.process import free_ports, spawn, stop
 from harness.serving.repository import publish
 from harness.serving.wheel import build_runtime, environment, find_wheel
@@ -75,6 +79,20 @@ def test_settings_and_arguments_are_passed_on(repository: Path, tmp_path: Path) 
     # The last one of an option is the one that counts.
     assert [option for option in line if option.startswith("--http-address")][-1] == "--http-address=127.0.0.1"
     assert line[-2:] == ["--load-model=tiny-mnli-fp32", "--log-verbose=1"]
+
+
+@pytest.mark.parametrize(("setting", "address"), [({}, "127.0.0.1"), ({HTTP: "open"}, "0.0.0.0")])
+def test_http_listens_beyond_the_container_only_where_asked(
+    repository: Path, setting: dict[str, str], address: str
+) -> None:
+    line = command({REPOSITORY: str(repository), HOST: "0.0.0.0", **setting}, [])
+    last = {
+        service: [option for option in line if option.startswith(f"--{service}-address")][-1]
+        for service in ("http", "grpc", "metrics")
+    }
+    # The probe asks 127.0.0.1, where HTTP listens either way.
+    assert last["http"] == f"--http-address={address}"
+    assert (last["grpc"], last["metrics"]) == ("--grpc-address=0.0.0.0", "--metrics-address=0.0.0.0")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +154,63 @@ def test_probe_of_a_server_that_is_down_fails(
     said = capsys.readouterr().err
     assert said.startswith(f"probe: Triton on port {port} gives no answer to /v2/models/tiny-mnli-fp32")
     assert said.count("\n") == 1
+
+
+#: What a server does with a question: what it answers, or None where it lets it wait.
+Behaviour = tuple[int, dict[str, Any]] | None
+BUSY = {"error": "[request id: <id_unknown>] Exceeds maximum queue size"}
+LATE = {"error": "[request id: <id_unknown>] Request timeout expired"}
+DEAD = {"error": "Failed to process the request(s), message: Stub process 'a_0_0' is not healthy."}
+
+
+@contextmanager
+def answering(behaviours: Mapping[str, Behaviour]) -> Iterator[int]:
+    """Serve version 1 of models that behave so, and yield the port."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def say(self, status: int, value: dict[str, Any]) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(value).encode())
+
+        def do_GET(self) -> None:
+            self.say(200, {"versions": ["1"]})
+
+        def do_POST(self) -> None:
+            behaviour = behaviours[self.path.split("/")[3]]
+            if behaviour is None:
+                over.wait(30)
+            else:
+                self.say(*behaviour)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server.server_port
+        over.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("behaviour", [None, (503, BUSY), (503, LATE)])
+def test_busy_model_is_neither_dead_nor_does_it_hide_a_dead_one(
+    artifact: Callable[..., Artifact], probe: list[int], tmp_path: Path, behaviour: Behaviour
+) -> None:
+    names = [artifact(form).name for form in ("embedding", "span")]
+    for form in ("embedding", "span"):
+        publish(artifact(form), tmp_path, Serving(threads=1), probe_ids=probe)
+    variables = {REPOSITORY: str(tmp_path), MODELS: ",".join(names)}
+    with answering(dict.fromkeys(names, behaviour)) as port:
+        assert ask_all(variables, port, 0.5) == names
+    with (
+        answering({names[0]: behaviour, names[1]: (500, DEAD)}) as port,
+        pytest.raises(EndpointError, match=f"refuses /v2/models/{names[1]}/.*not healthy"),
+    ):
+        ask_all(variables, port, 0.5)
 
 
 class Running(NamedTuple):

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,6 +72,22 @@ def test_one_graph_that_cannot_move_keeps_all(repository: Path) -> None:
     assert state(repository) == [2, 2, 2]
 
 
+def test_damaged_config_is_replaced_by_promote_and_told_by_rollback(repository: Path) -> None:
+    (repository / FILES[0]).write_bytes(b"\xff\xfe")
+    with pytest.raises(ArtifactError, match=rf"{FILES[0]} cannot be read \(it is not UTF-8\); select a version again"):
+        rollback(repository, "tiny", finetune="mnli")
+    (move,) = promote(repository, "tiny", finetune="mnli", version=1)
+    assert (move.before, move.after) == (None, 1)
+    assert state(repository) == [1, 1, 1]
+
+
+def test_graph_with_a_config_but_no_version_is_refused(repository: Path) -> None:
+    shutil.rmtree(repository / "tiny-mnli-fp32" / "1")
+    shutil.rmtree(repository / "tiny-mnli-fp32" / "2")
+    with pytest.raises(ArtifactError, match=r"tiny-mnli-fp32 has no version, only configs; publish one with"):
+        promote(repository, "tiny", finetune="mnli")
+
+
 def test_damaged_version_is_refused(repository: Path) -> None:
     graph = repository / "tiny-mnli-fp32" / "1" / "model.onnx"
     graph.unlink()
@@ -103,6 +120,18 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return int(ended.value.code or 0)
+
+
+def test_repository_that_cannot_be_written_is_one_sentence(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(repository / ".select-1"))
+
+    monkeypatch.setenv("HARNESS_HOME", str(repository.parent))
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
+    assert run(monkeypatch, "models", "promote", "tiny", "--finetune", "mnli") == 2
+    assert capsys.readouterr().err == f"harness: {repository / '.select-1'}: Permission denied\n"
 
 
 def test_commands_print_each_graph_or_one_sentence(

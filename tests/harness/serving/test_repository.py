@@ -37,6 +37,7 @@ def test_published_files_are_those_triton_looks_for(artifact: Make, probe: list[
         "M/configs/online.pbtxt",
         "M/1/model.onnx",
         "M/1/known_answer.json",
+        "M/1/files.json",
         "M/1/configs/evaluation.pbtxt",
         "M/1/configs/online.pbtxt",
     }
@@ -136,6 +137,18 @@ def test_lost_files_are_written_again(artifact: Make, probe: list[int], tmp_path
     assert lost.is_file()
 
 
+@pytest.mark.parametrize("file", ["known_answer.json", "files.json"])
+def test_damaged_files_are_written_again(exported: Make, probe: list[int], tmp_path: Path, file: str) -> None:
+    graph = exported()
+    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    path = tmp_path / "repository" / graph.name / "1" / file
+    before = json.loads(path.read_text())
+    path.write_text("{}")
+    assert publish(graph, tmp_path / "repository", SERVING, probe_ids=probe) == 1
+    assert json.loads(path.read_text()).keys() == before.keys()
+    check_version(tmp_path / "repository", graph.name, 1)
+
+
 def test_graph_that_cannot_answer_its_probe_publishes_nothing(artifact: Make, tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match="failed on inputs"):
         publish(artifact(), tmp_path / "repository", SERVING, probe_ids=[0, 10_000, 2])
@@ -201,6 +214,7 @@ def test_text_model_is_published_with_its_graph(exported: Make, probe: list[int]
         "1/tokenizer.json",
         "1/text.json",
         "1/known_answer.json",
+        "1/files.json",
         "1/configs/online.pbtxt",
     }
     assert published(repository, []) == [graph.name]
@@ -262,6 +276,11 @@ def test_interrupted_selection_changes_nothing(
         ("{name}/1/manifest.json", "is missing or damaged"),
         ("{name}_text/1/tokenizer.json", "is not the file that was published"),
         ("{name}/1/known_answer.json", "is missing"),
+        ("{name}/1/known_answer.json", "is not the file that was published"),
+        ("{name}_text/1/text.json", "is not the file that was published"),
+        ("{name}/1/configs/online.pbtxt", "is not the file that was published"),
+        ("{name}/1/files.json", "is missing or damaged"),
+        ("{name}_text/1/files.json", "is missing or damaged"),
         ("{name}_text/1/known_answer.json", "is missing"),
         ("{name}/1/configs/online.pbtxt", "is missing"),
     ],

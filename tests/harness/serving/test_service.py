@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,15 +16,27 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.artifacts import Artifact
+from harness import cli
+from harness.artifacts import Artifact, file_sha256
 from harness.errors import ArtifactError, EndpointError, UsageError
 from harness.progress import Silent
+from harness.serving import local
 from harness.serving import service as module
+from harness.serving.access import Access
 from harness.serving.config import Serving
 from harness.serving.local import Busy, LocalTriton
 from harness.serving.releases import promote, rollback
 from harness.serving.repository import publish
-from harness.serving.service import Service, beside, check_profile, selection
+from harness.serving.service import (
+    Ports,
+    Service,
+    beside,
+    check_profile,
+    check_published,
+    read_configs,
+    selection,
+    serve,
+)
 from harness.serving.text_model import text_model
 from harness.serving.trial import Trial, attempt
 
@@ -55,7 +68,7 @@ class Notes:
         self.calls: list[tuple[str, str, list[int]]] = []
         self.failing: dict[str, EndpointError] = {}
         self.refuses: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _config: False
-        self.requests = 0
+        self.lost: dict[str, int] = {}
 
     def served_versions(self, _name: str) -> list[int]:
         return [2]
@@ -76,8 +89,8 @@ class Notes:
         if name in self.failing:
             raise self.failing[name]
 
-    def answered(self, _name: str) -> int:
-        return self.requests
+    def lost_processes(self, name: str) -> int:
+        return self.lost.get(name, 0)
 
     def states(self, _name: str) -> dict[int, str]:
         return {}
@@ -127,7 +140,7 @@ def lines() -> Lines:
 
 @pytest.fixture
 def service(notes: Notes, lines: Lines) -> Service:
-    return Service(notes, lines)  # type: ignore[arg-type]
+    return Service(notes, read_configs(notes.repository, notes.models, "online"), lines)  # type: ignore[arg-type]
 
 
 def test_nothing_is_done_while_the_selection_is_the_served_one(service: Service, notes: Notes) -> None:
@@ -191,9 +204,72 @@ def test_what_fails_while_switching_is_put_back(
     rollback(repository, "tiny")
     service.follow()
     service.follow()
-    assert notes.calls[-2:] == [("load", TEXT, [2]), ("load", GRAPH, [2])]
+    assert notes.calls[-2:] == [("load", GRAPH, [2]), ("load", TEXT, [2])]
     assert service.version(GRAPH) == 2
     assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 goes on: out of memory"
+
+
+def test_what_cannot_be_put_back_is_left_to_healing(
+    service: Service, notes: Notes, lines: Lines, repository: Path
+) -> None:
+    notes.refuses = lambda name, _wanted: name == GRAPH
+    rollback(repository, "tiny")
+    service.follow()
+    service.follow()
+    assert notes.calls[-2:] == [("load", GRAPH, [2]), ("load", TEXT, [2])]
+    assert lines.said[-2:] == [
+        f"{GRAPH}: version 2 could not be put back: out of memory",
+        f"{GRAPH}: version 1 is refused, version 2 goes on: out of memory",
+    ]
+    notes.refuses = lambda _name, _wanted: False
+    notes.failing = {GRAPH: EndpointError("it is not loaded")}
+    service.ask_all()
+    assert notes.calls[-2:] == [("unload", GRAPH, []), ("load", GRAPH, [2])]
+
+
+def test_what_was_selected_while_models_loaded_is_followed(notes: Notes, lines: Lines, repository: Path) -> None:
+    """The server had read its configs already: it serves version 2, and the files say 1 when it is ready."""
+    configs = read_configs(repository, notes.models, "online")
+    rollback(repository, "tiny")
+    service = Service(notes, configs, lines)  # type: ignore[arg-type]
+    service.follow()
+    assert Proven.started == [([GRAPH, TEXT], 1)]
+
+
+def cut_short(text: Path) -> str:
+    text.write_text(text.read_text().replace("versions: [ 2 ]", "versions: [ 1 ]"))
+    return f"{GRAPH} selects version 2, {TEXT} selects version 1"
+
+
+def not_utf8(text: Path) -> str:
+    text.write_bytes(b"\xff\xfe")
+    return f"{text} cannot be read (it is not UTF-8)"
+
+
+def a_folder(text: Path) -> str:
+    text.unlink()
+    text.mkdir()
+    return f"{text} cannot be read (Is a directory)"
+
+
+def missing(text: Path) -> str:
+    text.unlink()
+    return f"{text} cannot be read (No such file or directory)"
+
+
+@pytest.mark.parametrize("damage", [cut_short, not_utf8, a_folder, missing])
+def test_selection_that_stays_unclear_is_said_once_and_what_is_served_goes_on(
+    service: Service, notes: Notes, lines: Lines, repository: Path, damage: Callable[[Path], str]
+) -> None:
+    reason = damage(repository / TEXT / "config.pbtxt")
+    for _ in range(4):
+        service.follow()
+    assert lines.said == []  # it may be half written
+    for _ in range(4):
+        service.follow()
+    (said,) = lines.said
+    assert said.startswith(f"{GRAPH}: version 2 goes on, what is selected is not clear: {reason}; select a version ")
+    assert (notes.calls, Proven.started) == ([], [])
 
 
 def test_half_written_selection_is_waited_for(service: Service, repository: Path) -> None:
@@ -201,7 +277,8 @@ def test_half_written_selection_is_waited_for(service: Service, repository: Path
     text = repository / TEXT / "config.pbtxt"
     kept = text.read_text()
     text.write_text(kept.replace("versions: [ 1 ]", "versions: [ 2 ]"))
-    assert selection(repository, [GRAPH, TEXT], "online") is None
+    with pytest.raises(ArtifactError, match=f"{GRAPH} selects version 1, {TEXT} selects version 2"):
+        selection(repository, [GRAPH, TEXT], "online")
     service.follow()
     assert Proven.started == []
     text.write_text(kept)
@@ -256,15 +333,100 @@ def test_model_that_cannot_be_healed_ends_the_service(service: Service, notes: N
         service.ask_all()
 
 
-def test_busy_model_is_left_alone_as_long_as_it_answers_somebody(service: Service, notes: Notes) -> None:
+def test_busy_model_is_left_alone_until_its_process_is_dead(service: Service, notes: Notes, lines: Lines) -> None:
+    """Whoever sends long texts may keep a model busy for minutes, without one answer in many rounds."""
     notes.failing = {GRAPH: Busy("its queue is full")}
-    for _ in range(5):
-        notes.requests += 1
+    for _ in range(30):
         service.ask_all()
-    assert notes.calls == []
-    for _ in range(3):
-        service.ask_all()
-    assert notes.calls[:2] == [("unload", GRAPH, []), ("load", GRAPH, [2])]
+    assert (notes.calls, lines.said) == ([], [])
+    notes.lost = {GRAPH: 1}
+    service.ask_all()
+    assert notes.calls == [("unload", GRAPH, []), ("load", GRAPH, [2])]
+    assert lines.said == [
+        f"{GRAPH}: does not answer, loading it again: 1 of its processes are gone; its queue is full",
+        f"{GRAPH}: loaded again: its queue is full",
+    ]
+
+
+def test_what_is_damaged_is_named_before_the_start(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / GRAPH, repository / "other-mnli-fp32")
+    check_published(repository, ["other-mnli-fp32", GRAPH], "online")
+    graph = repository / "other-mnli-fp32" / "2" / "model.onnx"
+    graph.unlink()
+    graph.write_bytes(b"damaged")
+    message = f"other-mnli-fp32 cannot be served: .*model.onnx is not the file .*; the others are .* `--models {GRAPH}`"
+    lines = serve(
+        repository, [], ports=Ports(), host="127.0.0.1", profile="online", access=Access(),
+        log=tmp_path / "log", progress=Lines(),
+    )  # fmt: skip
+    with pytest.raises(ArtifactError, match=message):
+        list(lines)
+    assert not (tmp_path / "log").exists()
+    (repository / GRAPH / "configs" / "online.pbtxt").unlink()
+    with pytest.raises(ArtifactError, match=f"{GRAPH} cannot be served: its config for the profile online selects no"):
+        check_published(repository, [GRAPH], "online")
+
+
+@pytest.mark.parametrize(
+    ("host", "ports", "message"),
+    [
+        ("nowhere.invalid", {}, r"cannot listen on `--host 'nowhere.invalid'`: .*; 127.0.0.1 is this machine only"),
+        ("", {}, r"cannot listen on `--host ''`: it is empty"),
+        ("a" * 70 + ".b", {}, "cannot listen on"),
+        ("127.0.0.1", {"http": 8080, "grpc": 8080}, r"`--http-port 8080 --grpc-port 8080`: each service needs a port"),
+    ],
+)
+def test_address_that_cannot_be_is_refused_before_the_start(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, ports: dict[str, int], message: str
+) -> None:
+    monkeypatch.setattr(local, "find_wheel", lambda: None)
+    lines = serve(
+        repository, [], ports=Ports(**ports), host=host, profile="online", access=Access(),
+        log=tmp_path / "log", progress=Lines(),
+    )  # fmt: skip
+    with pytest.raises(UsageError, match=message):
+        list(lines)
+    assert not (tmp_path / "log").exists()
+
+
+def test_log_of_a_service_is_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(module, "serve", lambda _repository, _wanted, **options: given.update(options) or [])
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["harness", "serve"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert given["log"] == tmp_path / "runs" / f"triton-{os.getpid()}.log"
+
+
+def wait_for(trial: Trial) -> None:
+    """Return when a trial has ended well, or after half a minute."""
+    limit = time.monotonic() + 30
+    while trial.result() is None and time.monotonic() < limit:
+        time.sleep(0.02)
+
+
+def test_trial_that_says_a_lot_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a pipe holds, on both ways out."""
+    script = tmp_path / "talks"
+    lines = (
+        "#!/bin/sh",
+        "yes no | head -c 300000 >&2",
+        "yes no | head -c 300000",
+        "echo >&2",
+        "echo why >&2",
+        "exit 2",
+    )
+    script.write_text("\n".join(lines) + "\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("harness.serving.trial.sys.executable", str(script))
+    trial = Trial(tmp_path, [GRAPH], 1, "online", tmp_path / "log")
+    try:
+        with pytest.raises(EndpointError, match=r"^why$"):
+            wait_for(trial)
+    finally:
+        trial.stop()
 
 
 def test_unknown_profile_is_refused() -> None:
@@ -348,7 +510,7 @@ def follow_until(service: Service, condition: Callable[[], bool], seconds: float
 def test_version_is_switched_there_and_back_under_load_without_a_failed_request(
     server: LocalTriton, repository: Path, lines: Lines
 ) -> None:
-    service = Service(server, lines)
+    service = Service(server, read_configs(repository, server.models, "online"), lines)
     first = {name: ask(server, name) for name in (GRAPH, TEXT)}
     with Traffic(server, [GRAPH, TEXT]) as traffic:
         promote(repository, "tiny")
@@ -374,7 +536,8 @@ def test_version_is_switched_there_and_back_under_load_without_a_failed_request(
 def test_damaged_version_is_refused_and_a_killed_process_is_healed(
     server: LocalTriton, repository: Path, lines: Lines, session_members: Members
 ) -> None:
-    service = Service(server, lines)
+    service = Service(server, read_configs(repository, server.models, "online"), lines)
+    assert (server.lost_processes(GRAPH), server.lost_processes(TEXT)) == (0, 0)
     promote(repository, "tiny")
     graph = repository / GRAPH / "2" / "model.onnx"
     graph.unlink()
@@ -389,6 +552,7 @@ def test_damaged_version_is_refused_and_a_killed_process_is_healed(
     command = {number: Path(f"/proc/{number}/cmdline").read_text() for number in stubs}
     (victim,) = [number for number in stubs if f"{GRAPH}_0_0" in command[number]]
     os.kill(victim, signal.SIGKILL)
+    assert (server.lost_processes(GRAPH), server.lost_processes(TEXT)) == (1, 0)
     assert "not healthy" in ask(server, GRAPH)
     service.ask_all()
     # What the repository selects is damaged, so the healed model must be the version that was served.
@@ -436,6 +600,10 @@ def test_trial_refuses_a_version_that_answers_otherwise(repository: Path, tmp_pa
     told = json.loads(path.read_text())
     told["outputs"]["answer"] = [[json.dumps({"label": "none", "probabilities": {}, "truncated": False})]]
     path.write_text(json.dumps(told))
+    with pytest.raises(ArtifactError, match=r"known_answer\.json is not the file that was published"):
+        attempt(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
+    digests = json.loads(path.with_name("files.json").read_text())
+    path.with_name("files.json").write_text(json.dumps({**digests, "known_answer.json": file_sha256(path)}))
     with pytest.raises(EndpointError, match=f"model '{TEXT}' version 2 is loaded but answers wrongly: output 'answer'"):
         attempt(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
     with pytest.raises(ArtifactError, match=rf"{GRAPH} was loaded in version \[2\] where 1 is meant"):

@@ -33,6 +33,10 @@ class Refusal(Exception):
     """A request that this model cannot answer."""
 
 
+class NotFinite(Exception):
+    """What the graph computed is no answer, though the request was right."""
+
+
 def _session(graph: Path, parameters: dict[str, str]) -> ort.InferenceSession:
     options = ort.SessionOptions()
     # Never ONNX Runtime's own default, which is all cores of the host for every session.
@@ -104,6 +108,12 @@ class TritonPythonModel:
                 "tokenize with the model's own tokenizer.json"
             )
             raise Refusal(message)
+        mask = feed.get("attention_mask")
+        if mask is not None and not ((mask == 0) | (mask == 1)).all():
+            message = (
+                f"attention_mask with values from {mask.min()} to {mask.max()}; give 1 for a token and 0 for padding"
+            )
+            raise Refusal(message)
         return feed
 
     def _answers(self, members: list[Member], outputs: list[str]) -> list[tuple[Member, Any]]:
@@ -127,7 +137,12 @@ class TritonPythonModel:
         return answers
 
     def _run(self, feed: Feed, outputs: list[str]) -> dict[str, Any]:
-        return dict(zip(outputs, self._session.run(outputs, feed), strict=True))
+        values = dict(zip(outputs, self._session.run(outputs, feed), strict=True))
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                message = f"answers with NaN or infinity in {name!r}; export it again with `harness export`"
+                raise NotFinite(message)
+        return values
 
     def _packed(self, members: Sequence[Member], outputs: list[str]) -> dict[str, Any]:
         """Return the rows of all members, in their order, each with its padding, run in batches of like lengths."""
@@ -155,6 +170,9 @@ class TritonPythonModel:
         }
 
     def _failure(self, error: Exception) -> Any:
+        if isinstance(error, NotFinite):
+            message = f"model {self._name!r} {error}"
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INTERNAL))
         reason = str(error) if isinstance(error, Refusal) else f"a request that ONNX Runtime refuses: {error}"
         message = f"model {self._name!r} was sent {reason}"
         return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, pb_utils.TritonError.INVALID_ARG))

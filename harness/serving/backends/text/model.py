@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from harness.errors import HarnessError
+from harness.errors import ArtifactError, HarnessError
 from harness.planner import Batch, BatchPlanner
 from harness.task import Outputs
 from harness.text import Answer, Prepared, Question, Rows, TextDeclaration, TextPipeline
@@ -38,6 +38,23 @@ class GraphError(Exception):
         self.code = code
 
 
+def _declaration(path: Path) -> TextDeclaration:
+    """Return what a version's text.json declares.
+
+    Raises:
+        ArtifactError: one sentence with the file and the command, since Triton logs this as the reason.
+    """
+    try:
+        return TextDeclaration.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        message = f"{path} cannot be read ({reason}); publish the model again with `harness export`"
+    except ArtifactError as error:
+        message = f"{path}: {error}"
+    # Outside of the handlers: the chain of causes would be logged too, as a stack of calls.
+    raise ArtifactError(message)
+
+
 class TritonPythonModel:
     """One instance of one text model."""
 
@@ -45,7 +62,7 @@ class TritonPythonModel:
         """Read the version's folder; what this raises, Triton reports as the reason why the model did not load."""
         config = json.loads(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"]
-        declaration = TextDeclaration.from_json(json.loads((folder / "text.json").read_text(encoding="utf-8")))
+        declaration = _declaration(folder / "text.json")
         self._name = args["model_name"]
         # Version N of the text asks version N of the graph, so that a switch changes both or neither.
         self._version = int(args["model_version"])
@@ -76,7 +93,7 @@ class TritonPythonModel:
             for field in self._pipeline.form.fields
         }
         rows = len(next(iter(tensors.values())))
-        return [self._pipeline.read({name: value[row] for name, value in tensors.items()}) for row in range(rows)]
+        return self._pipeline.read_rows({name: value[row] for name, value in tensors.items()} for row in range(rows))
 
     async def _ask(self, questions: list[Question]) -> list[Answer | Exception]:
         """Return the answer to each question, or why there is none."""
@@ -104,6 +121,21 @@ class TritonPythonModel:
             return [self._prepare([question])[0] for question in questions]
 
     async def _infer(self, rows: Rows, batch: Batch, gate: asyncio.Semaphore) -> None:
+        """Ask the graph for one batch; where it fails on several rows, for the halves of it.
+
+        A graph model that answers with NaN or infinity fails its whole batch, in which other requests have
+        rows as well. A refusal (a full queue, a wrong version) is the same for every half.
+        """
+        error = await self._exec(rows, batch, gate)
+        if isinstance(error, GraphError) and error.code == pb_utils.TritonError.INTERNAL and len(batch.rows) > 1:
+            middle = len(batch.rows) // 2
+            halves = (batch.rows[:middle], batch.rows[middle:])
+            await asyncio.gather(*(self._infer(rows, Batch(half, batch.width), gate) for half in halves))
+        elif error is not None:
+            rows.fail(batch, error)
+
+    async def _exec(self, rows: Rows, batch: Batch, gate: asyncio.Semaphore) -> Exception | None:
+        """Fill in what the graph gives for one batch; return why it gives nothing."""
         async with gate:
             try:
                 request = pb_utils.InferenceRequest(
@@ -121,7 +153,8 @@ class TritonPythonModel:
                 }
                 rows.fill(batch, tensors)
             except Exception as error:
-                rows.fail(batch, error)
+                return error
+        return None
 
     def _response(self, request: Any, answers: list[Answer | Exception]) -> Any:
         """Return the response to one request: it fails with its first row that does."""

@@ -110,9 +110,14 @@ def test_one_request_is_one_batch_whatever_its_size(backend: Backend, artifact: 
             feed(1, 5) | {"attention_mask": np.ones((1, 4), np.int64)},
             r"shapes .*all must have the same \(rows, tokens\)",
         ),
+        (
+            feed(1, 5) | {"attention_mask": np.array([[1, 1, 10**18, 1, 0]])},
+            f"attention_mask with values from 0 to {10**18}; give 1 for a token and 0",
+        ),
+        (feed(1, 5) | {"attention_mask": np.array([[1, 1, -1, 1, 1]])}, "attention_mask with values from -1 to 1"),
         (feed(1, 0), r"shapes .*\(1, 0\)\}; send at least one row of at least one token"),
     ],
-    ids=["vocabulary", "shape", "nothing"],
+    ids=["vocabulary", "shape", "large mask", "negative mask", "nothing"],
 )
 def test_bad_request_fails_alone(
     bad: dict[str, np.ndarray], reason: str, backend: Backend, artifact: Make, request_of: type
@@ -136,6 +141,30 @@ def test_request_that_only_the_graph_refuses_fails_alone(backend: Backend, artif
     with OnnxEndpoint.of(graph) as here:
         for place in (0, 2):
             np.testing.assert_allclose(answers[place].outputs["logits"], here.infer(feeds[place])["logits"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answer_that_is_not_finite_is_an_error_of_its_request(
+    value: float, backend: Backend, artifact: Make, request_of: type
+) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence"), "online")
+    run = model._session.run
+
+    def overflowing(outputs: list[str], fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        (logits,) = run(outputs, fed)
+        logits[(fed["input_ids"] == 7).any(axis=1)] = value
+        return [logits]
+
+    model._session.run = overflowing
+    bad = feed(1, 5, highest=6) | {"input_ids": np.array([[3, 4, 7, 5, 4]])}
+    answers = model.execute(
+        [request_of(each, ["logits"]) for each in (feed(1, 5, highest=6), bad, feed(2, 6, highest=6))]
+    )
+    assert [answer.has_error() for answer in answers] == [False, True, False]
+    assert answers[1].error().code() == "INTERNAL"
+    assert str(answers[1].error()) == (
+        "model 'tiny-sequence-fp32' answers with NaN or infinity in 'logits'; export it again with `harness export`"
+    )
 
 
 def test_only_the_wanted_outputs_are_computed(backend: Backend, artifact: Make, request_of: type) -> None:

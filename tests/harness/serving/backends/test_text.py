@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.artifacts import Artifact
+from harness.errors import ArtifactError
 from harness.serving.config import Serving
 from harness.serving.text_model import text_model
 
@@ -148,6 +149,34 @@ def test_nan_fails_alone(opened: Open, stub: Any, request_of: type) -> None:
     assert [each.has_error() for each in answers] == [False, True, False]
 
 
+def test_batch_that_the_graph_fails_on_fails_only_the_rows_at_fault(
+    opened: Open, stub: Any, request_of: type, refusal: type
+) -> None:
+    stub.answer = lambda inputs: (
+        refusal("answers with NaN") if (inputs["input_ids"][:, 1] == 5).any() else ids_as_logits(inputs)
+    )
+    answers = execute(opened("mnli"), [pair(request_of, text, "d") for text in "acbca"])
+    assert [each.has_error() for each in answers] == [False, False, True, False, False]
+    assert told(answers[3])[0]["label"] == LABELS["c"]
+    assert "answers with NaN" in str(answers[2].error())
+
+
+def test_refused_batch_is_not_asked_again(opened: Open, stub: Any, request_of: type, refusal: type) -> None:
+    stub.answer = lambda _: refusal("Exceeds maximum queue size", refusal.UNAVAILABLE)
+    answers = execute(opened("mnli"), [pair(request_of, text, "d") for text in "abc"])
+    assert [each.has_error() for each in answers] == [True] * 3
+    assert len(stub.calls) == 1
+
+
+def test_request_with_too_many_bytes_together_fails_alone(opened: Open, stub: Any, request_of: type) -> None:
+    stub.answer = ids_as_logits
+    large = request_of({"text": texts(*[["a" * 60_000]] * 3), "text_pair": texts(*[["d"]] * 3)}, ["answer"])
+    good, failed = execute(opened("mnli"), [pair(request_of, "a", "d"), large])
+    assert told(good)[0]["label"] == LABELS["a"]
+    assert failed.error().code() == "INVALID_ARG"
+    assert "the texts of the request have 180,003 bytes or more together; give at most 131,072" in str(failed.error())
+
+
 def test_few_batches_are_in_flight(opened: Open, stub: Any, request_of: type) -> None:
     stub.answer = ids_as_logits
     execute(opened("mnli", rows=1), [pair(request_of, "a" * count, "d") for count in range(1, 30)])
@@ -181,12 +210,27 @@ def test_missing_output_of_the_graph_is_told(opened: Open, stub: Any, request_of
     assert "KeyError: 'logits'" in str(answer.error())
 
 
-def test_damaged_declaration_does_not_load(opened: Open, backend: Callable[[str], ModuleType], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"graph": "tiny-mnli-fp32"}', r"a text model's declaration is damaged .*publish it again"),
+        ("[]", "a text model's declaration is damaged .*publish it again"),
+        ('{"graph": ', r"cannot be read \(Expecting value.*\); publish the model again"),
+        ("[" * 120_000, "cannot be read .*recursion.*; publish the model again"),
+        (None, r"cannot be read \(No such file or directory\); publish the model again"),
+    ],
+    ids=["half", "no object", "cut", "nested", "none"],
+)
+def test_damaged_declaration_does_not_load(
+    content: str | None, reason: str, opened: Open, backend: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
     opened("mnli")
     folder = tmp_path / "repository" / "mnli"
-    (folder / "1" / "text.json").write_text('{"graph": "tiny-mnli-fp32"}')
+    (folder / "1" / "text.json").unlink()
+    if content is not None:
+        (folder / "1" / "text.json").write_text(content)
     arguments = SimpleNamespace(config=json.dumps({"parameters": {"graph_batch_size": {"string_value": "1"}}}))
-    with pytest.raises(Exception, match="declaration is damaged"):
+    with pytest.raises(ArtifactError, match=rf"{folder}/1/text\.json:? {reason} with `harness export`") as failed:
         backend("text").TritonPythonModel().initialize(
             {
                 "model_config": arguments.config,
@@ -195,3 +239,5 @@ def test_damaged_declaration_does_not_load(opened: Open, backend: Callable[[str]
                 "model_version": "1",
             }
         )
+    # Triton would log a chain of causes as a stack of calls.
+    assert (failed.value.__cause__, failed.value.__context__) == (None, None)

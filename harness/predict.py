@@ -13,14 +13,13 @@ from typing import Any, TypeAlias
 
 from harness import tasks
 from harness.errors import DataError, UsageError, nearest
-from harness.heads import is_retrieval
 from harness.planner import BatchPlanner
 from harness.serving.config import check_name
 from harness.serving.text_model import SUFFIX, declaration
 from harness.task import AnyTask
 from harness.text import FORMS, Answer, Field, Form, Question, TextPipeline, read_fields
 from harness.tokenizer import FastTokenizer
-from harness.workload import EXACT, Job, group
+from harness.workload import Job, answering_variant, group
 from harness.workspace import Workspace
 
 _LOGGER = logging.getLogger(__name__)
@@ -192,13 +191,12 @@ def _answering(request: Request, task: AnyTask, workspace: Workspace) -> str:
     """
     store = workspace.artifacts
     store.check_names(request.model, request.variant)
-    finetune = task.finetune
-    if is_retrieval(finetune.head) and not store.directory(request.model, finetune.name, request.variant).is_dir():
+    variant = answering_variant(store, request.model, request.variant, task.finetune)
+    if variant != request.variant:
         _LOGGER.warning(
-            "%s has no %s graph for task %s: answered in %s", request.model, request.variant, task.name, EXACT
+            "%s has no %s graph for task %s: answered in %s", request.model, request.variant, task.name, variant
         )
-        return EXACT
-    return request.variant
+    return variant
 
 
 @contextmanager

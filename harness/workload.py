@@ -12,7 +12,7 @@ from harness.errors import ArtifactError, UsageError
 from harness.examples import first
 from harness.features import Feature, Tokenizer
 from harness.heads import is_retrieval
-from harness.task import AnyTask, Split
+from harness.task import AnyFinetune, AnyTask, Split
 
 #: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
 EXACT = "fp32"
@@ -197,10 +197,14 @@ def group(jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str) -
 
 
 def _graph(store: ArtifactStore, model: str, variant: str, task: AnyTask) -> Artifact:
-    """Return the graph of a task; where a lossy variant left a retrieval graph out, the one in fp32."""
-    finetune = task.finetune
+    chosen = answering_variant(store, model, variant, task.finetune)
+    return store.find(model, task.finetune.name, chosen)
+
+
+def answering_variant(store: ArtifactStore, model: str, variant: str, finetune: AnyFinetune) -> str:
+    """Return the variant whose graph answers: where a lossy one left a retrieval graph out, that is fp32."""
     left_out = is_retrieval(finetune.head) and not store.directory(model, finetune.name, variant).is_dir()
-    return store.find(model, finetune.name, EXACT if left_out else variant)
+    return EXACT if left_out else variant
 
 
 def checked(artifact: Artifact, task: AnyTask) -> Artifact:

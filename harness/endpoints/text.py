@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.endpoints import Closing
-from harness.endpoints.tls import ROOT, ClientTls
+from harness.endpoints.tls import ClientTls, remedy
 from harness.endpoints.triton import open_client
 from harness.errors import EndpointError, MissingExtra
 from harness.text import Answer, Form, Question
@@ -53,20 +53,12 @@ class TextEndpoint(Closing):
             self.close()
             raise
 
-    def _remedy(self, reason: str) -> str:
-        """Return what to do about a server that cannot be reached."""
-        if self._tls is None:
-            return "write tritons:// if it speaks TLS, or start one with `harness serve`"
-        if "CERTIFICATE_VERIFY_FAILED" in reason or "Hostname Verification" in reason:
-            return f"set {ROOT} to the root that signed its certificate, which must name the host"
-        return "write triton:// if it speaks plain text, or start one with TLS, see docs/security.md"
-
     def _check(self) -> None:
         try:
             self._client.get_server_metadata(client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
             reason = _reason(error)
-            message = f"Triton at {self._address} cannot be reached ({reason}); {self._remedy(reason)}"
+            message = f"Triton at {self._address} cannot be reached ({reason}); {remedy(reason, self._tls)}"
             raise EndpointError(message) from error
         try:
             inputs = self._client.get_model_metadata(self._name, client_timeout=_OPEN_TIMEOUT).inputs

@@ -59,3 +59,19 @@ class ClientTls:
             message = f"only one of {CERTIFICATE} and {PRIVATE_KEY} is set; a client's certificate needs its key"
             raise UsageError(message)
         return cls(root=given.get(ROOT), certificate=given.get(CERTIFICATE), key=given.get(PRIVATE_KEY))
+
+
+def remedy(reason: str, tls: ClientTls | None) -> str:
+    """Return what to do about a server that cannot be reached.
+
+    Args:
+        reason: what gRPC says.
+        tls: the client's files; None where it speaks plain text.
+    """
+    if tls is None:
+        # How gRPC words that a server with TLS hung up on plain text.
+        fix = "write tritons:// if it speaks TLS, or " if "Socket closed" in reason else ""
+        return f"{fix}start one with `harness serve`"
+    if "CERTIFICATE_VERIFY_FAILED" in reason or "Hostname Verification" in reason:
+        return f"set {ROOT} to the root that signed its certificate, which must name the host"
+    return "write triton:// if it speaks plain text, or start one with TLS, see docs/security.md"

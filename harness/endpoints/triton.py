@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.artifacts import Artifact
 from harness.endpoints import Closing
-from harness.endpoints.tls import ROOT, ClientTls
+from harness.endpoints.tls import ClientTls, remedy
 from harness.errors import EndpointError, MissingExtra, UsageError
 from harness.tensors import Axis, GraphSignature, Tensors, TensorSpec
 
@@ -153,7 +153,7 @@ class _Host:
         try:
             server = self.client.get_server_metadata(client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
-            message = f"no Triton answers at {self.address} ({_reason(error)}); {self._remedy(_reason(error))}"
+            message = f"no Triton answers at {self.address} ({_reason(error)}); {remedy(_reason(error), self.tls)}"
             raise EndpointError(message) from error
         name = artifact.name
         try:
@@ -181,16 +181,6 @@ class _Host:
             max_batch_size=config.max_batch_size,
             backend=_backend(config, server),
         )
-
-    def _remedy(self, reason: str) -> str:
-        """Return what to do about a server that cannot be reached."""
-        if self.tls is None:
-            # How gRPC words that a server with TLS hung up on plain text.
-            fix = "write tritons:// if it speaks TLS, or " if "Socket closed" in reason else ""
-            return f"{fix}start one with `harness serve`"
-        if "CERTIFICATE_VERIFY_FAILED" in reason or "Hostname Verification" in reason:
-            return f"set {ROOT} to the root that signed its certificate, which must name the host"
-        return "write triton:// if it speaks plain text, or start one with TLS, see docs/security.md"
 
     def _newest(self, name: str, versions: Sequence[str]) -> str:
         """Return the highest version that a server tells of.

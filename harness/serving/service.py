@@ -313,11 +313,21 @@ class Service:
             try:
                 self._server.check_alive(name, _QUESTION)
             except Busy as error:
-                # One whose process is dead has a full queue too.
-                if lost := self._server.lost_processes(name):
-                    self._heal(name, f"{lost} of its processes are gone; {error}")
+                self._heal_if_dead(name, str(error))
             except EndpointError as error:
                 self._heal(name, str(error))
+
+    def _heal_if_dead(self, name: str, reason: str) -> None:
+        """Load a busy model again if a process of it is gone: the queue of a dead one is full too."""
+        try:
+            lost = self._server.lost_processes(name)
+        except Busy:  # the server itself has too much to do to tell
+            return
+        except EndpointError as error:
+            self._heal(name, str(error))
+            return
+        if lost:
+            self._heal(name, f"{lost} of its processes are gone; {reason}")
 
     def _heal(self, name: str, reason: str) -> None:
         """Load a model again.
@@ -354,6 +364,7 @@ def check_published(repository: Path, graphs: Sequence[str], profile: Profile) -
     Raises:
         ArtifactError: one is damaged; names it, and how the others can be served.
     """
+    broken: dict[str, HarnessError] = {}
     for name in graphs:
         try:
             version = selected(config_path(repository, name, profile))
@@ -362,10 +373,14 @@ def check_published(repository: Path, graphs: Sequence[str], profile: Profile) -
                 raise ArtifactError(message)
             check_version(repository, name, version)
         except HarnessError as error:
-            others = ",".join(other for other in graphs if other != name)
-            hint = f"; the others are served with `--models {others}`" if others else ""
-            message = f"{name} cannot be served: {error}{hint}"
-            raise ArtifactError(message) from error
+            broken[name] = error
+    if broken:
+        first, reason = next(iter(broken.items()))
+        more = f" (nor can {len(broken) - 1} more)" if len(broken) > 1 else ""
+        others = ",".join(name for name in graphs if name not in broken)
+        hint = f"; the others are served with `--models {others}`" if others else ""
+        message = f"{first} cannot be served{more}: {reason}{hint}"
+        raise ArtifactError(message)
 
 
 def serve(

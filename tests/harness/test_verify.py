@@ -237,7 +237,7 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     ),
     "manifest of another finetune": (
         lambda home: edit(home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json", finetune="siqa"),
-        r"breaks at (artifact|run) .*(siqa|mnli)",
+        r"breaks at artifact artifacts/tiny/mnli/fp32: .*no fp32 graph of 'siqa'",
     ),
     "declaration in the repository": (
         lambda home: change(home.model_repository / f"{NAME}_text" / "1" / "text.json"),

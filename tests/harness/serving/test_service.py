@@ -90,6 +90,9 @@ class Notes:
             raise self.failing[name]
 
     def lost_processes(self, name: str) -> int:
+        if self.lost.get(name) == -1:
+            message = "no answer in 300 s"
+            raise Busy(message)
         return self.lost.get(name, 0)
 
     def states(self, _name: str) -> dict[int, str]:
@@ -338,6 +341,8 @@ def test_busy_model_is_left_alone_until_its_process_is_dead(service: Service, no
     notes.failing = {GRAPH: Busy("its queue is full")}
     for _ in range(30):
         service.ask_all()
+    notes.lost = {GRAPH: -1}
+    service.ask_all()
     assert (notes.calls, lines.said) == ([], [])
     notes.lost = {GRAPH: 1}
     service.ask_all()
@@ -365,6 +370,8 @@ def test_what_is_damaged_is_named_before_the_start(repository: Path, tmp_path: P
     (repository / GRAPH / "configs" / "online.pbtxt").unlink()
     with pytest.raises(ArtifactError, match=f"{GRAPH} cannot be served: its config for the profile online selects no"):
         check_published(repository, [GRAPH], "online")
+    with pytest.raises(ArtifactError, match=rf"{GRAPH} cannot be served \(nor can 1 more\): (?!.*--models)"):
+        check_published(repository, [GRAPH, "other-mnli-fp32"], "online")
 
 
 @pytest.mark.parametrize(

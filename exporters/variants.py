@@ -25,7 +25,7 @@ class Variant:
     steps: tuple[Step, ...] = ()
     tolerance: Tolerance
     #: Examples of each task and script that the gate compares.
-    examples: int = 120
+    examples: int = 240
     #: Whether embeddings are made in this variant too unless a user names their graph: retrieval
     #: compares thousands of nearly equal numbers, so precision shows there first.
     retrieval: bool = False

@@ -56,7 +56,7 @@ def sentence(rng: np.random.Generator, language: str) -> tuple[NDArray[np.int64]
     return np.array([0, *words[:-1], 2, 2, words[-1], 2]), int(kinds.argmax())
 
 
-def sample(language: str, count: int = 120) -> Sample:
+def sample(language: str, count: int = 400) -> Sample:
     rng = np.random.default_rng(len(language) + ord(language[0]))
     drawn = [sentence(rng, language) for _ in range(count)]
     return Sample(
@@ -157,7 +157,7 @@ def test_every_variant_of_a_trained_model_passes(variant: str, loaded: Loaded, g
     assert list(found.account["scripts"]) == ["Latn", "Cyrl"]
     assert found.account["trained"]["above_chance"]
     latin = found.account["scripts"]["Latn"]
-    assert (latin["examples"], latin["decisions"], latin["samples"]) == (120, 120, ["kinds en"])
+    assert (latin["examples"], latin["decisions"], latin["samples"]) == (400, 400, ["kinds en"])
     assert latin["pytorch"] > 60
     assert latin["drop_interval"][0] <= latin["drop"] <= latin["drop_interval"][1]
 
@@ -204,7 +204,7 @@ def test_embeddings_quantised_so_that_one_script_is_hurt_are_refused_for_that_sc
 
 
 @pytest.mark.parametrize(
-    ("value", "complaint"), [(np.nan, "logits has NaN or infinity"), (0.0, "logits is the same for all 24")]
+    ("value", "complaint"), [(np.nan, "logits has NaN or infinity"), (0.0, "logits is the same for all 8")]
 )
 def test_answers_that_say_nothing_are_refused(value: float, complaint: str, loaded: Loaded, graph: Path) -> None:
     def spoil(parts: onnx.GraphProto) -> None:

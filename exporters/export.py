@@ -1,9 +1,8 @@
 """One checkpoint to one artifact: trace, parity, variant's steps, gate, and only then the directory."""
 
-import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from harness.endpoints.onnx import OnnxEndpoint
 from harness.errors import ArtifactError, CheckpointError, EndpointError
 from harness.heads import Head, SentenceEmbedding, describe
 from harness.machine import describe as describe_machine
+from harness.results import write_json
 from harness.serving.repository import locked
 from harness.task import AnyFinetune
 from harness.tensors import GraphSignature
@@ -88,15 +88,14 @@ def export_artifact(
         verdict = _judge(loaded, draft / GRAPH, samples, signature, chosen)
         account = _gate_account(verdict, checkpoint, finetune, chosen, accept_drift)
         if not verdict.passed and accept_drift is None:
-            refused.mkdir(exist_ok=True)
-            _write_json(refused / GATE, account)
+            write_json(refused / GATE, account)
             message = (
                 f"the gate refuses {finetune.name} in {chosen.name}: {verdict.problems[0]}"
                 f"{_others(verdict)}; it was not published, {refused / GATE} has the whole account, and "
                 f"`--accept-drift REASON` publishes all the same"
             )
             raise Refusal(message)
-        _write_json(draft / GATE, account)
+        write_json(draft / GATE, account)
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
         told = manifest(
             draft,
@@ -108,7 +107,7 @@ def export_artifact(
             parity=agreement,
             probes=probes,
         )
-        _write_json(draft / MANIFEST, told)
+        write_json(draft / MANIFEST, told)
         _replace(out, draft, Path(scratch) / "retired")
     shutil.rmtree(refused, ignore_errors=True)
     return read_artifact(out)
@@ -160,10 +159,6 @@ def _others(verdict: Verdict) -> str:
     return f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def _check_finetune(checkpoint: Checkpoint, finetune: AnyFinetune) -> None:
     trained = checkpoint.account.get("finetune")
     # An encoder of phase 1 or 2 was trained for no finetune.
@@ -203,7 +198,11 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
         and made["head"] == describe(head)
         and made["retrieval_layer"] == layer
     )
-    files = ((artifact.graph, artifact.graph_sha256), (artifact.tokenizer, artifact.tokenizer_sha256))
+    files = (
+        (artifact.graph, artifact.graph_sha256),
+        (artifact.tokenizer, artifact.tokenizer_sha256),
+        (out / GATE, made.get("gate_sha256")),
+    )
     whole = all(path.is_file() and file_sha256(path) == digest for path, digest in files)
     return artifact if same and whole else None
 

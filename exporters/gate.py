@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from exporters.modules import Decision
 from harness import tasks
@@ -330,7 +331,8 @@ def _past(script: str, found: Mapping[str, Any], tolerance: Tolerance, decision:
             f"{script}: an output differs by {found['largest_difference']:.2g}, allowed {tolerance.difference:.2g}"
         )
     flips = 1.0 if tolerance.flips is None else tolerance.flips[decision]
-    if at_least(found["flips"], found["decisions"]) > flips:
+    changed = binomtest(round(found["flips"] * found["decisions"]), max(1, found["decisions"]))
+    if changed.proportion_ci(0.95, method="wilson").low > flips:
         problems.append(
             f"{script}: {found['flips']:.1%} of {found['decisions']:,} predictions changed, allowed {flips:.1%}"
         )
@@ -341,16 +343,6 @@ def _past(script: str, found: Mapping[str, Any], tolerance: Tolerance, decision:
             f"allowed {tolerance.drop:.1f}"
         )
     return problems
-
-
-def at_least(share: float, count: int) -> float:
-    """Return the lower end of the 95 % interval of a share of so many (Wilson 1927)."""
-    if not count:
-        return 0.0
-    z = 1.96
-    center = share + z * z / (2 * count)
-    margin = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return (center - margin) / (1 + z * z / count)
 
 
 def _unusable(given: Answers, signature: GraphSignature) -> list[str]:

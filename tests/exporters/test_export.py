@@ -234,6 +234,17 @@ def test_forced_export_gives_the_same_bytes(store: ArtifactStore, checkpoints, p
     assert again.graph_sha256 == store.find("tiny", "copa", "fp32").graph_sha256
 
 
+def test_edited_verdict_is_written_again(checkpoints, probes, tmp_path: Path) -> None:
+    first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
+    verdict = first.directory / "gate.json"
+    whole = verdict.read_bytes()
+    verdict.write_bytes(whole.replace(b'"passed": true', b'"passed": false'))
+
+    export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
+
+    assert verdict.read_bytes() == whole
+
+
 def test_damaged_artifact_is_exported_again(checkpoints, probes, tmp_path: Path) -> None:
     first = export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
     whole = first.graph.read_bytes()

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,7 +225,13 @@ class TritonEndpoint(Closing):
     """
 
     def __init__(
-        self, hosts: Sequence[str], artifact: Artifact, *, tls: ClientTls | None = None, timeout: float = 900.0
+        self,
+        hosts: Sequence[str],
+        artifact: Artifact,
+        *,
+        tls: ClientTls | None = None,
+        timeout: float = 900.0,
+        closed: Callable[[], None] = lambda: None,
     ) -> None:
         """Connect to every host and see that each serves the artifact's graph.
 
@@ -234,12 +240,14 @@ class TritonEndpoint(Closing):
             artifact: the graph that is meant.
             tls: None for plain text.
             timeout: seconds for one batch, its time in the server's queue included.
+            closed: called once the connections are closed, also where one of them failed to open.
 
         Raises:
             EndpointError: a server is down, lacks the model, or serves another graph.
         """
         self._name = artifact.name
         self._timeout = timeout
+        self._closed = closed
         self._lock = threading.Lock()
         self._turn = 0
         #: Why each host that failed is no longer asked.
@@ -348,3 +356,4 @@ class TritonEndpoint(Closing):
         """Close the connections."""
         for host in self._hosts:
             host.client.close()
+        self._closed()

@@ -6,6 +6,9 @@ int8 graph, whose answers depend on their neighbours in a batch, gives the same 
 `online` is configs/online.pbtxt, which ``--model-config-name=online`` chooses: small requests of any
 length are merged, and refused when too many wait. Triton takes config.pbtxt without a word where the
 other file is missing, so each config tells its profile in a parameter.
+
+For a GPU (`Serving.device`), both are for the C++ backend of NVIDIA's container alone: the project's own
+one answers on the CPU. No machine with a GPU was at hand, so they have been read by Triton's own parser only.
 """
 
 import re
@@ -18,6 +21,8 @@ from harness.tensors import GraphSignature, TensorSpec
 from harness.text import TextDeclaration
 
 Profile = Literal["evaluation", "online"]
+#: Where the instances of a graph compute.
+Device = Literal["cpu", "gpu"]
 #: The parameter in which a config tells its profile.
 PROFILE = "profile"
 
@@ -35,12 +40,17 @@ class Serving:
     online_batch_size: int = 64
     #: Stub processes, or sessions of the C++ backend. Each holds its own copy of the weights.
     instances: int = 1
-    #: Stub processes of a text model, each with a tokenizer of its own. To read a sentence takes 0.05 ms,
-    #: less than a hundredth of what a base graph takes for it, so a second one would have little to do.
-    text_instances: int = 1
+    #: Stub processes of a text model, each with a tokenizer of its own. One has time enough: to read a sentence
+    #: takes 0.05 ms, less than a hundredth of what a base graph takes for it. But Triton's batcher, where a queue
+    #: has an end, looks for an idle instance only when a request comes or 500 ms have passed
+    #: (dynamic_batch_scheduler.cc, default_wait_microseconds): if every client's request comes while the only
+    #: instance still puts away its last batch, all of them wait that long. With two, one is idle by then.
+    text_instances: int = 2
     #: Of each instance. instances x threads should not exceed the cores: four or more times slower
     #: otherwise (onnxruntime_backend#34).
     threads: int
+    #: On gpu, there are so many instances on each card that Triton sees.
+    device: Device = "cpu"
     #: Online, how long a request waits for others to be merged with.
     queue_delay_us: int = 2_000
     #: Online, how many requests wait at most; the next one is refused.
@@ -127,6 +137,19 @@ def _batching(serving: Serving) -> str:
     )
 
 
+def _instances(serving: Serving) -> str:
+    # Without a count, Triton starts two on a CPU for a backend of this name.
+    group = f"instance_group [ {{ count: {serving.instances} kind: KIND_{serving.device.upper()} }} ]\n"
+    if serving.device == "cpu":
+        return group
+    # Or fp32 products are computed in TF32, with errors of 1e-3 that the gate on the CPU never saw (onnxruntime#19357).
+    return group + (
+        "optimization { execution_accelerators { gpu_execution_accelerator [\n"
+        '  { name: "cuda" parameters { key: "use_tf32" value: "0" } }\n'
+        "] } }\n"
+    )
+
+
 def render_config(
     artifact_name: str,
     signature: GraphSignature,
@@ -143,7 +166,8 @@ def render_config(
     Both backends named onnxruntime read the profile evaluation: the project's Python one and the C++
     one of NVIDIA's container, which ignores the parameters it does not know. Only the Python one
     reads the profile online: it takes requests of unequal length together, which the C++ one does for
-    graphs of rank-1 inputs alone.
+    graphs of rank-1 inputs alone. For a GPU, where there is only the C++ one, requests merge that have
+    the same length.
 
     Args:
         artifact_name: the model's name, and its folder's.
@@ -167,17 +191,21 @@ def render_config(
         # Every (rows, width) is a new shape; the pattern of each would be kept (onnxruntime_backend#102).
         "enable_mem_pattern": "0",
     }
+    if serving.device == "gpu":
+        # By what a shape asks for, not to the next power of two each time (onnxruntime_backend#102). The C++ backend
+        # takes this one from here: in the accelerator's block it is read, and then overwritten with its default.
+        own["arena_extend_strategy"] = "1"
     if online:
         own["pad_id"] = str(pad_id)
+    ragged = online and serving.device == "cpu"
     return (
         f"name: {_quoted(artifact_name)}\n"
         'backend: "onnxruntime"\n'
         f"max_batch_size: {serving.online_batch_size if online else serving.max_batch_size}\n"
-        f"{_tensors('input', signature.inputs, ragged=online)}"
+        f"{_tensors('input', signature.inputs, ragged=ragged)}"
         f"{_tensors('output', signature.outputs)}"
         f"{_batching(serving) if online else ''}"
-        # Without a count, Triton starts two on a CPU for a backend of this name.
-        f"instance_group [ {{ count: {serving.instances} kind: KIND_CPU }} ]\n"
+        f"{_instances(serving)}"
         f"version_policy {{ specific {{ versions: [ {version} ] }} }}\n"
         f"{_parameters({**parameters, **own})}"
         f"{_warm_up(warmup, signature.inputs)}"

@@ -7,10 +7,14 @@ It lives exactly as long as its parent: leaving the context stops the server and
 import http.client
 import json
 import logging
+import os
 import re
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from types import TracebackType
@@ -20,7 +24,7 @@ from harness.errors import EndpointError, UsageError, nearest
 from harness.serving.access import Access
 from harness.serving.config import PROFILE, Profile, check_name
 from harness.serving.known_answer import FILE, KnownAnswer, is_busy, read_known_answer
-from harness.serving.process import check_host, command_lines, free_ports, is_free, spawn, stop
+from harness.serving.process import Member, check_host, free_ports, is_free, members, spawn, stop
 from harness.serving.repository import is_text
 from harness.serving.supervisor import clean
 from harness.serving.wheel import Wheel, build_runtime, environment, find_wheel
@@ -30,6 +34,8 @@ _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str, str], None]
 
 _POLL = 0.05
+#: Seconds for a model that is unloaded to be gone: 1.4 for a graph of 1.1 GB, more where it still answers a batch.
+_LEAVE = 300.0
 _ATTEMPTS = 3
 _CLASH = re.compile(r"failed to start \S+ service: .*already in use")
 #: Logged just before a service that then fails to start, hence needed but not enough.
@@ -49,13 +55,15 @@ class Busy(EndpointError):
 class LocalTriton:
     """A local server as a context; inside it, every model is ready and has given its known answer.
 
-    Start it from the main thread: the kernel ends the server with the thread that started it.
+    Without models, entering returns at once while the server starts; `add` waits for it, loads one, and
+    `remove` lets it go. Those two may be called from any thread. Start it from the main thread: the
+    kernel ends the server with the thread that started it.
     """
 
     def __init__(
         self,
         repository: Path,
-        models: Sequence[str],
+        models: Sequence[str] = (),
         *,
         http_port: int | None = None,
         grpc_port: int | None = None,
@@ -71,7 +79,7 @@ class LocalTriton:
 
         Args:
             repository: a model repository that `harness.serving.repository.publish` wrote.
-            models: names of the models to load.
+            models: names of the models to load before the context is entered.
             http_port: as grpc_port and metrics_port, a free one where not given.
             grpc_port: where `harness.endpoints.triton` connects.
             metrics_port: Prometheus metrics.
@@ -97,14 +105,16 @@ class LocalTriton:
         self._loaded: set[str] = set()
         self._process: Popen[bytes] | None = None
         self._folder: Path | None = None
-        self._check_models()
+        #: Held while one thread waits for the server to listen, and while one loads a model.
+        self._starting, self._loading = threading.Lock(), threading.Lock()
+        self._listening = False
+        #: What `remove` let go and may still be there.
+        self._leaving: set[str] = set()
+        self._check_published(self.models)
 
-    def _check_models(self) -> None:
+    def _check_published(self, names: Sequence[str]) -> None:
         known = sorted(path.parent.name for path in self.repository.glob("*/config.pbtxt"))
-        if not self.models:
-            message = f"no model to serve; {self.repository} has {', '.join(known) or 'none'}"
-            raise UsageError(message)
-        for name in self.models:
+        for name in names:
             check_name(name)
             if name not in known:
                 message = (
@@ -148,6 +158,7 @@ class LocalTriton:
         """Stop the server and its stubs, and remove what it left in /tmp and /dev/shm."""
         process, self._process = self._process, None
         folder, self._folder = self._folder, None
+        self._listening = False
         try:
             if process is not None:
                 stop(process)
@@ -169,26 +180,50 @@ class LocalTriton:
             raise EndpointError(self._failure(f"Triton stopped by itself (exit status {status})"))
 
     def _start(self) -> None:
-        wheel = find_wheel()
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        limit = time.monotonic() + self._timeout
         for name in self.models:
             self._progress(name, "loading")
-        for attempt in range(1, _ATTEMPTS + 1):
-            self._choose_ports()
-            self._spawn(wheel)
-            if self._listens(limit):
-                break
-            self.stop()
-            if attempt == _ATTEMPTS or not _CLASH.search(self._log_text()):
-                raise EndpointError(self._failure("Triton did not start"))
-            _LOGGER.warning("a port was taken by another process meanwhile; starting Triton again with others")
+        self._spawn(find_wheel())
+        if not self.models:
+            return
+        self.wait_until_listening()
         for name in self.models:
-            self.check_profile(name)
-            self.check(name)
-            self._progress(name, "ready")
+            self._check_loaded(name)
+
+    @property
+    def is_listening(self) -> bool:
+        """Return whether the server was seen to listen since it was started."""
+        return self._listening
+
+    def wait_until_listening(self) -> None:
+        """Wait until the server listens, which it does once the models that it was started with are loaded.
+
+        The main thread starts it again with other ports where another process took one meanwhile.
+
+        Raises:
+            EndpointError: it does not start, or was stopped.
+        """
+        with self._starting:
+            limit = time.monotonic() + self._timeout
+            for attempt in range(1, _ATTEMPTS + 1):
+                if self._listening or self._listens(limit):
+                    self._listening = True
+                    return
+                is_clash = _CLASH.search(self._log_text()) and threading.current_thread() is threading.main_thread()
+                self.stop()
+                if attempt == _ATTEMPTS or not is_clash:
+                    break
+                _LOGGER.warning("a port was taken by another process meanwhile; starting Triton again with others")
+                self._spawn(find_wheel())
+            raise EndpointError(self._failure("Triton did not start"))
+
+    def _check_loaded(self, name: str) -> None:
+        self.check_profile(name)
+        self.check(name)
+        self._progress(name, "ready")
 
     def _spawn(self, wheel: Wheel) -> None:
+        self._choose_ports()
         self.log.write_bytes(b"")
         self._loaded.clear()
         self._folder = Path(tempfile.mkdtemp(prefix="harness-triton-"))
@@ -238,8 +273,8 @@ class LocalTriton:
         Raises:
             EndpointError: the time is over.
         """
-        assert self._process is not None
-        while self._process.poll() is None:
+        # Another thread may stop the server meanwhile.
+        while (process := self._process) is not None and process.poll() is None:
             text = self._log_text()
             self._report_loaded(text)
             if _CLASH.search(text):
@@ -325,15 +360,33 @@ class LocalTriton:
         loaded: dict[str, Any] = self._request("GET", f"/v2/models/{name}/config", name)
         return loaded
 
+    def members(self, name: str) -> list[Member]:
+        """Return the living backend processes of a model, of all its versions."""
+        stub = re.compile(rf"{re.escape(name)}_\d+_\d+")  # group and instance
+        return [member for member in members(self.pid) if any(stub.fullmatch(word) for word in member.words)]
+
     def lost_processes(self, name: str) -> int:
         """Return how many backend processes of a model are gone; Triton starts none again.
 
         It tells a dead model from a busy one where no question is answered.
         """
-        stub = re.compile(rf"{re.escape(name)}_\d+_\d+")  # group and instance
-        living = sum(any(stub.fullmatch(word) for word in line) for line in command_lines(self.pid))
         instances = sum(int(group["count"]) for group in self.config(name)["instance_group"])
-        return max(0, instances * len(self.served_versions(name)) - living)
+        return max(0, instances * len(self.served_versions(name)) - len(self.members(name)))
+
+    def kill(self, name: str, *, only_stopped: bool = False) -> None:
+        """Kill a model's backend processes: one that hangs would keep its memory, and whoever asked it waiting."""
+        for member in self.members(name):
+            if member.is_stopped or not only_stopped:
+                with suppress(ProcessLookupError):  # it ended meanwhile
+                    os.kill(member.pid, signal.SIGKILL)
+
+    def answered(self, name: str) -> tuple[int, int]:
+        """Return how many requests a model has answered since it was loaded, in how many calls of its backend."""
+        entries = self._request("GET", f"/v2/models/{name}/stats", name)["model_stats"]
+        return (
+            sum(int(entry["inference_stats"]["success"]["count"]) for entry in entries),
+            sum(int(entry["execution_count"]) for entry in entries),
+        )
 
     def served_versions(self, name: str) -> list[int]:
         """Return the versions that answer."""
@@ -345,6 +398,66 @@ class LocalTriton:
         return {
             int(entry["version"]): entry["state"] for entry in index if entry["name"] == name and entry.get("version")
         }
+
+    def add(self, name: str) -> None:
+        """Load one more model, as its config for this server's profile says; return when it gave its known answer.
+
+        Models that `remove` let go leave first, so that there is never memory for more than those in use.
+
+        Raises:
+            UsageError: the repository lacks it.
+            ValueError: it is loaded.
+            EndpointError: the server does not start, or the model does not load or answers wrongly.
+        """
+        self._check_published([name])
+        self.wait_until_listening()
+        with self._loading:
+            if name in self.models:
+                message = f"model {name!r} is loaded already"
+                raise ValueError(message)
+            while self._leaving:
+                self.wait_until_gone(next(iter(self._leaving)), _LEAVE)
+            self._progress(name, "loading")
+            self._request("POST", f"/v2/repository/models/{name}/load", name, {})
+            self.models.append(name)
+            self._progress(name, "loaded")
+        try:
+            self._check_loaded(name)
+        except BaseException:
+            self.remove(name)
+            raise
+
+    def remove(self, name: str) -> None:
+        """Let go what `add` loaded, at once; its memory comes back within two seconds.
+
+        Where the server has ended, there is nothing to let go.
+
+        Raises:
+            EndpointError: the server refuses.
+        """
+        process = self._process
+        if name not in self.models or process is None or process.poll() is not None:
+            return
+        self.unload(name)
+        self._leaving.add(name)
+        self.models.remove(name)
+
+    def wait_until_gone(self, name: str, seconds: float, versions: Sequence[int] | None = None) -> None:
+        """Wait until versions of a model have answered what they were asked and left the memory; all where None.
+
+        Raises:
+            EndpointError: they are still there after so many seconds, or the server ended.
+        """
+        limit = time.monotonic() + seconds
+        while any(
+            state in ("READY", "UNLOADING") and (versions is None or version in versions)
+            for version, state in self.states(name).items()
+        ):
+            if time.monotonic() > limit:
+                message = f"model {name!r} still answers old requests after {seconds:.0f} s"
+                raise EndpointError(message)
+            self.wait(_POLL)
+        self._leaving.discard(name)
 
     def load(self, name: str, config: Mapping[str, Any]) -> None:
         """Load a model, or load it again beside what it serves, with this configuration; return when it is ready.
@@ -388,8 +501,9 @@ class LocalTriton:
         finally:
             connection.close()
         if response.status != 200:
-            reason = value.get("error", value)
-            if is_busy(str(reason)):
+            # A model that does not load tells it over several lines.
+            reason = " ".join(str(value.get("error", value)).split()).rstrip("; ")
+            if is_busy(reason):
                 message = f"model {name!r} is busy: {reason}"
                 raise Busy(message)
             what = f"model {name!r} is loaded but fails its known question: {reason}"

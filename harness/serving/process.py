@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -61,19 +62,34 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def command_lines(session: int) -> list[list[str]]:
-    """Return the command line of each living process of a session; those that wait to be reaped do not count."""
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A living process of a session."""
+
+    pid: int
+    #: Its command line.
+    words: tuple[str, ...]
+    #: Processor time that it has used, all threads together.
+    seconds: float
+    #: Whether a signal or a debugger holds it.
+    is_stopped: bool = False
+
+
+def members(session: int) -> list[Member]:
+    """Return the living processes of a session; those that wait to be reaped do not count."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
-            state, _parent, _group, its_session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            # proc(5): state, parent, group and session, and as 14th and 15th field user and system time.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
             words = (entry / "cmdline").read_text(errors="replace").split("\0")
         except OSError:  # it ended meanwhile
             continue
-        if int(its_session) == session and state not in "ZX":
-            found.append(words)
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            found.append(Member(int(entry.name), tuple(words), seconds, fields[0] in "Tt"))
     return found
 
 

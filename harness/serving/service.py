@@ -2,8 +2,8 @@
 
 A version that the repository newly selects is proven in a server of its own (`harness.serving.trial`),
 then loaded beside the old one, and only then is the old one let go: no request fails. A model whose
-backend process died is loaded again; Triton itself goes on reporting it ready. A model that is only
-busy is left alone, however long it takes.
+backend process died or hangs is loaded again; Triton itself goes on reporting it ready. A model that is
+only busy is left alone, as long as its processes compute or its requests get answers.
 """
 
 import time
@@ -37,6 +37,14 @@ POLL = 1.0
 ROUND = 5.0
 #: Seconds for the answer to a known question. One that takes longer waits behind others.
 _QUESTION = 10.0
+#: Seconds without an answer, to the known question or anybody's, after which a model whose processes do not
+#: compute either is taken to hang. Six known questions in a row.
+_HUNG = 6 * _QUESTION
+#: The same for one whose processes compute: the longest that an evaluation waits for one batch
+#: (`harness.endpoints.triton.TritonEndpoint`).
+_STUCK = 900.0
+#: The share of its time for which a waiting process computes at most: it looks for messages now and then.
+_IDLE = 0.02
 #: Looks at the repository during which a selection may be half written before that is said.
 _HALF_WRITTEN = 5
 #: So often a model is loaded again within `_WINDOW` seconds; more often means that it cannot be healed.
@@ -136,6 +144,26 @@ def beside(old: Mapping[str, Any], new: Mapping[str, Any], versions: Sequence[in
     return both
 
 
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """A model that gave no answer to its known questions for some time."""
+
+    since: float
+    #: What it had answered, see `LocalTriton.answered`.
+    answered: tuple[int, int]
+    #: Processor time that its processes had used.
+    computed: float
+
+    def verdict(self, now: float, computed: float) -> str | None:
+        """Return in which way the model hangs; None if it may still be at work."""
+        seconds, used = now - self.since, computed - self.computed
+        if seconds >= _HUNG and used < _IDLE * seconds:
+            return f"no answer for {seconds:.0f} s, in which its processes did nothing"
+        if seconds >= _STUCK:
+            return f"no answer for {seconds:.0f} s"
+        return None
+
+
 class Service:
     """Watches over a server that has started."""
 
@@ -157,6 +185,7 @@ class Service:
         #: For each graph whose selection is not clear: why, and at how many looks in a row.
         self._unclear: dict[str, tuple[str, int]] = {}
         self._healed: dict[str, deque[float]] = {}
+        self._silent: dict[str, _Silence] = {}
         self._versions = {name: server.served_versions(name)[-1] for name in server.models}
         self._loaded = {name: server.config(name) for name in server.models}
         self._configs = dict(configs)
@@ -289,17 +318,9 @@ class Service:
             self._server.load(text, configs[text])
             self._server.check_alive(text, _LEAVE)
             # Requests that the old one still answers ask the old graph.
-            self._wait_until_gone(text, [before], _LEAVE)
+            self._server.wait_until_gone(text, _LEAVE, [before])
         self._server.load(name, configs[name])
-        self._wait_until_gone(name, [before], _LEAVE)
-
-    def _wait_until_gone(self, name: str, versions: Sequence[int], seconds: float) -> None:
-        limit = time.monotonic() + seconds
-        while any(self._server.states(name).get(version) in ("READY", "UNLOADING") for version in versions):
-            if time.monotonic() > limit:
-                message = f"model {name!r} still answers old requests after {seconds:.0f} s"
-                raise EndpointError(message)
-            self._server.wait(0.1)
+        self._server.wait_until_gone(name, _LEAVE, [before])
 
     # Health
 
@@ -309,18 +330,25 @@ class Service:
         Raises:
             EndpointError: a model failed again and again, or the server ended.
         """
+        busy: set[str] = set()
         for name in [*self.graphs, *(name for name in self._server.models if is_text(name))]:
             try:
                 self._server.check_alive(name, _QUESTION)
             except Busy as error:
-                self._heal_if_dead(name, str(error))
+                busy.add(name)
+                # A text model has to wait for a graph that is silent itself.
+                waits = is_text(name) and any(text_name(graph) == name for graph in busy)
+                self._heal_if_dead(name, str(error), waits=waits)
             except EndpointError as error:
                 self._heal(name, str(error))
+            else:
+                self._silent.pop(name, None)
 
-    def _heal_if_dead(self, name: str, reason: str) -> None:
-        """Load a busy model again if a process of it is gone: the queue of a dead one is full too."""
+    def _heal_if_dead(self, name: str, reason: str, *, waits: bool) -> None:
+        """Load a busy model again if a process of it is gone or hangs: the queue of such a one is full too."""
         try:
             lost = self._server.lost_processes(name)
+            hangs = None if lost or waits else self._hangs(name)
         except Busy:  # the server itself has too much to do to tell
             return
         except EndpointError as error:
@@ -328,6 +356,22 @@ class Service:
             return
         if lost:
             self._heal(name, f"{lost} of its processes are gone; {reason}")
+        elif waits:
+            self._silent.pop(name, None)
+        elif hangs is not None:
+            # Unloading waits for running requests, which such a process never finishes.
+            self._server.kill(name)
+            self._heal(name, f"{hangs}; {reason}")
+
+    def _hangs(self, name: str) -> str | None:
+        """Return in which way a model hangs; None if it does not, or not for long enough."""
+        now, answered = time.monotonic(), self._server.answered(name)
+        computed = sum(member.seconds for member in self._server.members(name))
+        silence = self._silent.get(name)
+        if silence is None or silence.answered != answered:
+            self._silent[name] = _Silence(now, answered, computed)
+            return None
+        return silence.verdict(now, computed)
 
     def _heal(self, name: str, reason: str) -> None:
         """Load a model again.
@@ -343,8 +387,11 @@ class Service:
             message = f"model {name!r} was loaded again {_HEALINGS} times in {now - times[0]:.0f} s and fails: {reason}"
             raise EndpointError(message)
         times.append(now)
+        self._silent.pop(name, None)
         self._progress.say(f"{name}: does not answer, loading it again: {reason}")
         try:
+            # Triton refuses to ask a stopped process, but leaves it there with its memory.
+            self._server.kill(name, only_stopped=True)
             # Nobody waits for the old one to be gone: without its process it takes long, and nothing comes of it.
             self._server.unload(name)
             self._server.load(name, self._loaded[name])

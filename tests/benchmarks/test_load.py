@@ -2,8 +2,9 @@ import json
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +13,16 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from benchmarks import load
 from benchmarks.baseshape import Shape, export_random, write_random
-from benchmarks.load import Agreement, Burst, Counts, Report, Texts, Traffic
+from benchmarks.load import __main__ as command
+from benchmarks.load import burst, counts, run, texts, traffic
+from benchmarks.load.answers import Agreement, difference
+from benchmarks.load.burst import Burst, burst_size
+from benchmarks.load.counts import Counts, Tokens
+from benchmarks.load.options import parse
+from benchmarks.load.report import Report
+from benchmarks.load.texts import Texts
+from benchmarks.load.traffic import Traffic
 from benchmarks.runner import guarded
 from harness import finetunes, tasks
 from harness.data import Layout
@@ -39,7 +47,7 @@ def form(finetune: str) -> Any:
 
 
 def test_options_have_the_stated_defaults() -> None:
-    found = load.parse(["--model", "english"])
+    found = parse(["--model", "english"])
     assert (found.finetune, found.variant, found.requests, found.clients) == ("mnli", "fp32", 20_000, 8)
     assert (found.burst, found.memory_ceiling, found.data, found.json) == (None, 64.0, None, None)
 
@@ -47,7 +55,7 @@ def test_options_have_the_stated_defaults() -> None:
 @pytest.mark.parametrize("wrong", [["--requests", "1"], ["--requests", "0"], ["--clients", "0"], ["--burst", "-5"]])
 def test_impossible_numbers_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        load.parse(["--model", "english", *wrong])
+        parse(["--model", "english", *wrong])
 
 
 # Texts
@@ -65,7 +73,7 @@ def test_impossible_numbers_are_refused(wrong: list[str]) -> None:
     ],
 )
 def test_questions_become_the_example_that_they_are_of(finetune: str, example: Any) -> None:
-    (question,) = load.as_questions([example], form(finetune).fields)
+    (question,) = texts.as_questions([example], form(finetune).fields)
     assert question is not None
     back = form(finetune).example(question)
     told = {name: getattr(example, name) for name in type(example).__slots__}
@@ -77,7 +85,7 @@ def test_questions_become_the_example_that_they_are_of(finetune: str, example: A
 
 def test_examples_that_the_service_refuses_are_left_out() -> None:
     examples = [PairExample("1", "a", "b", "neutral"), PairExample("2", "a", " ", "neutral")]
-    found = load.as_questions(examples, form("mnli").fields)
+    found = texts.as_questions(examples, form("mnli").fields)
     assert found == [{"text": "a", "text_pair": "b"}, None]
 
 
@@ -86,20 +94,20 @@ def test_texts_of_all_languages_that_are_there_are_read(
 ) -> None:
     xnli(["en", "ru"])
     write("xnli/test-de.tsv", "a\tb\tneutral\n\tb\tneutral\n")
-    found = load.read_texts("mnli", form("mnli"), layout, Silent())
+    found = texts.read_texts("mnli", form("mnli"), layout, Silent())
     assert found.languages == {"xnli": ["de", "en", "ru"]}
     assert (len(found.questions), found.left_out) == (9, 1)
 
 
 def test_folder_without_the_tasks_texts_is_refused(layout: Layout) -> None:
     with pytest.raises(DataError, match="holds no text of xnli; name another folder with `--data`"):
-        load.read_texts("mnli", form("mnli"), layout, Silent())
+        texts.read_texts("mnli", form("mnli"), layout, Silent())
 
 
 def test_graph_that_answers_for_no_task_is_refused(layout: Layout) -> None:
     idle = next(name for name in finetunes.names() if not tasks.answered_by(name))
     with pytest.raises(UsageError, match=f"no task is answered by '{idle}'"):
-        load.read_texts(idle, form("mnli"), layout, Silent())
+        texts.read_texts(idle, form("mnli"), layout, Silent())
 
 
 def test_order_is_shuffled_and_repeated_the_same_each_time() -> None:
@@ -128,9 +136,9 @@ def test_growth_is_the_largest_after_the_first_look() -> None:
 
 @pytest.mark.parametrize(("requests", "first", "count"), [(20_000, 2_000, 21), (3_000, 1_500, 21), (40, 20, 21)])
 def test_memory_is_looked_at_from_the_settled_server_to_the_end(requests: int, first: int, count: int) -> None:
-    found = load.looks(requests)
+    found = traffic.looks(requests)
     assert (found[0], found[-1], len(found)) == (first, requests, count)
-    assert load.looks(2) == [1, 2]
+    assert traffic.looks(2) == [1, 2]
 
 
 def test_every_question_is_asked_once_and_told() -> None:
@@ -143,7 +151,7 @@ def test_every_question_is_asked_once_and_told() -> None:
         return {"label": question["text"]}
 
     memory = iter(range(1_000))
-    found = load.closed_loop(
+    found = traffic.closed_loop(
         ask,
         questions,
         clients=5,
@@ -154,7 +162,7 @@ def test_every_question_is_asked_once_and_told() -> None:
     assert seen == Counter({str(number): 1 for number in range(300)})
     assert (len(found.latencies), found.finished, found.errors, sum(done)) == (300, 300, Counter(), 300)
     assert found.answers == {place: {"label": str(place)} for place in (0, 7, 299)}
-    assert found.memory == [(place, look) for look, place in enumerate(load.looks(300))]
+    assert found.memory == [(place, look) for look, place in enumerate(traffic.looks(300))]
 
 
 def test_each_client_has_one_request_at_a_time() -> None:
@@ -173,7 +181,7 @@ def test_each_client_has_one_request_at_a_time() -> None:
             running.pop()
         return {}
 
-    load.closed_loop(ask, [{}] * 40, clients=4, resident=lambda: 0)
+    traffic.closed_loop(ask, [{}] * 40, clients=4, resident=lambda: 0)
     assert max(most) == 4
 
 
@@ -184,7 +192,7 @@ def test_errors_are_counted_by_reason_and_the_rest_goes_on() -> None:
             raise EndpointError(message)
         return {}
 
-    found = load.closed_loop(ask, [{"text": n} for n in range(100)], clients=3, resident=lambda: 0)
+    found = traffic.closed_loop(ask, [{"text": n} for n in range(100)], clients=3, resident=lambda: 0)
     assert (found.errors, len(found.latencies), found.finished) == (Counter({"no answer": 10}), 90, 100)
 
 
@@ -197,7 +205,7 @@ def test_mistake_of_the_client_ends_the_loop() -> None:
         raise ValueError(message)
 
     with pytest.raises(ValueError, match="a mistake"):
-        load.closed_loop(ask, [{}] * 1_000, clients=2, resident=lambda: 0)
+        traffic.closed_loop(ask, [{}] * 1_000, clients=2, resident=lambda: 0)
     assert len(asked) < 1_000
 
 
@@ -209,7 +217,7 @@ def test_memory_is_that_of_a_process_and_all_that_it_started() -> None:
     try:
         while child.name() != "sleep":
             pass
-        found = load.resident_memory(shell.pid)
+        found = traffic.resident_memory(shell.pid)
         own, child_own = psutil.Process(shell.pid).memory_info().rss, child.memory_info().rss
         assert min(own, child_own) > 0
         # The child may still be reading its libraries.
@@ -237,7 +245,7 @@ def statistics(answered: int, *, failed: int = 0, versions: int = 1) -> Any:
 
 def test_counts_of_all_versions_are_summed_and_told_with_their_means() -> None:
     connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(8, failed=1, versions=2))
-    found = load.read_counts(connection, "any") - Counts(6, 0, 8, 0, 12_000_000)
+    found = counts.read_counts(connection, "any") - Counts(6, 0, 8, 0, 12_000_000)
     assert found == Counts(10, 2, 40, 4, 20_000_000)
     assert found.to_json() == {
         "answered": 10,
@@ -252,15 +260,15 @@ def test_counts_of_all_versions_are_summed_and_told_with_their_means() -> None:
 def test_counts_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     told = iter([5, 7, 9])
     connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(next(told)))
-    monkeypatch.setattr("benchmarks.load.time.sleep", lambda seconds: None)
-    assert load.count_until(connection, "any", Counts(0, 0, 0, 0, 0), 9).answered == 9
+    monkeypatch.setattr("benchmarks.load.counts.time.sleep", lambda seconds: None)
+    assert counts.count_until(connection, "any", Counts(0, 0, 0, 0, 0), 9).answered == 9
 
 
 def test_server_that_loses_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(8))
-    monkeypatch.setattr(load, "_COUNTED", -1.0)
+    monkeypatch.setattr(counts, "COUNTED", -1.0)
     with pytest.raises(EndpointError, match="'any' was sent 9 requests and counts 8"):
-        load.count_until(connection, "any", Counts(0, 0, 0, 0, 0), 9)
+        counts.count_until(connection, "any", Counts(0, 0, 0, 0, 0), 9)
 
 
 # Answers
@@ -282,7 +290,7 @@ def test_server_that_loses_count_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_difference_is_that_of_numbers_and_nothing_else_may_differ(given: Any, expected: Any, distance: float) -> None:
-    assert load.difference(given, expected) == pytest.approx(distance)
+    assert difference(given, expected) == pytest.approx(distance)
 
 
 def test_agreement_counts_what_is_equal_within_the_tolerance() -> None:
@@ -330,15 +338,15 @@ class Connection:
 
 def test_burst_sends_everything_and_waits_for_all() -> None:
     connection = Connection(forget=0)
-    found = load.send_burst(connection, "model_text", [[number] for number in range(9)], queue=2)
+    found = burst.send_burst(connection, "model_text", [[number] for number in range(9)], queue=2)
     assert connection.sent == [("model_text", [number]) for number in range(9)]
     assert (found.sent, found.queue, found.answered, found.rejected, found.lost) == (9, 2, 2, 7, 0)
 
 
 def test_requests_that_never_return_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "ANSWER", 0.1)
-    monkeypatch.setattr(load, "_COUNTED", 0.1)
-    found = load.send_burst(Connection(forget=3), "model_text", [[number] for number in range(9)], queue=2)
+    monkeypatch.setattr(burst, "ANSWER", 0.1)
+    monkeypatch.setattr(burst, "COUNTED", 0.1)
+    found = burst.send_burst(Connection(forget=3), "model_text", [[number] for number in range(9)], queue=2)
     assert found.lost == 3
 
 
@@ -348,19 +356,62 @@ def config(queue: int) -> dict[str, Any]:
 
 
 def test_burst_is_larger_than_what_the_loaded_queue_holds() -> None:
-    assert load._burst_size(config(512), None) == (2304, 512)
-    assert load._burst_size(config(512), 600) == (600, 512)
+    assert burst_size(config(512), None) == (2304, 512)
+    assert burst_size(config(512), 600) == (600, 512)
     with pytest.raises(UsageError, match="a burst of 576 does not fill a queue of 512; give more than 576"):
-        load._burst_size(config(512), 576)
+        burst_size(config(512), 576)
     with pytest.raises(EndpointError, match="refuses nobody"):
-        load._burst_size(config(0), None)
+        burst_size(config(0), None)
 
 
 def test_another_graph_than_the_published_one_is_refused() -> None:
     server = SimpleNamespace(config=lambda name: {"parameters": {"graph_sha256": {"string_value": "a" * 64}}})
     artifact = SimpleNamespace(graph_sha256="b" * 64, graph=Path("model.onnx"), model="tiny")
     with pytest.raises(ArtifactError, match=r"aaaa\) than model.onnx .*`harness export --model tiny`"):
-        load._check_served(server, artifact, "m_text")  # type: ignore[arg-type]
+        run._check_served(server, artifact, "m_text")  # type: ignore[arg-type]
+
+
+# Tokens
+
+
+class Metrics(BaseHTTPRequestHandler):
+    """A metrics port."""
+
+    def do_GET(self) -> None:
+        lines = (
+            "# TYPE harness_useful_tokens_total counter",
+            'harness_useful_tokens_total{model="m_text",version="1"} 16',
+            'harness_useful_tokens_total{model="m",version="1"} 1.4e+06',
+            'harness_useful_tokens_total{model="m",version="2"} 30',
+            'harness_padded_tokens_total{model="m",version="1"} 2.1e+06',
+            'harness_padded_tokens_total{model="m",version="2"} 45',
+        )
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write("\n".join(lines).encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def metrics_port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_tokens_of_all_versions_are_read(metrics_port: int) -> None:
+    found = counts.read_tokens("127.0.0.1", metrics_port, "m") - Tokens(30, 45)
+    assert (found, found.padding) == (Tokens(1_400_000, 2_100_000), 1.5)
+
+
+def test_server_that_counts_no_tokens_is_told(metrics_port: int) -> None:
+    with pytest.raises(EndpointError, match="tell no harness_padded_tokens_total of 'm_text'; the backend is not"):
+        counts.read_tokens("127.0.0.1", metrics_port, "m_text")
 
 
 # Reports
@@ -382,6 +433,8 @@ def report() -> Report:
         agreement=Agreement(10, 10, 1e-6, excused=False),
         text=Counts(100, 0, 100, 40, 0),
         graph=Counts(50, 0, 100, 25, 0),
+        text_tokens=Tokens(1_000, 1_040),
+        graph_tokens=Tokens(1_000, 1_100),
         burst=Burst(30, 8, answered=20, rejected=10, works_afterwards=True),
         ceiling=4.0,
         processes=4,
@@ -394,6 +447,8 @@ def test_report_tells_everything(report: Report) -> None:
     assert found["requests_per_second"] == 200.0
     assert found["latency_ms"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0, "mean": 50.5, "max": 100.0}
     assert (found["text_model"]["mean_batch"], found["graph"]["mean_batch"]) == (2.5, 4.0)
+    assert (found["text_model"]["padding"], found["graph"]["padding"]) == (1.04, 1.1)
+    assert (found["graph"]["useful_tokens"], found["graph"]["padded_tokens"]) == (1_000, 1_100)
     assert found["texts"]["tokens"] == {"mean": 50.5, "p5": 5, "p50": 50, "p95": 95, "p100": 100}
     assert found["memory"]["resident_mib"] == [[50, 100.0], [75, 103.0], [100, 102.0]]
     assert (found["memory"]["growth_mib"], found["memory"]["ceiling_mib"]) == (3.0, 4.0)
@@ -406,6 +461,8 @@ def test_tables_tell_the_same(report: Report) -> None:
         "tiny-mnli-fp32_text, 4 clients, xnli, 2 languages, 5 different questions",
         "latency, p95  95.0 ms",
         "rows a call of the graph's model  4.00",
+        "padded / useful tokens, as the text model packed  1.040",
+        "padded / useful tokens, as the graph computed  1.100",
         "subwords a request, p5 / p50 / p95 / longest  5 / 50 / 95 / 100",
         "largest growth in between  +3.0 MiB",
         "30 requests at once, the queue holds 8",
@@ -452,11 +509,11 @@ def test_broken_promise_ends_with_1(
     ceiling: float,
     status: int,
 ) -> None:
-    monkeypatch.setattr(load, "measure", lambda *_: replace(report, ceiling=ceiling))
+    monkeypatch.setattr(command, "measure", lambda *_: replace(report, ceiling=ceiling))
     file = tmp_path / "load.json"
     ended = 0
     try:
-        load.main(["--model", "tiny", "--json", str(file)])
+        command.main(["--model", "tiny", "--json", str(file)])
     except SystemExit as error:
         ended = int(error.code or 0)
     assert ended == status
@@ -468,7 +525,7 @@ def test_broken_promise_ends_with_1(
 
 def test_model_that_is_not_there_ends_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
-    assert guarded(lambda: load.main(["--model", "nobody"])) == 2
+    assert guarded(lambda: command.main(["--model", "nobody"])) == 2
 
 
 # The real server
@@ -499,7 +556,7 @@ def test_real_server_keeps_its_promises(
     monkeypatch.setenv("HARNESS_HOME", str(home))
     file = home / "load.json"
     asked = ["--model", "tiny", "--data", str(home / "data"), "--requests", "200", "--clients", "6"]
-    load.main([*asked, "--burst", "200", "--json", str(file)])
+    command.main([*asked, "--burst", "200", "--json", str(file)])
     found = json.loads(file.read_text(encoding="utf-8"))
     assert (found["requests"], found["answered"], found["errors"], found["failures"]) == (200, 200, {}, [])
     assert found["texts"]["languages"] == {"xnli": ["en", "ru"]}
@@ -510,9 +567,9 @@ def test_real_server_keeps_its_promises(
     assert (found["graph"]["rows"], found["graph"]["failed"]) == (200, 0)
     assert found["text_model"]["mean_batch"] > 1
     looked = found["memory"]["resident_mib"]
-    assert ([place for place, _ in looked], min(value for _, value in looked) > 20) == (load.looks(200), True)
-    # Supervisor, server, and a stub for each of the two models.
-    assert found["memory"]["processes"] == 4
+    assert ([place for place, _ in looked], min(value for _, value in looked) > 20) == (traffic.looks(200), True)
+    # Supervisor, server, a stub for the graph, and two for the text model.
+    assert found["memory"]["processes"] == 5
     burst = found["burst"]
     assert (burst["max_queue_size"], burst["sent"], burst["lost"], burst["errors"]) == (8, 200, 0, {})
     assert burst["answered"] + burst["rejected"] == 200
@@ -533,7 +590,7 @@ def test_wrong_answers_of_the_real_server_are_noticed(
     monkeypatch.setattr(OnnxEndpoint, "infer", wrong)
     asked = ["--model", "tiny", "--data", str(home / "data"), "--requests", "20", "--clients", "4", "--burst", "100"]
     with pytest.raises(SystemExit, match="1"):
-        load.main(asked)
+        command.main(asked)
     said = capsys.readouterr().err
     assert "20 of 20 answers are not those of the same graph in this process" in said
     assert "a single request after the burst was not answered as in this process" in said

@@ -14,7 +14,7 @@ from harness.heads import (
     SpanExtraction,
     TokenClassification,
 )
-from harness.serving.config import Profile, Serving, WarmUp, render_config, render_text_config
+from harness.serving.config import Device, Profile, Serving, WarmUp, render_config, render_text_config
 from harness.serving.text_model import declaration
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "serving"
@@ -35,11 +35,11 @@ OUTPUTS = {
 }
 
 
-def rendered(kind: str, name: str = "", profile: Profile = "evaluation", **serving: int) -> str:
+def rendered(kind: str, name: str = "", profile: Profile = "evaluation", device: Device = "cpu", **serving: int) -> str:
     return render_config(
         name or f"base-{kind}-fp32",
         HEADS[kind].signature(768),
-        Serving(**{"threads": 2, **serving}),
+        Serving(**{"threads": 2, **serving}, device=device),
         parameters={"graph_sha256": SHA},
         version=3,
         warmup=WarmUp(name="probe-0a1b2c3d", tokens=12),
@@ -115,6 +115,38 @@ def test_online_merges_requests_of_any_length_and_refuses_when_full() -> None:
     assert (policy.max_queue_size, policy.default_timeout_microseconds) == (9, 7)
     assert policy.timeout_action == model_config_pb2.ModelQueuePolicy.REJECT
     assert config.parameters["pad_id"].string_value == "1"
+
+
+@pytest.mark.parametrize("profile", ["evaluation", "online"])
+@pytest.mark.parametrize("kind", ["sequence", "token"])
+def test_config_for_a_gpu_is_the_golden_one(kind: str, profile: Profile, request: pytest.FixtureRequest) -> None:
+    compare(GOLDEN / f"{kind}.{profile}.gpu.pbtxt", rendered(kind, profile=profile, device="gpu"), request)
+
+
+@pytest.mark.parametrize("profile", ["evaluation", "online"])
+@pytest.mark.parametrize("kind", HEADS)
+def test_gpu_config_puts_each_option_where_the_backend_heeds_it(kind: str, profile: Profile) -> None:
+    config = parsed(rendered(kind, profile=profile, device="gpu", instances=2))
+    (group,) = config.instance_group
+    assert (group.count, group.kind, list(group.gpus)) == (2, model_config_pb2.ModelInstanceGroup.KIND_GPU, [])
+    (accelerator,) = config.optimization.execution_accelerators.gpu_execution_accelerator
+    # What stands in the accelerator's block of these is overwritten by their defaults (onnxruntime.cc).
+    overwritten = {"gpu_mem_limit", "arena_extend_strategy", "cudnn_conv_algo_search", "do_copy_in_default_stream"}
+    assert (accelerator.name, dict(accelerator.parameters)) == ("cuda", {"use_tf32": "0"})
+    assert overwritten & set(config.parameters) == {"arena_extend_strategy"}
+    assert config.parameters["arena_extend_strategy"].string_value == "1"
+    # The C++ backend refuses to load a graph of rank 2 with the flag.
+    assert not any(entry.allow_ragged_batch for entry in config.input)
+    assert config.HasField("dynamic_batching") == (profile == "online")
+
+
+def test_gpu_changes_nothing_else() -> None:
+    config, other = parsed(rendered("span", device="gpu")), parsed(rendered("span"))
+    for each in (config, other):
+        each.ClearField("instance_group")
+        each.ClearField("optimization")
+    del config.parameters["arena_extend_strategy"]
+    assert config == other
 
 
 def test_online_takes_less_at_once_by_default() -> None:

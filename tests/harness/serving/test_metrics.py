@@ -3,12 +3,14 @@
 import http.client
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.endpoints.triton import TritonEndpoint
+from harness.serving.padding import PADDED, USEFUL
 from harness.tensors import pad
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -26,7 +28,7 @@ def queried(name: str) -> Iterator[tuple[str, set[str]]]:
         text = "\n".join(
             target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"] if "expr" in target
         )
-    for metric, selector in re.findall(r"\b(nv_\w+)(\{[^}]*\})?", text):
+    for metric, selector in re.findall(r"\b((?:nv|harness)_\w+_\w+)(\{[^}]*\})?", text):
         yield metric, set(re.findall(r"(\w+)=", selector))
 
 
@@ -41,7 +43,7 @@ def told(served) -> dict[str, set[str]]:
     connection.close()
     found: dict[str, set[str]] = {}
     for line in lines:
-        if match := re.match(r"(nv_\w+)(\{.*\})? ", line):
+        if match := re.match(r"((?:nv|harness)_\w+)(\{.*\})? ", line):
             found.setdefault(match[1], set()).update(re.findall(r'(\w+)="', match[2] or ""))
     return found
 
@@ -70,3 +72,30 @@ def test_failures_tell_the_reasons_that_the_alerts_look_for(served, told: dict[s
     wanted = {reason for part in re.findall(r'reason=~?"([^"]+)"', rules) for reason in part.split("|")}
     assert wanted
     assert wanted <= reasons
+
+
+@pytest.fixture
+def tokens(served) -> Callable[[str], tuple[float, float]]:
+    """Tell the tokens that a model counts, without and with padding."""
+
+    def read(model: str) -> tuple[float, float]:
+        connection = http.client.HTTPConnection("127.0.0.1", served.server.metrics_port, timeout=30)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        useful, padded = (
+            float(re.search(rf'^{name}{{model="{model}",version="1"}} (\S+)$', text, re.MULTILINE)[1])
+            for name in (USEFUL, PADDED)
+        )
+        return useful, padded
+
+    return read
+
+
+@pytest.mark.triton
+def test_tokens_are_counted_with_and_without_padding(served, tokens: Callable[[str], tuple[float, float]]) -> None:
+    model = served.artifacts["sequence"]
+    before = tokens(model.name)
+    with TritonEndpoint(served.hosts, model) as endpoint:
+        endpoint.infer(dict(pad([[3, 4, 5, 6], [7], [8, 9]], pad_id=1)))
+    assert tuple(np.subtract(tokens(model.name), before)) == (7, 12)

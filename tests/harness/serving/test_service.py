@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from harness import cli
 from harness.artifacts import Artifact, file_sha256
 from harness.errors import ArtifactError, EndpointError, UsageError
 from harness.progress import Silent
-from harness.serving import local
+from harness.serving import local, wheel
 from harness.serving import service as module
 from harness.serving.access import Access
 from harness.serving.config import Serving
 from harness.serving.local import Busy, LocalTriton
+from harness.serving.process import Member
 from harness.serving.releases import promote, rollback
 from harness.serving.repository import publish
 from harness.serving.service import (
@@ -69,6 +71,9 @@ class Notes:
         self.failing: dict[str, EndpointError] = {}
         self.refuses: Callable[[str, Mapping[str, Any]], bool] = lambda _name, _config: False
         self.lost: dict[str, int] = {}
+        #: What each model has answered, and the processor time of its one process.
+        self.counts: dict[str, int] = {}
+        self.computed: dict[str, float] = {}
 
     def served_versions(self, _name: str) -> list[int]:
         return [2]
@@ -95,8 +100,18 @@ class Notes:
             raise Busy(message)
         return self.lost.get(name, 0)
 
-    def states(self, _name: str) -> dict[int, str]:
-        return {}
+    def answered(self, name: str) -> tuple[int, int]:
+        return self.counts.get(name, 0), self.counts.get(name, 0)
+
+    def members(self, name: str) -> list[Member]:
+        return [Member(1, (name,), self.computed.get(name, 0.0))]
+
+    def kill(self, name: str, *, only_stopped: bool = False) -> None:
+        if not only_stopped:
+            self.calls.append(("kill", name, []))
+
+    def wait_until_gone(self, name: str, seconds: float, versions: Sequence[int]) -> None:
+        pass
 
     def wait(self, _seconds: float) -> None:
         pass
@@ -407,6 +422,77 @@ def test_log_of_a_service_is_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert given["log"] == tmp_path / "runs" / f"triton-{os.getpid()}.log"
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The service's time, which only a test moves."""
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def silent_rounds(
+    service: Service, clock: list[float], seconds: float, each: Callable[[], None] = lambda: None
+) -> None:
+    """Ask all models until so many seconds are over, at one round in fifteen."""
+    for _ in range(int(seconds // 15) + 1):
+        service.ask_all()
+        clock[0] += 15
+        each()
+
+
+def test_model_that_hangs_is_killed_and_loaded_again(
+    service: Service, notes: Notes, lines: Lines, clock: list[float]
+) -> None:
+    notes.failing = {GRAPH: Busy("no answer in 10 s"), TEXT: Busy("no answer in 10 s")}
+    silent_rounds(service, clock, module._HUNG - 15)
+    assert notes.calls == []
+    silent_rounds(service, clock, 0)
+    # The text model only waits for its graph, however long.
+    assert [call[:2] for call in notes.calls] == [("kill", GRAPH), ("unload", GRAPH), ("load", GRAPH)]
+    assert "no answer for 60 s, in which its processes did nothing" in lines.said[0]
+
+
+def test_text_model_hangs_by_itself_where_its_graph_answers(service: Service, notes: Notes, clock: list[float]) -> None:
+    notes.failing = {TEXT: Busy("no answer in 10 s")}
+    silent_rounds(service, clock, module._HUNG)
+    assert [call[:2] for call in notes.calls] == [("kill", TEXT), ("unload", TEXT), ("load", TEXT)]
+
+
+def test_model_that_answers_others_does_not_hang(service: Service, notes: Notes, clock: list[float]) -> None:
+    notes.failing = {GRAPH: Busy("its queue is full")}
+
+    def answer() -> None:
+        notes.counts[GRAPH] = notes.counts.get(GRAPH, 0) + 1
+
+    silent_rounds(service, clock, 4 * module._STUCK, answer)
+    assert notes.calls == []
+
+
+def test_model_that_computes_has_the_time_of_the_longest_batch(
+    service: Service, notes: Notes, lines: Lines, clock: list[float]
+) -> None:
+    notes.failing = {GRAPH: Busy("no answer in 10 s")}
+
+    def compute() -> None:
+        notes.computed[GRAPH] = notes.computed.get(GRAPH, 0.0) + 15
+
+    silent_rounds(service, clock, module._STUCK - 15, compute)
+    assert notes.calls == []
+    silent_rounds(service, clock, 0)
+    assert [call[0] for call in notes.calls] == ["kill", "unload", "load"]
+    assert "no answer for 900 s;" in lines.said[0]
+
+
+def test_an_answer_ends_a_silence(service: Service, notes: Notes, clock: list[float]) -> None:
+    notes.failing = {GRAPH: Busy("no answer in 10 s")}
+    silent_rounds(service, clock, module._HUNG - 15)
+    notes.failing = {}
+    silent_rounds(service, clock, 0)
+    notes.failing = {GRAPH: Busy("no answer in 10 s")}
+    silent_rounds(service, clock, module._HUNG - 15)
+    assert notes.calls == []
+
+
 def wait_for(trial: Trial) -> None:
     """Return when a trial has ended well, or after half a minute."""
     limit = time.monotonic() + 30
@@ -566,6 +652,83 @@ def test_damaged_version_is_refused_and_a_killed_process_is_healed(
     assert {name: ask(server, name) for name in (GRAPH, TEXT)} == before
     assert lines.said[-1] == f"{GRAPH}: answers again"
     assert len(lines.said) == 4
+
+
+def heal(server: LocalTriton, service: Service, lines: Lines, name: str) -> None:
+    """Ask until the service says that a model answers again."""
+    limit = time.monotonic() + 60
+    while f"{name}: answers again" not in lines.said:
+        assert time.monotonic() < limit, lines.said
+        service.ask_all()
+
+
+@pytest.mark.triton
+def test_stopped_process_is_healed_and_leaves(server: LocalTriton, repository: Path, lines: Lines) -> None:
+    """Triton itself notices it, since the thread that says that the process lives is stopped as well."""
+    service = Service(server, read_configs(repository, server.models, "online"), lines)
+    before = ask(server, GRAPH)
+    victims = [member.pid for member in server.members(GRAPH)]
+    for victim in victims:
+        os.kill(victim, signal.SIGSTOP)
+    heal(server, service, lines, GRAPH)
+    assert ask(server, GRAPH) == before
+    assert victims
+    assert not {member.pid for member in server.members(GRAPH)} & set(victims)
+
+
+#: Appended to a backend: from the next request on, its Python waits for ever, where its process and the thread
+#: that says so live on.
+HANG = """
+
+import threading
+
+_read_one = TritonPythonModel.{method}
+
+
+def _hang_or_read(self, request):
+    if Path({trigger!r}).exists():
+        threading.Event().wait()
+    return _read_one(self, request)
+
+
+TritonPythonModel.{method} = _hang_or_read
+"""
+
+
+@pytest.mark.triton
+@pytest.mark.parametrize(("name", "backend", "method"), [(GRAPH, "onnxruntime", "_feed"), (TEXT, "text", "_read")])
+def test_process_that_hangs_is_healed(
+    repository: Path,
+    tmp_path: Path,
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    backend: str,
+    method: str,
+) -> None:
+    backends, trigger = tmp_path / "backends", tmp_path / "hang"
+    shutil.copytree(wheel._BACKENDS, backends)
+    with (backends / backend / "model.py").open("a") as stream:
+        stream.write(HANG.format(method=method, trigger=str(trigger)))
+    monkeypatch.setattr(wheel, "_BACKENDS", backends)
+    monkeypatch.setattr(module, "_QUESTION", 1.0)
+    monkeypatch.setattr(module, "_HUNG", 2.0)
+    with LocalTriton(repository, [GRAPH, TEXT], profile="online", log=tmp_path / "triton.log") as server:
+        service = Service(server, read_configs(repository, server.models, "online"), lines)
+        before = {each: ask(server, each) for each in (GRAPH, TEXT)}
+        victims = [member.pid for member in server.members(name)]
+        trigger.touch()
+        with ThreadPoolExecutor(8) as clients:
+            # Somebody else's requests hang too; each instance has one.
+            waiting = [clients.submit(ask, server, name) for _ in range(8)]
+            service.ask_all()
+            trigger.unlink()
+            heal(server, service, lines, name)
+            assert all(future.result() for future in waiting)
+        assert "in which its processes did nothing" in lines.said[0]
+        assert {line.partition(":")[0] for line in lines.said} == {name}
+        assert {each: ask(server, each) for each in (GRAPH, TEXT)} == before
+        assert not {member.pid for member in server.members(name)} & set(victims)
 
 
 @pytest.mark.triton

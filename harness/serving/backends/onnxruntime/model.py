@@ -16,6 +16,7 @@ import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
 from harness.planner import BatchPlanner
+from harness.serving.padding import PaddingCounters
 
 Feed = dict[str, "np.ndarray[Any, Any]"]
 #: What fills up the rows of other inputs than the ids, of the mask above all.
@@ -74,6 +75,7 @@ class TritonPythonModel:
             raise Refusal(message)
         self._fill = {"input_ids": int(parameters.get("pad_id", _NOTHING))}
         self._planner = BatchPlanner(max_rows=int(config["max_batch_size"]))
+        self._padding = PaddingCounters(pb_utils, self._name, args["model_version"])
         self._session = _session(Path(args["model_repository"]) / args["model_version"] / "model.onnx", parameters)
 
     def execute(self, requests: list[Any]) -> list[Any]:
@@ -142,6 +144,7 @@ class TritonPythonModel:
             if not np.isfinite(value).all():
                 message = f"answers with NaN or infinity in {name!r}; export it again with `harness export`"
                 raise NotFinite(message)
+        self._padding.count(feed)
         return values
 
     def _packed(self, members: Sequence[Member], outputs: list[str]) -> dict[str, Any]:

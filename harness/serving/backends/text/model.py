@@ -14,6 +14,7 @@ import triton_python_backend_utils as pb_utils
 
 from harness.errors import ArtifactError, HarnessError
 from harness.planner import Batch, BatchPlanner
+from harness.serving.padding import PaddingCounters
 from harness.task import Outputs
 from harness.text import Answer, Prepared, Question, Rows, TextDeclaration, TextPipeline
 from harness.tokenizer import FastTokenizer
@@ -71,6 +72,7 @@ class TritonPythonModel:
         self._pipeline = TextPipeline(declaration, FastTokenizer(folder / "tokenizer.json"))
         rows = int(config["parameters"]["graph_batch_size"]["string_value"])
         self._planner = BatchPlanner(max_rows=rows)
+        self._padding = PaddingCounters(pb_utils, self._name, args["model_version"])
 
     async def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request for itself: an exception that left here would fail all of them."""
@@ -138,11 +140,12 @@ class TritonPythonModel:
         """Fill in what the graph gives for one batch; return why it gives nothing."""
         async with gate:
             try:
+                inputs = rows.inputs(batch)
                 request = pb_utils.InferenceRequest(
                     model_name=self._graph,
                     model_version=self._version,
                     requested_output_names=self._outputs,
-                    inputs=[pb_utils.Tensor(name, value) for name, value in rows.inputs(batch).items()],
+                    inputs=[pb_utils.Tensor(name, value) for name, value in inputs.items()],
                 )
                 response = await request.async_exec()
                 if response.has_error():
@@ -152,6 +155,7 @@ class TritonPythonModel:
                     name: pb_utils.get_output_tensor_by_name(response, name).as_numpy() for name in self._outputs
                 }
                 rows.fill(batch, tensors)
+                self._padding.count(inputs)
             except Exception as error:
                 return error
         return None

@@ -58,6 +58,14 @@ class Request:
         return self._wanted
 
 
+class Metric:
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.labels, self.value = labels, 0.0
+
+    def increment(self, value: float) -> None:
+        self.value += value
+
+
 class Stub:
     """The server as a backend sees it: `answer` is the model behind BLS, `calls` what it was asked."""
 
@@ -65,6 +73,8 @@ class Stub:
         self.calls: list[SimpleNamespace] = []
         self.answer: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray] | TritonError] = lambda _: {}
         self.running = self.most = 0
+        #: Every metric that was made, by name.
+        self.metrics: dict[str, list[Metric]] = {}
 
     async def exec(self, call: SimpleNamespace) -> Response:
         import asyncio
@@ -90,7 +100,18 @@ class Stub:
             asked.async_exec = lambda: self.exec(asked)
             return asked
 
-        module.InferenceRequest = request
+        class MetricFamily:
+            COUNTER = "counter"
+
+            def __init__(family, name: str, description: str, kind: str) -> None:
+                assert (kind, bool(description)) == ("counter", True)
+                family.made = self.metrics.setdefault(name, [])
+
+            def Metric(family, labels: Mapping[str, str]) -> Metric:
+                family.made.append(Metric(labels))
+                return family.made[-1]
+
+        module.InferenceRequest, module.MetricFamily = request, MetricFamily
         return module
 
 

@@ -12,6 +12,7 @@ from tritonclient.grpc import model_config_pb2
 from harness.artifacts import Artifact
 from harness.endpoints.onnx import OnnxEndpoint
 from harness.serving.config import Serving, WarmUp, render_config
+from harness.serving.padding import PADDED, USEFUL
 
 Backend = Callable[[str], ModuleType]
 Make = Callable[..., Artifact]
@@ -84,6 +85,32 @@ def test_unequal_requests_are_packed_and_cut_back(
     assert useful <= padded < 1.2 * useful
     for fed in model.fed:
         assert (fed["input_ids"][fed["attention_mask"] == 0] == 1).all()
+
+
+def counted(stub: Any) -> dict[str, float]:
+    return {name: metric.value for name, (metric,) in stub.metrics.items()}
+
+
+def test_tokens_of_every_batch_are_counted_with_and_without_padding(
+    backend: Backend, artifact: Make, request_of: type, stub: Any
+) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence"), "online")
+    own = feed(2, 5)
+    own["attention_mask"][1, 3:] = 0  # padding that the client sent counts as padding
+    feeds = [own, feed(1, 7), feed(3, 6)]
+    model.execute([request_of(each, ["logits"]) for each in feeds])
+    useful = sum(int(each["attention_mask"].sum()) for each in feeds)
+    computed = sum(each["input_ids"].size for each in model.fed)
+    assert counted(stub) == {USEFUL: useful, PADDED: computed}
+    assert computed > useful
+    (metric,) = stub.metrics[USEFUL]
+    assert metric.labels == {"model": "tiny-sequence-fp32", "version": "1"}
+
+
+def test_refused_request_counts_no_tokens(backend: Backend, artifact: Make, request_of: type, stub: Any) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence"), "online")
+    model.execute([request_of(feed(1, 5) | {"input_ids": np.array([[99] * 5])}, ["logits"])])
+    assert counted(stub) == {USEFUL: 0, PADDED: 0}
 
 
 def test_nothing_is_merged_in_evaluation(backend: Backend, artifact: Make, request_of: type) -> None:

@@ -11,6 +11,7 @@ import pytest
 from harness.artifacts import Artifact
 from harness.errors import ArtifactError
 from harness.serving.config import Serving
+from harness.serving.padding import PADDED, USEFUL
 from harness.serving.text_model import text_model
 
 Open = Callable[..., Any]
@@ -79,6 +80,11 @@ def test_all_requests_share_the_batches_and_keep_their_answers(opened: Open, stu
         {"input_ids": (2, 35), "attention_mask": (2, 35)},
         {"input_ids": (3, 8), "attention_mask": (3, 8)},
     ]
+    # A letter is a token, and so are the other text and the four of the frame.
+    tokens = {name: [(metric.labels, metric.value) for metric in made] for name, made in stub.metrics.items()}
+    labels = {"model": "tiny-mnli-fp32_text", "version": "3"}
+    useful = sum(len(letter) + 5 for letter in letters)
+    assert tokens == {USEFUL: [(labels, useful)], PADDED: [(labels, 2 * 35 + 3 * 8)]}
 
 
 def test_rows_of_one_request_come_back_together(opened: Open, stub: Any, request_of: type) -> None:

@@ -1,0 +1,33 @@
+"""The command: measure, print, write, and judge."""
+
+import sys
+from collections.abc import Sequence
+
+from benchmarks import runner
+from benchmarks.load.options import parse
+from benchmarks.load.run import document, measure
+from harness.results import write_json
+from harness.terminal import Terminal
+from harness.workspace import Workspace
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the tables, and write the figures where `--json` says; exit with 1 where a promise was broken."""
+    options = parse(arguments)
+    report = measure(options, Workspace.current(), Terminal())
+    print("\n\n".join(table.text() for table in report.tables()))
+    print(
+        f"\n{runner.machine_line()}\nclients and server share the cores; latency is the client's, its thread included"
+    )
+    if options.json is not None:
+        write_json(options.json, document(report))
+        print(f"figures written to {options.json}")
+    failures = report.failures()
+    for failure in failures:
+        print(f"benchmarks: {failure}", file=sys.stderr)
+    if failures:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(runner.guarded(main))

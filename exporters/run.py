@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from harness.errors import ArtifactError, CheckpointError, UsageError, nearest
 from harness.heads import is_retrieval
 from harness.machine import cores
 from harness.progress import Progress
-from harness.serving.config import Serving
+from harness.serving.config import Device, Serving
 from harness.serving.repository import publish, serves
 from harness.serving.text_model import text_model
 from harness.task import AnyFinetune
@@ -56,15 +57,20 @@ class Wanted:
     accept_drift: str | None = None
     #: Release of NVIDIA's container that shall serve the graphs; not checked where None.
     container: str | None = None
+    #: What the published configs ask Triton to compute on.
+    device: Device = "cpu"
 
     def check(self) -> None:
         """Refuse what is wrong before anything is read.
 
         Raises:
-            UsageError: no such variant or container, or a reason that is none.
+            UsageError: no such variant, container or device, or a reason that is none.
         """
         for variant in self.variants:
             find_variant(variant)
+        if self.device not in get_args(Device):
+            message = f"no device {self.device!r}{nearest(self.device, get_args(Device))}; it is cpu or gpu"
+            raise UsageError(message)
         if self.container is not None:
             find_container(self.container)
         if self.accept_drift is not None and not self.accept_drift.strip():
@@ -197,7 +203,7 @@ def _one(
     version = publish(
         artifact,
         workspace.model_repository,
-        Serving(threads=cores()),
+        Serving(threads=cores(), device=wanted.device),
         probe_ids=artifact.manifest["probe"],
         text=text_model,
     )

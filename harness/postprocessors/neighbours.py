@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from functools import cache
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,10 @@ _CANDIDATES = 2**16
 _ROWS, _COLUMNS = 1024, 4096
 #: Where more than one product in so many may matter, the bars are raised before they are sorted.
 _CROWD = 16
+#: Queries that a GPU searches at a time, 256 MiB at 1,024 dimensions.
+_GPU_QUERIES = 2**16
+#: The most neighbours that faiss finds on a GPU (GPU_MAX_SELECTION_K).
+_GPU_COUNT = 2048
 
 
 class Neighbours(NamedTuple):
@@ -41,6 +46,16 @@ class Neighbours(NamedTuple):
     indices: NDArray[np.int64]
     #: (queries, count): the inner products of the queries with them.
     products: NDArray[np.float32]
+
+
+def backend() -> str:
+    """Return what searches, as results name it: faiss with its version, and GPU where it has one.
+
+    On a GPU the neighbours are those of the CPU: faiss computes fp32 there without TF32, so that the products of
+    both differ by less than `TIE`, and ties are fetched and sorted here either way.
+    """
+    where = "GPU 0" if faiss.get_num_gpus() else "CPU"
+    return f"faiss {faiss.__version__} ({where})"
 
 
 def search(
@@ -94,7 +109,7 @@ def search_both(first: NDArray[np.float32], second: NDArray[np.float32], count: 
     """Return what `search` finds for `first` in `second`, and for `second` in `first`; ties by lowest index.
 
     faiss searches one way at a time. Here the inner products of a block serve both ways, which halves
-    the work: nearly all of it is the matrix product.
+    the work: nearly all of it is the matrix product. A GPU is so much faster that two searches cost less there.
 
     Args:
         first: (rows, dimension).
@@ -104,6 +119,8 @@ def search_both(first: NDArray[np.float32], second: NDArray[np.float32], count: 
     Raises:
         ValueError: see `search`.
     """
+    if faiss.get_num_gpus():
+        return search(first, second, count), search(second, first, count)
     forward, backward = _Best(len(first), count, "lowest"), _Best(len(second), count, "lowest")
     for row in range(0, len(first), _ROWS):
         rows = first[row : row + _ROWS]
@@ -317,7 +334,12 @@ def _hits(queries: NDArray[np.float32], block: NDArray[np.float32], best: _Best)
     fetched = min(best.count + _SPARE, len(block))
     if not fetched or not len(queries):
         return
-    products, found = faiss.knn(queries, block, fetched, metric=faiss.METRIC_INNER_PRODUCT)
+    if faiss.get_num_gpus() and np.isfinite(block).all():
+        fetched = min(fetched, _GPU_COUNT)
+        products, found = _knn_on_gpu(queries, block, fetched)
+    else:
+        # A candidate that is not finite is passed over here; what it does to a GPU's selection nobody promises.
+        products, found = faiss.knn(queries, block, fetched, metric=faiss.METRIC_INNER_PRODUCT)
     bars = best.bars(0, len(queries))
     if fetched >= best.count:
         bars = np.maximum(bars, _bar(products[:, best.count - 1]))
@@ -331,6 +353,32 @@ def _hits(queries: NDArray[np.float32], block: NDArray[np.float32], best: _Best)
         rows = cut[start : start + step]
         entries = _leading(queries[rows] @ block.T, best.count, best.prefer)
         yield entries._replace(queries=rows[entries.queries])
+
+
+def _knn_on_gpu(
+    queries: NDArray[np.float32], block: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return products and indices (queries, count) of the nearest candidates, searched on the first GPU."""
+    resources = _resources()
+    parts = [
+        faiss.knn_gpu(
+            resources,
+            queries[start : start + _GPU_QUERIES],
+            block,
+            count,
+            metric=faiss.METRIC_INNER_PRODUCT,
+            device=0,
+        )
+        for start in range(0, len(queries), _GPU_QUERIES)
+    ]
+    products, found = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return products, found
+
+
+@cache
+def _resources() -> Any:
+    """Return the GPU's scratch memory and streams, which take a second and a gigabyte to set up."""
+    return faiss.StandardGpuResources()
 
 
 def _leading(products: NDArray[np.float32], count: int, prefer: Prefer) -> _Entries:

@@ -285,3 +285,76 @@ def test_query_that_is_not_finite_is_refused_in_later_blocks_too() -> None:
 def test_vectors_are_scaled_to_length_1_but_for_those_without_a_length() -> None:
     vectors = np.array([[3, 4], [0, 0], [0, -2]], dtype=np.float32)
     np.testing.assert_allclose(normalise(vectors), [[0.6, 0.8], [0, 0], [0, -1]], rtol=1e-6)
+
+
+# On a GPU
+
+
+class Gpu:
+    """faiss as it is with one GPU: other rounding, ties in another order, and no defined answer to NaN."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[tuple[int, int, int]] = []
+        monkeypatch.setattr(neighbours.faiss, "get_num_gpus", lambda: 1)
+        monkeypatch.setattr(neighbours.faiss, "StandardGpuResources", object, raising=False)
+        monkeypatch.setattr(neighbours.faiss, "knn_gpu", self.knn)
+        neighbours._resources.cache_clear()
+
+    def knn(self, resources, queries, candidates, count, *, metric, device):
+        assert (type(resources), metric, device) == (object, neighbours.faiss.METRIC_INNER_PRODUCT, 0)
+        assert np.isfinite(candidates).all()
+        assert count <= 2048
+        self.calls.append((len(queries), len(candidates), count))
+        products = queries @ candidates.T
+        products *= 1 + np.float32(1e-7) * np.random.default_rng(0).uniform(-1, 1, products.shape).astype(np.float32)
+        found = (products.shape[1] - 1 - np.argsort(-products[:, ::-1], axis=1, kind="stable"))[:, :count]
+        return np.take_along_axis(products, found, axis=1), found
+
+
+@pytest.fixture
+def on_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gpu]:
+    yield Gpu(monkeypatch)
+    neighbours._resources.cache_clear()
+
+
+@pytest.mark.parametrize("prefer", PREFERENCES)
+@pytest.mark.parametrize("count", [1, 3, 20])
+@pytest.mark.parametrize("vectors", [unit, coarse])
+def test_gpu_finds_what_the_cpu_finds(vectors, count: int, prefer: Prefer, on_gpu: Gpu, monkeypatch) -> None:
+    monkeypatch.setattr(neighbours, "_GPU_QUERIES", 12)
+    queries, candidates = vectors(0, 30), vectors(1, 400)
+    assert search(queries, candidates, count, prefer).indices.tolist() == by_definition(
+        queries, candidates, count, prefer
+    )
+    assert [call[0] for call in on_gpu.calls] == [12, 12, 6]
+
+
+def test_gpu_searches_both_ways_apart(on_gpu: Gpu) -> None:
+    first, second = coarse(0, 90), coarse(1, 150)
+    forward, backward = search_both(first, second, 4)
+    assert forward.indices.tolist() == by_definition(first, second, 4, "lowest")
+    assert backward.indices.tolist() == by_definition(second, first, 4, "lowest")
+    assert [call[:2] for call in on_gpu.calls] == [(90, 150), (150, 90)]
+
+
+def test_more_neighbours_than_a_gpu_gives_are_found_all_the_same(on_gpu: Gpu, monkeypatch) -> None:
+    monkeypatch.setattr(neighbours, "_GPU_COUNT", 16)
+    queries, candidates = unit(0, 10), unit(1, 200)
+    assert search(queries, candidates, 20).indices.tolist() == by_definition(queries, candidates, 20, "lowest")
+    assert on_gpu.calls == [(10, 200, 16)]
+
+
+def test_candidates_that_are_not_finite_do_not_reach_a_gpu(on_gpu: Gpu, monkeypatch) -> None:
+    queries, candidates = unit(0, 10), unit(1, 200)
+    candidates[7] = np.nan
+    found = search(queries, candidates, 3)
+    assert on_gpu.calls == []
+    monkeypatch.setattr(neighbours.faiss, "get_num_gpus", lambda: 0)
+    assert found.indices.tolist() == search(queries, candidates, 3).indices.tolist()
+
+
+def test_backend_tells_where_it_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbours.faiss, "get_num_gpus", lambda: 0)
+    assert neighbours.backend() == f"faiss {neighbours.faiss.__version__} (CPU)"
+    Gpu(monkeypatch)
+    assert neighbours.backend() == f"faiss {neighbours.faiss.__version__} (GPU 0)"

@@ -204,9 +204,9 @@ def ask(infer: Infer, features: Iterable[Feature], pad_id: int, signature: Graph
     for batch in BatchPlanner().plan([len(row.input_ids) for row in rows]):
         chosen = [rows[place] for place in batch.rows]
         tensors = infer(pad([row.input_ids for row in chosen], pad_id, batch.width))
-        for place, row in enumerate(chosen):
-            size = len(row.input_ids)
-            answers[row.key] = unpack(pack(place, size, tensors, signature), size, signature)
+        lengths = [len(row.input_ids) for row in chosen]
+        for row, size, blob in zip(chosen, lengths, pack(lengths, tensors, signature), strict=True):
+            answers[row.key] = unpack(blob, size, signature)
     return answers
 
 

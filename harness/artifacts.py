@@ -53,6 +53,19 @@ class Artifact:
         return bool(self.manifest.get("batch_dependent", False))
 
     @property
+    def pad_id(self) -> int:
+        """Return the id that fills rows up.
+
+        Raises:
+            ArtifactError: the manifest is of an older version, which did not tell it.
+        """
+        if "pad_id" not in self.manifest:
+            fix = f"export it again with `harness export --model {self.model} --force`"
+            message = f"the manifest of {self.name!r} has no pad_id, as this version needs; {fix}"
+            raise ArtifactError(message)
+        return int(self.manifest["pad_id"])
+
+    @property
     def graph(self) -> Path:
         """Return the ONNX file."""
         return self.directory / GRAPH

@@ -1,11 +1,13 @@
 """From what `--endpoint` says to endpoints: in process, a running Triton, or one of our own."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkstemp
+from typing import TYPE_CHECKING
 
 from harness.artifacts import Artifact
 from harness.endpoints import Endpoint, check_signature
@@ -13,7 +15,14 @@ from harness.errors import EndpointError, UsageError, nearest
 from harness.progress import Progress
 from harness.serving.repository import serves, versions
 
+if TYPE_CHECKING:  # a heavy import, and only a local server needs it
+    from harness.serving.local import LocalTriton
+
 Connect = Callable[[Artifact], Endpoint]
+
+
+def _nothing_to_start() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +30,14 @@ class Connection:
     """How to open endpoints, and how results name the way."""
 
     name: str
+    #: May be called from any thread once `begin` was; where the server is our own, opening loads the graph
+    #: and closing the endpoint unloads it.
     open: Connect
-    #: Whether a server answers, so that its state is worth asking before any work.
+    #: Whether somebody else's server answers, so that its state is worth asking before any work.
     remote: bool
+    #: Says that something will be asked: what takes seconds to start starts now, and nobody waits for it.
+    #: To be called from the main thread; `open` calls it where nobody did.
+    begin: Callable[[], None] = _nothing_to_start
 
 
 @contextmanager
@@ -33,34 +47,42 @@ def connection(
     """Give a way to open endpoints for the artifacts; never falls back from one way to another.
 
     Args:
-        endpoint: None for a local Triton that lives as long as the context; ``onnx`` for this
-            process; ``triton://host:port[,host:port]`` for a server that runs already, ``tritons://`` for
-            one with TLS.
+        endpoint: None for a local Triton, which starts when something will be asked, lives until the
+            context ends and holds the graphs whose endpoints are open; ``onnx`` for this process, ``onnx:cuda``
+            and ``onnx:tensorrt`` for its GPU; ``triton://host:port[,host:port]`` for a server that runs already,
+            ``tritons://`` for one with TLS.
         artifacts: every graph that will be asked.
         repository: what a local Triton serves.
-        progress: told when a local Triton starts and is ready.
+        progress: told when a local Triton starts, loads a graph and stops.
 
     Raises:
-        UsageError: `endpoint` is none of these.
-        EndpointError: the server does not start, is down, or lacks a model.
+        UsageError: `endpoint` is none of these, or a local Triton would not serve the artifacts' graphs.
     """
     if endpoint is None:
         with _local(artifacts, repository, progress) as local:
             yield local
-    elif endpoint == "onnx":
-        from harness.endpoints.onnx import OnnxEndpoint
+    elif endpoint.partition(":")[0] == "onnx":
+        from harness.endpoints.onnx import OnnxEndpoint, parse_device
 
-        yield Connection("onnx", lambda artifact: _checked(OnnxEndpoint.of(artifact), artifact), False)
+        device = parse_device(endpoint)
+        yield Connection(endpoint, lambda artifact: _checked(OnnxEndpoint.of(artifact, device), artifact), False)
     elif endpoint.startswith(("triton://", "tritons://")):
         yield _remote(endpoint)
     else:
-        hint = nearest(endpoint, ("onnx", "triton://localhost:8001"))
-        message = f"no endpoint {endpoint!r}{hint}; it is `onnx`, `triton[s]://host:port[,host:port]`, or left out"
+        hint = nearest(endpoint, ("onnx", "onnx:cuda", "triton://localhost:8001"))
+        message = (
+            f"no endpoint {endpoint!r}{hint}; it is `onnx`, `onnx:cuda`, `onnx:tensorrt`, "
+            "`triton[s]://host:port[,host:port]`, or left out"
+        )
         raise UsageError(message)
 
 
 def _checked(endpoint: Endpoint, artifact: Artifact) -> Endpoint:
-    check_signature(endpoint, artifact)
+    try:
+        check_signature(endpoint, artifact)
+    except EndpointError:
+        endpoint.close()
+        raise
     return endpoint
 
 
@@ -88,26 +110,73 @@ def _log_file(repository: Path) -> Iterator[Path]:
     Path(name).unlink(missing_ok=True)
 
 
+class _LocalServer:
+    """A Triton of our own, from the first need of it until the stack ends."""
+
+    def __init__(self, repository: Path, progress: Progress, stack: ExitStack) -> None:
+        self._repository = repository
+        self._progress = progress
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._server: LocalTriton | None = None
+
+    def begin(self) -> None:
+        """Start the server, unless that was done."""
+        self._started()
+
+    def open(self, artifact: Artifact) -> Endpoint:
+        """Load a graph and connect to it; closing the endpoint unloads it.
+
+        Raises:
+            EndpointError: the server does not start, or the graph does not load or answers wrongly.
+        """
+        from harness.endpoints.triton import TritonEndpoint, parse_hosts
+
+        server = self._started()
+        if not server.is_listening:
+            with self._told("starting Triton", "server"):
+                server.wait_until_listening()
+        with self._told(f"loading {artifact.name}", "model"):
+            server.add(artifact.name)
+        hosts, name = parse_hosts(server.uri), artifact.name
+        return _checked(TritonEndpoint(hosts, artifact, closed=lambda: server.remove(name)), artifact)
+
+    def stop(self) -> None:
+        """Stop the server in order; where the stack ends without this, it is stopped as well."""
+        if self._server is not None:
+            with self._told("stopping Triton", "server"):
+                self._server.stop()
+
+    def _started(self) -> "LocalTriton":
+        with self._lock:
+            if self._server is None:
+                # Before the server starts: a Ctrl-C in the middle of grpc's import can be swallowed there.
+                from harness.endpoints import triton as _loaded_early  # noqa: F401
+                from harness.serving.local import LocalTriton
+
+                log = self._stack.enter_context(_log_file(self._repository))
+                self._server = self._stack.enter_context(LocalTriton(self._repository, log=log))
+            return self._server
+
+    @contextmanager
+    def _told(self, description: str, unit: str) -> Iterator[None]:
+        """Show a step, unless in the background, where the main thread shows its own."""
+        shown: AbstractContextManager[Callable[[int], None]] = nullcontext(lambda _: None)
+        if threading.current_thread() is threading.main_thread():
+            shown = self._progress.step(description, 1, unit)
+        with shown as advance:
+            yield
+            advance(1)
+
+
 @contextmanager
 def _local(artifacts: Sequence[Artifact], repository: Path, progress: Progress) -> Iterator[Connection]:
-    # Before the server starts: a Ctrl-C in the middle of grpc's import can be swallowed there.
-    from harness.endpoints import triton as _loaded_early  # noqa: F401
-    from harness.serving.local import LocalTriton
-
     for artifact in artifacts:
         check_published(artifact, repository)
-    names = [artifact.name for artifact in artifacts]
-    with _log_file(repository) as log:
-        server = LocalTriton(
-            repository, names, log=log, progress=lambda _, state: started(1) if state == "ready" else None
-        )
-        with ExitStack() as stack:
-            with progress.step(f"starting Triton with {len(names)} models", len(names), "models") as started:
-                stack.enter_context(server)
-            yield Connection("triton (local)", _remote(server.uri).open, True)
-            with progress.step("stopping Triton", 1, "server") as stopped:
-                server.stop()
-                stopped(1)
+    with ExitStack() as stack:
+        server = _LocalServer(repository, progress, stack)
+        yield Connection("triton (local)", server.open, False, server.begin)
+        server.stop()
 
 
 def check_published(artifact: Artifact, repository: Path) -> None:

@@ -11,15 +11,29 @@
 serves evaluation only.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import DataError
 
 Section = Literal["xtreme", "intermediate", "text", "tokenizers"]
+
+
+def content_sha256(path: Path) -> str:
+    """Return the hex digest of a data file; read once in a process as long as its size and time stay."""
+    found = path.stat()
+    return _content_sha256(path, found.st_size, found.st_mtime_ns)
+
+
+@cache
+def _content_sha256(path: Path, _size: int, _modified: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

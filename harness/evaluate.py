@@ -1,35 +1,40 @@
 """One evaluation: featurize, answer what is owed, journal it, score from the journal."""
 
 import json
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import cache
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.artifacts import Artifact
+from harness.answering import answer, owed_batches, repeats
+from harness.artifacts import MANIFEST, Artifact, file_sha256
+from harness.cost import CallCosts
 from harness.data import Layout
 from harness.endpoints import Endpoint
-from harness.errors import ArtifactError, EndpointError, UsageError
+from harness.errors import ArtifactError, UsageError
 from harness.examples import scored
 from harness.exposure import exposure
 from harness.features import Feature
-from harness.journal import BatchRecord, Journal, pack
-from harness.planner import Batch, BatchPlanner
-from harness.progress import Advance, Progress
-from harness.provenance import provenance
+from harness.journal import Journal
+from harness.planner import BatchPlanner
+from harness.progress import Progress
+from harness.provenance import data_sha256, packages, provenance
 from harness.results import LanguageScore, TaskScore, read_json, write_json, write_text
+from harness.rows import POOL_BLOCK, Rows
+from harness.stages import Stages
 from harness.suites import SUITES, Suite, group_means, overall
 from harness.task import AnyTask, Pool, SuiteName
 from harness.tasks import names as task_names
-from harness.tensors import Tensors, pad
-from harness.tokenizer import FastTokenizer
-from harness.workload import POOL_BLOCK, FeaturizedJob, FeaturizedPool, GraphWorkload, Job, unanswered
+from harness.tokens import TokenCache
+from harness.workload import FeaturizedJob, FeaturizedPool, GraphWorkload, Job, unanswered
 
 SCORES = "scores.json"
 JOURNAL = "journal.sqlite"
@@ -50,6 +55,8 @@ class Evaluation:
     #: Where predictions go in the official submission layout; nowhere if None.
     submission: Path | None = None
     planner: BatchPlanner = field(default_factory=BatchPlanner)
+    #: Where tokenised rows and measured costs are kept; nowhere if None.
+    cache: Path | None = None
 
     @property
     def jobs(self) -> list[Job]:
@@ -72,8 +79,52 @@ class Result:
     padding: dict[str, float]
 
 
-def featurize(evaluation: Evaluation, progress: Progress) -> FastTokenizer:
-    """Read and featurize every job; return the model's tokenizer.
+@cache
+def _code_sha256() -> str:
+    """Return a digest over the sources that turn data and answers into scores."""
+    package = Path(__file__).parent
+    digest = sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package)} {sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def fingerprint(evaluation: Evaluation) -> str:
+    """Return a digest of everything that the scores of an evaluation depend on: equal ones score alike."""
+    told = {
+        "request": evaluation.request,
+        "graphs": [file_sha256(artifact.directory / MANIFEST) for artifact in evaluation.artifacts],
+        "data": data_sha256(evaluation.jobs, evaluation.layout),
+        "code": _code_sha256(),
+        "packages": packages(),
+    }
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def finished(evaluation: Evaluation) -> Result | None:
+    """Return what an earlier run of the very same evaluation found in the same folder, if there was one.
+
+    Anything that could change a score makes it another evaluation: data, graphs, code, packages or request.
+
+    Raises:
+        UsageError: its `scores.json` is damaged.
+    """
+    path = evaluation.output / SCORES
+    if evaluation.submission is not None or not path.is_file() or not (evaluation.output / JOURNAL).is_file():
+        return None
+    told = read_json(path)
+    if told.get("fingerprint") != fingerprint(evaluation):
+        return None
+    chosen = {job.task.name: job.task for job in evaluation.jobs}
+    tasks = [
+        TaskScore.from_json(chosen[name], chosen[name].all_languages(evaluation.suite), value)
+        for name, value in told["tasks"].items()
+    ]
+    return Result(evaluation.model, evaluation.output, tasks, told["padding"])
+
+
+def rows_of(evaluation: Evaluation) -> Rows:
+    """Return what makes the rows of an evaluation.
 
     Raises:
         ArtifactError: the graphs of the model do not share one tokenizer.
@@ -82,41 +133,169 @@ def featurize(evaluation: Evaluation, progress: Progress) -> FastTokenizer:
     if len(digests) > 1:
         message = f"the graphs of {evaluation.model!r} have {len(digests)} tokenizers; train and export the model again"
         raise ArtifactError(message)
-    tokenizer = FastTokenizer(evaluation.artifacts[0].tokenizer)
+    first = evaluation.artifacts[0]
+    cache = None if evaluation.cache is None else TokenCache(evaluation.cache / "tokens")
+    return Rows(evaluation.layout, first.tokenizer, first.tokenizer_sha256, cache)
+
+
+def featurize(evaluation: Evaluation, progress: Progress) -> Rows:
+    """Read and featurize every job; return what made the rows, and makes those of the pools.
+
+    Raises:
+        ArtifactError: see `rows_of`.
+        DataError: a file is malformed.
+    """
+    rows = rows_of(evaluation)
+    read(evaluation, rows, progress)
     with progress.step(f"{evaluation.model}: tokenizing", len(evaluation.jobs), "files") as advance:
         for workload in evaluation.workloads:
-            workload.featurize(evaluation.layout, tokenizer, lambda _: advance(1))
-    return tokenizer
+            workload.featurize(rows, advance)
+    return rows
+
+
+def read(evaluation: Evaluation, rows: Rows, progress: Progress) -> None:
+    """Read what has to be tokenized, so that a malformed file shows before any graph is asked.
+
+    Raises:
+        DataError: a file is malformed.
+    """
+    with progress.step(f"{evaluation.model}: reading", len(evaluation.jobs), "files") as advance:
+        for workload in evaluation.workloads:
+            workload.read(evaluation.layout, rows, advance)
 
 
 def run(
-    evaluation: Evaluation, connect: Callable[[Artifact], Endpoint], endpoint_name: str, progress: Progress
+    evaluation: Evaluation,
+    connect: Callable[[Artifact], Endpoint],
+    endpoint_name: str,
+    progress: Progress,
+    *,
+    begin: Callable[[], None] = lambda: None,
+    stages: Stages | None = None,
 ) -> Result:
     """Evaluate, write `journal.sqlite` and `scores.json`, and return the scores.
 
+    While one graph answers, the next one's rows are made and its endpoint is opened.
+
     Args:
         evaluation: what to answer.
-        connect: opens the endpoint of one graph.
+        connect: opens the endpoint of one graph; called from another thread too, once `begin` was called
+            or it was called itself.
         endpoint_name: how results name the kind of endpoint.
         progress: told of every batch.
+        begin: told once it is sure that something will be asked.
+        stages: counts the time; a new one if None.
 
     Raises:
         EndpointError: a graph could not be asked, or answered NaN; what was answered stays journaled.
     """
-    tokenizer = featurize(evaluation, progress)
+    stages = stages or Stages()
+    rows = rows_of(evaluation)
     with Journal(evaluation.output / JOURNAL) as journal:
         journal.identify({"model": evaluation.model, "variant": evaluation.variant, "endpoint": endpoint_name})
         journal.remember({"request": json.dumps(evaluation.request)})
-        backends = []
-        for workload in evaluation.workloads:
-            with connect(workload.artifact) as endpoint:
-                backends.append(endpoint.backend)
-                answered = journal.answered(workload.artifact.graph_sha256)
-                for block in workload.blocks(evaluation.layout, tokenizer):
-                    owed, plan = owed_batches(workload.artifact, block, answered, evaluation.planner)
-                    answer(workload.artifact, owed, plan, endpoint, tokenizer.pad_id, journal, progress)
-                    answered.update(feature.key for feature in owed)
-        return conclude(evaluation, journal, endpoint_name, backends[0], progress)
+        answered = {graph.graph_sha256: journal.answered(graph.graph_sha256) for graph in evaluation.artifacts}
+        asks = _Asks(evaluation, rows, answered, connect, stages)
+        if not any(answered.values()):
+            begin()
+            asks.begun = True
+        with stages.stage("reading"):
+            read(evaluation, rows, progress)
+        asks.all(journal, progress)
+        backend = asks.backend or journal.identity().get("backend", "")
+        journal.remember({"backend": backend})
+
+        def account() -> dict[str, Any]:
+            tokens = {"tokenized_rows": rows.tokenized, "cached_rows": rows.cached}
+            return {"stages": stages.to_json(), "tokens": tokens, "fingerprint": fingerprint(evaluation)}
+
+        with stages.stage("scoring"):
+            tasks = score_all(evaluation, journal, progress)
+        return conclude(evaluation, journal, endpoint_name, backend, tasks, account)
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One graph's turn: its rows, block by block, and its endpoint where one is needed."""
+
+    workload: GraphWorkload
+    blocks: Iterator[list[Feature]]
+    endpoint: Endpoint | None = None
+
+
+@dataclass(slots=True)
+class _Asks:
+    """Lets the graphs answer in turn, and prepares each one's turn during the one before."""
+
+    evaluation: Evaluation
+    rows: Rows
+    #: What each graph has answered, by its digest.
+    answered: Mapping[str, set[bytes]]
+    connect: Callable[[Artifact], Endpoint]
+    stages: Stages
+    #: Whether endpoints may be opened from another thread than the main one.
+    begun: bool = False
+    #: What computed the answers; empty if nothing had to be asked.
+    backend: str = ""
+
+    def all(self, journal: Journal, progress: Progress) -> None:
+        """Ask every graph what it owes."""
+        workloads = self.evaluation.workloads
+        with ThreadPoolExecutor(1, "ahead") as ahead, ExitStack() as opened:
+            coming: Future[_Turn] | None = None
+            try:
+                for place, workload in enumerate(workloads):
+                    turn = self._prepare(workload, True) if coming is None else coming.result()
+                    coming = None
+                    if place + 1 < len(workloads):
+                        coming = ahead.submit(self._prepare, workloads[place + 1], self.begun)
+                    if turn.endpoint is not None:
+                        opened.callback(turn.endpoint.close)
+                    self._answer(turn, opened, journal, progress)
+                    opened.close()
+            except BaseException:
+                if coming is not None and coming.exception() is None:
+                    left = coming.result().endpoint
+                    if left is not None:
+                        left.close()
+                raise
+
+    def _prepare(self, workload: GraphWorkload, may_open: bool) -> _Turn:
+        with self.stages.stage("tokenizing"):
+            workload.featurize(self.rows, lambda _: None)
+            blocks = workload.blocks(self.rows)
+            first = next(blocks, [])
+        turn = _Turn(workload, chain([first], blocks))
+        done = self.answered[workload.artifact.graph_sha256]
+        if may_open and any(feature.key not in done for feature in first):
+            turn.endpoint = self._open(workload.artifact)
+        return turn
+
+    def _open(self, artifact: Artifact) -> Endpoint:
+        with self.stages.stage("opening"):
+            return self.connect(artifact)
+
+    def _answer(self, turn: _Turn, opened: ExitStack, journal: Journal, progress: Progress) -> None:
+        artifact = turn.workload.artifact
+        done = self.answered[artifact.graph_sha256]
+        planner = self.evaluation.planner
+        for block in turn.blocks:
+            if turn.endpoint is None and any(feature.key not in done for feature in block):
+                turn.endpoint = opened.enter_context(self._open(artifact))
+            if turn.endpoint is None:
+                continue
+            self.begun = True
+            self.backend = self.backend or turn.endpoint.backend
+            if self.evaluation.cache is not None:
+                with self.stages.stage("measuring"):
+                    costs = CallCosts(self.evaluation.cache / "costs.json")
+                    planner = replace(planner, overhead=costs.overhead(artifact, turn.endpoint, block[0]))
+            with self.stages.stage("planning"):
+                owed, plan = owed_batches(artifact, block, done, planner)
+            self.stages.first_batch()
+            with self.stages.stage("answering"):
+                answer(artifact, owed, plan, turn.endpoint, artifact.pad_id, journal, progress)
+            done.update(feature.key for feature in owed)
 
 
 def rescore(evaluation: Evaluation, progress: Progress) -> Result:
@@ -125,11 +304,11 @@ def rescore(evaluation: Evaluation, progress: Progress) -> Result:
     Raises:
         UsageError: the run has not answered everything.
     """
-    tokenizer = featurize(evaluation, progress)
+    rows = featurize(evaluation, progress)
     with Journal(evaluation.output / JOURNAL) as journal:
         for workload in evaluation.workloads:
             answered = journal.answered(workload.artifact.graph_sha256)
-            owed = sum(len(unanswered(block, answered)) for block in workload.blocks(evaluation.layout, tokenizer))
+            owed = sum(len(unanswered(block, answered)) for block in workload.blocks(rows))
             if owed:
                 message = (
                     f"run {evaluation.output} lacks {owed:,} answers of {workload.artifact.name!r}; it was stopped, "
@@ -137,13 +316,20 @@ def rescore(evaluation: Evaluation, progress: Progress) -> Result:
                 )
                 raise UsageError(message)
         told = read_json(evaluation.output / SCORES)
-        return conclude(evaluation, journal, told["endpoint"], told["provenance"]["backend"], progress)
+        kept = {name: told[name] for name in ("stages", "tokens", "fingerprint") if name in told}
+        tasks = score_all(evaluation, journal, progress)
+        return conclude(evaluation, journal, told["endpoint"], told["provenance"]["backend"], tasks, lambda: kept)
 
 
-def conclude(evaluation: Evaluation, journal: Journal, endpoint: str, backend: str, progress: Progress) -> Result:
-    """Score what the journal holds, and write `scores.json`."""
-    journal.clear_predictions()
-    tasks = score_all(evaluation, journal, progress)
+def conclude(
+    evaluation: Evaluation,
+    journal: Journal,
+    endpoint: str,
+    backend: str,
+    tasks: Sequence[TaskScore],
+    account: Callable[[], Mapping[str, Any]],
+) -> Result:
+    """Write `scores.json`; `account` gives what it tells beside the scores, and is asked last."""
     padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
     document = {
         "model": evaluation.model,
@@ -156,20 +342,10 @@ def conclude(evaluation: Evaluation, journal: Journal, endpoint: str, backend: s
         "padding": padding,
         "repeats": repeats(evaluation.artifacts),
         "provenance": provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend),
+        **account(),
     }
     write_json(evaluation.output / SCORES, document)
     return Result(evaluation.model, evaluation.output, tasks, padding)
-
-
-def repeats(artifacts: Sequence[Artifact]) -> str:
-    """Return by which means the same evaluation gives the same answers again."""
-    dependent = [artifact.name for artifact in artifacts if artifact.batch_dependent]
-    if not dependent:
-        return "each row's answer is its own, whatever it is batched with"
-    return (
-        f"{', '.join(dependent)} scale whole batches: answers repeat since the plan follows from the data alone, "
-        f"one batch is one call, and the server merges nothing"
-    )
 
 
 def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:
@@ -181,109 +357,9 @@ def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:
     }
 
 
-def owed_batches(
-    artifact: Artifact, block: Sequence[Feature], answered: set[bytes], planner: BatchPlanner
-) -> tuple[list[Feature], list[Batch]]:
-    """Return the rows that a graph has to answer, and the batches that hold those still owed.
-
-    Where an answer depends on its batch, as with int8 that scales whole batches, the plan is that of a
-    run from the start: a resumed evaluation asks the same batches, and so gets the same answers.
-    """
-    rows = unanswered(block, set() if artifact.batch_dependent else answered)
-    plan = planner.plan([len(feature.input_ids) for feature in rows])
-    return rows, [batch for batch in plan if any(rows[row].key not in answered for row in batch.rows)]
-
-
-def answer(
-    artifact: Artifact,
-    owed: Sequence[Feature],
-    plan: Sequence[Batch],
-    endpoint: Endpoint,
-    pad_id: int,
-    journal: Journal,
-    progress: Progress,
-) -> None:
-    """Ask one graph a plan's batches of rows, several in flight, and journal each answer."""
-    useful = sum(len(owed[row].input_ids) for batch in plan for row in batch.rows)
-    waiting: deque[tuple[Batch, Future[_Answer]]] = deque()
-    pool = ThreadPoolExecutor(endpoint.concurrency)
-    try:
-        with progress.step(f"{artifact.name}", useful, "tokens") as advance:
-            for batch in plan:
-                if len(waiting) > endpoint.concurrency:
-                    _record(artifact, owed, *waiting.popleft(), journal, advance)
-                rows = [owed[row].input_ids for row in batch.rows]
-                waiting.append((batch, pool.submit(_ask, endpoint, pad(rows, pad_id, batch.width))))
-            while waiting:
-                _record(artifact, owed, *waiting.popleft(), journal, advance)
-    except EndpointError:
-        # One batch failed; what was answered beside it is kept, so that a resumed run owes less.
-        for batch, future in waiting:
-            if not future.cancel() and future.exception() is None:
-                _record(artifact, owed, batch, future, journal, lambda _: None)
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def answer_seconds(artifact: Artifact, owed: Sequence[Feature], plan: Sequence[Batch], pad_id: int) -> float:
-    """Return about how many seconds a plan takes in this process, from a few of its batches.
-
-    Widest, middle and narrowest batch are timed after one warm-up; time is taken as proportional to
-    padded tokens between them, which leaves out that attention grows with the square of the width.
-    """
-    from harness.endpoints.onnx import OnnxEndpoint
-
-    with OnnxEndpoint.of(artifact) as endpoint:
-        chosen = [plan[place] for place in sorted({0, len(plan) // 2, len(plan) - 1})]
-        inputs = [pad([owed[row].input_ids for row in batch.rows], pad_id, batch.width) for batch in chosen]
-        _ask(endpoint, inputs[-1])
-        seconds = sum(_ask(endpoint, batch).seconds for batch in inputs)
-    return seconds * sum(batch.padded_tokens for batch in plan) / sum(batch.padded_tokens for batch in chosen)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    tensors: Tensors
-    seconds: float
-
-
-def _ask(endpoint: Endpoint, inputs: Tensors) -> _Answer:
-    begin = time.perf_counter()
-    tensors = endpoint.infer(inputs)
-    return _Answer(tensors, time.perf_counter() - begin)
-
-
-def _record(
-    artifact: Artifact,
-    owed: Sequence[Feature],
-    batch: Batch,
-    future: "Future[_Answer]",
-    journal: Journal,
-    advance: Advance,
-) -> None:
-    """Journal one answered batch."""
-    answered = future.result()
-    features = [owed[row] for row in batch.rows]
-    blobs = [
-        pack(index, len(feature.input_ids), answered.tensors, artifact.signature)
-        for index, feature in enumerate(features)
-    ]
-    if not all(np.isfinite(np.frombuffer(blob, dtype="<f4")).all() for blob in blobs):
-        message = (
-            f"graph {artifact.name!r} answered with NaN or infinity for a batch of {len(features)} rows; "
-            f"nothing of it was kept, export the model again with `harness export --model {artifact.model} --force`"
-        )
-        raise EndpointError(message)
-    useful = sum(len(feature.input_ids) for feature in features)
-    journal.record(
-        artifact.graph_sha256, features, blobs, BatchRecord(len(features), batch.width, useful, answered.seconds)
-    )
-    advance(useful)
-
-
 def score_all(evaluation: Evaluation, journal: Journal, progress: Progress) -> list[TaskScore]:
     """Return the scores of every task, computed from the journal and the data."""
+    journal.clear_predictions()
     scores = []
     with progress.step(f"{evaluation.model}: scoring", len(evaluation.jobs), "files") as advance:
         for workload in evaluation.workloads:

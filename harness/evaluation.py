@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.answering import answer_seconds, owed_batches, repeats
 from harness.artifacts import ArtifactStore
 from harness.connect import connection
 from harness.data import Layout
 from harness.errors import UsageError
-from harness.evaluate import SCORES, Evaluation, Result, answer_seconds, featurize, owed_batches, repeats
+from harness.evaluate import SCORES, Evaluation, Result, featurize, fingerprint, finished
 from harness.evaluate import rescore as rescore_one
 from harness.evaluate import run as run_one
 from harness.progress import Progress
@@ -27,6 +27,7 @@ from harness.report import (
 )
 from harness.results import read_json
 from harness.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
+from harness.stages import Stages, process_age
 from harness.suites import SUITES
 from harness.workload import Job, available, by_task, check_splits, group
 from harness.workspace import SAMPLE, Workspace
@@ -104,18 +105,18 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
         if request.available:
             jobs, absent = available(jobs, layout)
         check_splits(jobs, layout)
-        evaluations.append(
-            Evaluation(
-                model=model,
-                variant=request.variant,
-                workloads=group(jobs, store, model, request.variant),
-                layout=layout,
-                suite=suite,
-                output=_output(request, workspace, model),
-                request=request.to_json(model, layout.root or layout.xtreme),
-                submission=_each(request.submission, model, len(request.models)),
-            )
+        evaluation = Evaluation(
+            model=model,
+            variant=request.variant,
+            workloads=group(jobs, store, model, request.variant),
+            layout=layout,
+            suite=suite,
+            output=workspace.runs,
+            request=request.to_json(model, layout.root or layout.xtreme),
+            submission=_each(request.submission, model, len(request.models)),
+            cache=workspace.cache,
         )
+        evaluations.append(replace(evaluation, output=_output(request, evaluation)))
     return _Prepared(evaluations, layout.coverage() is not None, absent)
 
 
@@ -140,25 +141,36 @@ def _layout(request: Request, workspace: Workspace, store: ArtifactStore) -> Lay
     return workspace.layout(request.data, next(iter(named), None))
 
 
-def _output(request: Request, workspace: Workspace, model: str) -> Path:
-    given = _each(request.output, model, len(request.models))
+def _output(request: Request, evaluation: Evaluation) -> Path:
+    given = _each(request.output, evaluation.model, len(request.models))
     if given is not None:
         return given
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return workspace.runs / f"{stamp}-{model}-{request.variant}"
+    # The same evaluation has the same folder, so that one that was stopped goes on and a finished one is found.
+    name = f"{evaluation.model}-{evaluation.variant}-{fingerprint(evaluation)[:12]}"
+    return evaluation.output / name
 
 
 def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[str]:
     """Evaluate every model through one connection; yield the lines of the report."""
+    stages = Stages(imports=process_age())
     prepared = _prepare(request, workspace)
-    artifacts = [artifact for evaluation in prepared.evaluations for artifact in evaluation.artifacts]
+    known = [finished(evaluation) for evaluation in prepared.evaluations]
+    artifacts = [
+        artifact
+        for evaluation, result in zip(prepared.evaluations, known, strict=True)
+        if result is None
+        for artifact in evaluation.artifacts
+    ]
     results = []
     with connection(request.endpoint, artifacts, workspace.model_repository, progress) as opened:
         # A server that is down or lacks a model shows before anything is read or written.
         for artifact in artifacts if opened.remote else ():
             opened.open(artifact).close()
-        for evaluation in prepared.evaluations:
-            results.append(run_one(evaluation, opened.open, opened.name, progress))
+        for evaluation, result in zip(prepared.evaluations, known, strict=True):
+            if result is None:
+                result = run_one(evaluation, opened.open, opened.name, progress, begin=opened.begin, stages=stages)
+                stages = Stages()
+            results.append(result)
     yield from _absent_lines(prepared.absent)
     for evaluation, result in zip(prepared.evaluations, results, strict=True):
         yield from _report(evaluation, result, prepared.is_sample)
@@ -169,8 +181,9 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
         yield difference_table(results[0].tasks, other.tasks, _marked(title, prepared.is_sample)).text()
         yield equal_line(*(_mix(evaluation) for evaluation in (first, prepared.evaluations[place])))
     yield ""
-    for result in results:
-        yield f"run of {result.model}: {result.directory}"
+    for result, earlier in zip(results, known, strict=True):
+        remark = "" if earlier is None else " (finished before, nothing was asked again)"
+        yield f"run of {result.model}: {result.directory}{remark}"
 
 
 def rescore(run: Path, submission: Path | None, workspace: Workspace, progress: Progress) -> Iterator[str]:
@@ -230,15 +243,15 @@ def dry_run(request: Request, workspace: Workspace, progress: Progress) -> Itera
     prepared = _prepare(request, workspace)
     for evaluation in prepared.evaluations:
         begin = time.perf_counter()
-        tokenizer = featurize(evaluation, progress)
+        made = featurize(evaluation, progress)
         reading = time.perf_counter() - begin
         total = reading
         for workload in evaluation.workloads:
-            rows = [row for block in workload.blocks(evaluation.layout, tokenizer) for row in block]
+            rows = [row for block in workload.blocks(made) for row in block]
             owed, plan = owed_batches(workload.artifact, rows, set(), evaluation.planner)
             useful = sum(len(feature.input_ids) for feature in owed)
             padded = sum(batch.padded_tokens for batch in plan)
-            seconds = answer_seconds(workload.artifact, owed, plan, tokenizer.pad_id)
+            seconds = answer_seconds(workload.artifact, owed, plan, workload.artifact.pad_id)
             total += seconds
             tasks = ", ".join(dict.fromkeys(job.task.name for job in workload.jobs))
             yield (

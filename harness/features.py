@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,24 @@ class Feature:
 
     #: Index of the example this row was cut from.
     example: int
-    #: Token ids (tokens,) int64, special tokens included, no padding.
-    input_ids: NDArray[np.int64]
+    #: Token ids (tokens,), special tokens included, no padding; int64, or int32 where mapped from the cache.
+    input_ids: NDArray[np.signedinteger[Any]]
     #: What training predicts for the row, in the form its head's loss takes; None if nothing.
     target: NDArray[np.int64] | None = None
     #: The postprocessor's map from tokens back to the text; its form belongs to the featurizer.
-    alignment: NDArray[np.int64] | None = None
+    alignment: NDArray[np.signedinteger[Any]] | None = None
+    #: The key, where it is known already.
+    digest: bytes | None = None
 
     @property
     def key(self) -> bytes:
-        """Return the identity of the row's content: rows with equal keys get equal answers."""
-        return sha256(self.input_ids.astype("<i4").tobytes()).digest()[:16]
+        """Return the identity of the row's content, 16 bytes: rows with equal keys get equal answers."""
+        known = self.digest
+        if known is None:
+            known = sha256(self.input_ids.astype("<i4").tobytes()).digest()[:16]
+            # Computed once, since a run looks each row up several times; frozen for everyone else.
+            object.__setattr__(self, "digest", known)
+        return known
 
 
 @dataclass(frozen=True, slots=True)

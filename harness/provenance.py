@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import __version__, machine
-from harness.artifacts import Artifact, file_sha256
-from harness.data import Layout
+from harness.artifacts import Artifact
+from harness.data import Layout, content_sha256
+from harness.heads import is_retrieval
 from harness.workload import Job, by_task
 
 _PACKAGES = (
@@ -49,17 +50,22 @@ def commit() -> dict[str, Any]:
 def data_sha256(jobs: Sequence[Job], layout: Layout) -> dict[str, str]:
     """Return for each task a digest over the names and contents of the files it is scored on."""
     digests = {}
-    # A shared pool belongs to every job of its task.
-    hashed: dict[Path, str] = {}
     for task, members in by_task(jobs).items():
         digest = sha256()
         for job in members:
             for path in job.paths(layout):
-                if path not in hashed:
-                    hashed[path] = file_sha256(path)
-                digest.update(f"{path.name} {hashed[path]}\n".encode())
+                digest.update(f"{path.name} {content_sha256(path)}\n".encode())
         digests[task] = digest.hexdigest()
     return digests
+
+
+def _search(jobs: Sequence[Job]) -> dict[str, str]:
+    """Return what searched neighbours, where a task is one of retrieval."""
+    if not any(is_retrieval(job.task.finetune.head) for job in jobs):
+        return {}
+    from harness.postprocessors import neighbours
+
+    return {"search": neighbours.backend()}
 
 
 def provenance(jobs: Sequence[Job], layout: Layout, artifacts: Sequence[Artifact], backend: str) -> dict[str, Any]:
@@ -75,6 +81,7 @@ def provenance(jobs: Sequence[Job], layout: Layout, artifacts: Sequence[Artifact
         "tokenizer_sha256": artifacts[0].tokenizer_sha256,
         "checkpoint_sha256": {artifact.finetune: artifact.manifest["checkpoint"]["digest"] for artifact in artifacts},
         "backend": backend,
+        **_search(jobs),
         "machine": machine.describe(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -139,6 +139,28 @@ class TaskScore:
             "unseen": self.unseen(),
         }
 
+    @staticmethod
+    def from_json(task: AnyTask, expected: tuple[str, ...], value: Mapping[str, Any]) -> "TaskScore":
+        """Return the scores that `to_json` gave.
+
+        Args:
+            task: the task that was scored.
+            expected: the languages that the suite has for it.
+            value: the form of `scores.json`.
+        """
+        return TaskScore(
+            task=task,
+            languages=[_language_score(code, told) for code, told in value["languages"].items()],
+            expected=expected,
+            **{name: value[name] for name in ("representation", "stand_in", "leak", "selected_on")},
+        )
+
+
+def _language_score(code: str, told: Mapping[str, Any]) -> LanguageScore:
+    about = ("examples", "split", "official", "exposure")
+    scores = {name: value for name, value in told.items() if name not in about}
+    return LanguageScore(language=code, scores=scores, **{name: told[name] for name in about})
+
 
 def _account(row: LanguageScore) -> dict[str, Any]:
     return {

@@ -75,7 +75,9 @@ ENCODER_INPUTS = (
 )
 
 
-def pad(rows: Sequence[NDArray[np.int64]], pad_id: int, width: int | None = None) -> dict[str, NDArray[np.int64]]:
+def pad(
+    rows: Sequence[NDArray[np.signedinteger[Any]]], pad_id: int, width: int | None = None
+) -> dict[str, NDArray[np.int64]]:
     """Return `input_ids` and `attention_mask`, both (rows, width) int64, padded on the right.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ from harness.artifacts import Artifact, ArtifactStore
 from harness.data import Layout, check_files
 from harness.errors import ArtifactError, UsageError
 from harness.examples import first
-from harness.features import Feature, Tokenizer
+from harness.features import Feature
 from harness.heads import is_retrieval
+from harness.rows import POOL_BLOCK, Rows, Unread
 from harness.task import AnyFinetune, AnyTask, Split
 
 #: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
 EXACT = "fp32"
-#: Rows that are featurized and planned together at most: 65,536 of 64 tokens take about 50 MB.
-POOL_BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,14 @@ class Job:
         examples = self.task.source.read(layout, self.language, self.split)
         return examples if self.limit is None else first(examples, self.limit)
 
+    def own_paths(self, layout: Layout) -> tuple[Path, ...]:
+        """Return the files that the job's examples come from."""
+        return self.task.source.paths(layout, self.language, self.split)
+
     def paths(self, layout: Layout) -> tuple[Path, ...]:
         """Return the files that the job's score depends on, those of a shared pool included."""
-        own = self.task.source.paths(layout, self.language, self.split)
         pool = self.task.pool.source.paths(layout, self.split) if self.task.pool else ()
-        return tuple(dict.fromkeys((*own, *pool)))
+        return tuple(dict.fromkeys((*self.own_paths(layout), *pool)))
 
 
 @dataclass(slots=True)
@@ -68,19 +70,32 @@ class GraphWorkload:
 
     artifact: Artifact
     jobs: list[Job]
+    #: Of each job; read late where its rows are there already.
+    examples: list[Sequence[Any]] = field(default_factory=list)
     featurized: list[FeaturizedJob] = field(default_factory=list)
     pools: list[FeaturizedPool] = field(default_factory=list)
 
-    def featurize(self, layout: Layout, tokenizer: Tokenizer, advance: Callable[[str], None]) -> None:
-        """Read and featurize every job; `advance` is told each one that is done."""
-        self.featurized = []
-        for job in self.jobs:
-            examples = job.read(layout)
-            features = job.task.finetune.featurizer(examples, tokenizer)
-            self.featurized.append(FeaturizedJob(job, examples, features))
-            advance(f"{job.task.name} {job.language}")
+    def read(self, layout: Layout, rows: Rows, advance: Callable[[int], None]) -> None:
+        """Read the examples of every job whose rows have to be made, so that damage shows before any work.
 
-    def blocks(self, layout: Layout, tokenizer: Tokenizer) -> Iterator[list[Feature]]:
+        Raises:
+            DataError: a file is malformed.
+        """
+        self.examples = []
+        for job in self.jobs:
+            known = rows.has(job.task, job.language, job.split, job.limit)
+            self.examples.append(Unread(partial(job.read, layout)) if known else job.read(layout))
+            advance(1)
+
+    def featurize(self, rows: Rows, advance: Callable[[int], None]) -> None:
+        """Take or make the rows of every job; the examples have been read."""
+        self.featurized = []
+        for job, examples in zip(self.jobs, self.examples, strict=True):
+            features = rows.of_job(job.task, job.language, job.split, job.limit, examples)
+            self.featurized.append(FeaturizedJob(job, examples, features))
+            advance(1)
+
+    def blocks(self, rows: Rows) -> Iterator[list[Feature]]:
         """Yield every row that has to be answered: the jobs', then the pools', a block at a time.
 
         A million candidates are never in memory together; `pools` keeps their ids and keys.
@@ -91,26 +106,15 @@ class GraphWorkload:
             chosen = next(job.task for job in self.jobs if job.task.name == task)
             pool = FeaturizedPool(chosen, split)
             self.pools.append(pool)
-            for features in _pool_rows(pool, layout, tokenizer):
-                block += features
+            for part in rows.of_pool(chosen, split):
+                pool.ids += part.ids
+                pool.keys += [feature.key for feature in part.features]
+                block += part.features
                 if len(block) >= POOL_BLOCK:
                     yield block
                     block = []
         if block:
             yield block
-
-
-def _pool_rows(pool: FeaturizedPool, layout: Layout, tokenizer: Tokenizer) -> Iterator[list[Feature]]:
-    declared = pool.task.pool
-    if declared is None:
-        message = f"task {pool.task.name!r} has no pool"
-        raise ValueError(message)
-    candidates = declared.source.read(layout, pool.split)
-    while examples := list(islice(candidates, POOL_BLOCK)):
-        features = pool.task.finetune.featurizer(examples, tokenizer)
-        pool.ids += [example.id for example in examples]
-        pool.keys += [feature.key for feature in features]
-        yield features
 
 
 def unanswered(features: Sequence[Feature], answered: set[bytes]) -> list[Feature]:

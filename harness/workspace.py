@@ -39,6 +39,11 @@ class Workspace:
         return self.root / "model_repository"
 
     @property
+    def cache(self) -> Path:
+        """Return the root of what can be made again at any time, tokenised rows above all."""
+        return self.root / "cache"
+
+    @property
     def runs(self) -> Path:
         """Return the root of the evaluations that were given no `--output`."""
         return self.root / "runs"

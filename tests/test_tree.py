@@ -17,6 +17,7 @@ DOORS = {
     "tritonclient": ("harness/endpoints/triton.py", "harness/endpoints/text.py"),
     "faiss": ("harness/postprocessors/neighbours.py",),
     "datasets": ("harness/acquire/door.py",),
+    "pyarrow": ("harness/tokens.py",),
     "huggingface_hub": ("harness/acquire/door.py",),
     "torch": (),
     "transformers": (),

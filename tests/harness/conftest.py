@@ -205,6 +205,7 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
             "graph_sha256": file_sha256(directory / "model.onnx"),
             "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
             "hidden": hidden,
+            "pad_id": 1,
             "checkpoint": {"digest": "c" * 64, "account": {"seen": seen or {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import evaluate, tasks
+from harness import answering, evaluate, tasks
 from harness.artifacts import Artifact, ArtifactStore, read_artifact
 from harness.data import Layout
 from harness.endpoints import CallableEndpoint
@@ -108,7 +108,7 @@ def document(run, tmp_path: Path) -> dict[str, Any]:
 def test_scores_file_has_its_parts(document) -> None:
     assert list(document) == [
         "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding", "repeats",
-        "provenance",
+        "provenance", "stages", "tokens", "fingerprint",
     ]  # fmt: skip
 
 
@@ -372,9 +372,9 @@ def test_answer_asks_only_what_is_owed(graph_of, tmp_path: Path) -> None:
         for part in (rows[:4], rows):
             graph = Counting()
             answered = journal.answered(artifact.graph_sha256)
-            owed, plan = evaluate.owed_batches(artifact, part, answered, BatchPlanner())
+            owed, plan = answering.owed_batches(artifact, part, answered, BatchPlanner())
             endpoint = CallableEndpoint(artifact.signature, graph)
-            evaluate.answer(artifact, owed, plan, endpoint, 1, journal, Silent())
+            answering.answer(artifact, owed, plan, endpoint, 1, journal, Silent())
             asked.append(graph.rows)
     assert asked == [4, 2]
 
@@ -384,12 +384,12 @@ def test_a_resumed_run_asks_the_batches_of_a_whole_one_where_answers_depend_on_t
     graph = graph_of("mnli")
     dependent = dataclasses.replace(graph, manifest={**graph.manifest, "batch_dependent": True})
     planner = BatchPlanner(max_rows=3)
-    _, whole = evaluate.owed_batches(dependent, rows, set(), planner)
+    _, whole = answering.owed_batches(dependent, rows, set(), planner)
     first = {rows[row].key for row in whole[0].rows}
 
-    owed, rest = evaluate.owed_batches(dependent, rows, first, planner)
+    owed, rest = answering.owed_batches(dependent, rows, first, planner)
     assert (rest, len(owed)) == (whole[1:], 9)
-    owed, rest = evaluate.owed_batches(graph, rows, first, planner)
+    owed, rest = answering.owed_batches(graph, rows, first, planner)
     assert sorted(row for batch in rest for row in batch.rows) == list(range(6))
     assert len(owed) == 6
 
@@ -406,6 +406,7 @@ def test_graph_gets_padded_rows_with_their_mask(run) -> None:
 def linked(write, layout, graph_of, tmp_path: Path, monkeypatch) -> Callable[..., Result]:
     """Mewsli-X with two mentions and three entities; an entity's first letter decides who is near."""
     monkeypatch.setattr("harness.workload.POOL_BLOCK", 2)
+    monkeypatch.setattr("harness.rows.POOL_BLOCK", 2)
     monkeypatch.setattr("harness.evaluate.POOL_BLOCK", 2)
     rows = [("Q1", "b."), ("Q2", "c."), ("Q3", "d.")]
     write(

@@ -52,7 +52,7 @@ def batch_of(signature: GraphSignature, rows: int, width: int) -> dict[str, np.n
 def test_unpacking_gives_a_rows_outputs_without_padding(kind: str) -> None:
     signature = HEADS[kind].signature(4)
     tensors = batch_of(signature, rows=3, width=7)
-    read = unpack(pack(1, 5, tensors, signature), 5, signature)
+    read = unpack(pack([7, 5, 3], tensors, signature)[1], 5, signature)
     for spec in signature.outputs:
         expected = tensors[spec.name][1][:5] if spec.per_token else tensors[spec.name][1]
         np.testing.assert_array_equal(read[spec.name], expected)
@@ -64,7 +64,7 @@ def test_answer_of_another_size_is_refused() -> None:
 
 
 def test_half_precision_outputs_are_kept_as_float32() -> None:
-    packed = pack(0, 3, {"logits": np.array([[1, 2, 3]], dtype=np.float16)}, LABELS)
+    (packed,) = pack([3], {"logits": np.array([[1, 2, 3]], dtype=np.float16)}, LABELS)
     assert unpack(packed, 3, LABELS)["logits"].tolist() == [1, 2, 3]
 
 

@@ -59,6 +59,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
         "tokenizer_sha256": file_sha256(folder / "tokenizer.json"),
         "vocabulary": 50,
         "hidden": 8,
+        "pad_id": 1,
         "gate_sha256": file_sha256(folder / "gate.json"),
         "checkpoint": {"digest": digest, "account": {"seen": {}}},
     }

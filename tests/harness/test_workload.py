@@ -8,6 +8,7 @@ from harness import tasks
 from harness.artifacts import ArtifactStore
 from harness.errors import ArtifactError, DataError, UsageError
 from harness.features import Feature
+from harness.rows import Rows
 from harness.workload import (
     FeaturizedJob,
     GraphWorkload,
@@ -39,9 +40,9 @@ def test_answered_features_are_not_owed() -> None:
     assert [feature.input_ids.tolist() for feature in unanswered(featurized([1], [2]).features, answered)] == [[2]]
 
 
-def test_rows_of_all_jobs_come_in_one_block(layout, tokenizer) -> None:
-    workload = GraphWorkload(None, [], [featurized([1], [2], [1]), featurized([2])])
-    assert [len(block) for block in workload.blocks(layout, tokenizer)] == [4]
+def test_rows_of_all_jobs_come_in_one_block(rows) -> None:
+    workload = GraphWorkload(None, [], featurized=[featurized([1], [2], [1]), featurized([2])])
+    assert [len(block) for block in workload.blocks(rows)] == [4]
 
 
 def test_job_reads_at_most_its_limit(write, layout) -> None:
@@ -154,25 +155,32 @@ ENTITIES = "".join(
 
 
 @pytest.fixture
-def linking(write, layout, tokenizer, monkeypatch) -> GraphWorkload:
+def rows(layout, tokenizer_file) -> Rows:
+    return Rows(layout, tokenizer_file, "0" * 64)
+
+
+@pytest.fixture
+def linking(write, layout, rows, monkeypatch) -> GraphWorkload:
     """Two languages with one mention each, five entities, blocks of two."""
     monkeypatch.setattr("harness.workload.POOL_BLOCK", 2)
+    monkeypatch.setattr("harness.rows.POOL_BLOCK", 2)
     write("mewslix/candidate_set_entities.jsonl", ENTITIES)
     for code in ("de", "tr"):
         write(f"mewslix/wikinews_mentions/test-{code}.jsonl", MENTION)
     workload = GraphWorkload(None, [job("mewslix", "de"), job("mewslix", "tr")])
-    workload.featurize(layout, tokenizer, lambda _: None)
+    workload.read(layout, rows, lambda _: None)
+    workload.featurize(rows, lambda _: None)
     return workload
 
 
-def test_candidates_of_a_pool_come_once_for_all_languages_block_by_block(linking, layout, tokenizer) -> None:
-    assert [len(block) for block in linking.blocks(layout, tokenizer)] == [4, 2, 1]
+def test_candidates_of_a_pool_come_once_for_all_languages_block_by_block(linking, rows) -> None:
+    assert [len(block) for block in linking.blocks(rows)] == [4, 2, 1]
 
 
-def test_pool_keeps_ids_and_keys_in_order(linking, layout, tokenizer) -> None:
-    rows = [row for block in linking.blocks(layout, tokenizer) for row in block]
+def test_pool_keeps_ids_and_keys_in_order(linking, rows) -> None:
+    given = [row for block in linking.blocks(rows) for row in block]
     (pool,) = linking.pools
-    assert (pool.ids, pool.keys) == (["Q1", "Q2", "Q3", "Q4", "Q5"], [row.key for row in rows[2:]])
+    assert (pool.ids, pool.keys) == (["Q1", "Q2", "Q3", "Q4", "Q5"], [row.key for row in given[2:]])
 
 
 def test_job_with_a_pool_needs_the_pools_files(write, layout) -> None:

@@ -425,25 +425,17 @@ def measure_search(
 # Command line
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        message = f"{value} is below 1"
-        raise argparse.ArgumentTypeError(message)
-    return value
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table, and write the rows where `--json` says."""
+    """Measure, print the table, and write and draw the rows where the options say."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mining", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--sentences", type=_positive, default=100_000, help="of each language; 100000")
-    parser.add_argument("--dimension", type=_positive, default=768, help="of the vectors; 768")
-    parser.add_argument("--repeats", type=_positive, default=1, help="timed rounds; 1")
+    parser.add_argument("--sentences", type=runner.positive, default=100_000, help="of each language; 100000")
+    parser.add_argument("--dimension", type=runner.positive, default=768, help="of the vectors; 768")
+    parser.add_argument("--repeats", type=runner.positive, default=1, help="timed rounds; 1")
     parser.add_argument("--search", action="store_true", help="search in the shape of Mewsli-X instead of mining")
-    parser.add_argument("--queries", type=_positive, default=MENTIONS, help=f"of --search; {MENTIONS}")
-    parser.add_argument("--candidates", type=_positive, default=ENTITIES, help=f"of --search; {ENTITIES}")
+    parser.add_argument("--queries", type=runner.positive, default=MENTIONS, help=f"of --search; {MENTIONS}")
+    parser.add_argument("--candidates", type=runner.positive, default=ENTITIES, help=f"of --search; {ENTITIES}")
     parser.add_argument("--folder", type=Path, help="for the candidates of --search; the system's temporary folder")
-    parser.add_argument("--json", type=Path, help="write the rows here")
+    runner.add_output(parser)
     options = parser.parse_args(arguments)
     if options.search:
         with TemporaryDirectory(prefix="harness-bench-", dir=options.folder) as folder:
@@ -452,13 +444,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
     else:
         found = measure_mining(options.sentences, options.dimension, options.repeats, Terminal())
-    print(runner.tables(found.rows))
-    print("\n" + "\n".join(found.lines))
     meaning = "share of planted candidates that come first" if options.search else "F1 of the pairs"
-    print(f"\n{runner.machine_line()}\nscores are the {meaning}, percent")
-    if options.json is not None:
-        runner.write(found.rows, options.json)
-        print(f"rows written to {options.json}")
+    runner.finish(found.rows, options, [*found.lines, f"scores are the {meaning}, percent"])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Times contenders in alternation, and writes ratios as rows with the score beside each.
+"""Times contenders in alternation, and tells ratios as rows with the score beside each: printed, as JSON, as a plot.
 
 Every comparison happens within one process run: A B A B, never A A B B, so that a machine that
 slows down while it is measured hurts all sides alike.
 """
 
+import argparse
 import gc
 import os
 import sys
@@ -11,17 +12,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, MissingExtra
 from harness.machine import describe
 from harness.progress import Advance
 from harness.provenance import commit, packages
 from harness.report import EMPTY, Table
 from harness.results import write_json
 
+#: Suffixes of the image formats that are drawn.
+PLOTS = (".png", ".svg")
+#: The package that draws them, behind `benchmarks.plots`.
+PLOTTER = "matplotlib"
 #: Processes that wanted a core in the minute before this one started: much above 0 tells that
 #: the machine was shared, and that the figures are not to be quoted.
 LOAD_AT_START = os.getloadavg()[0]
@@ -133,8 +139,15 @@ class Row:
     #: Slowest minus fastest repeat over the median, of each side.
     spreads: Mapping[str, float]
     repeats: int
+    #: The ratio that is asked for; None where nothing is.
+    target: float | None = None
     #: Further keys of the row.
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def reached(self) -> bool | None:
+        """Return whether the ratio is what is asked for; None where nothing is."""
+        return None if self.target is None else self.ratio >= self.target
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as files hold it: the five common keys first."""
@@ -149,6 +162,8 @@ class Row:
             "baseline_value": self.baseline_value,
             "spreads": dict(self.spreads),
             "repeats": self.repeats,
+            "target": self.target,
+            "reached": self.reached,
             **self.details,
         }
 
@@ -163,7 +178,9 @@ class Side:
     score: float | None
 
 
-def rate_row(work: str, amount: float, unit: str, ours: Side, baseline: Side, **details: Any) -> Row:
+def rate_row(
+    work: str, amount: float, unit: str, ours: Side, baseline: Side, *, target: float | None = None, **details: Any
+) -> Row:
     """Return a row that compares rates: an amount of work, equal for both, per second.
 
     Args:
@@ -172,6 +189,7 @@ def rate_row(work: str, amount: float, unit: str, ours: Side, baseline: Side, **
         unit: of the rate, such as ``useful tokens/s``.
         ours: our side.
         baseline: the side that it is compared with.
+        target: the ratio that is asked for; None for none.
         details: further keys of the row.
     """
     return Row(
@@ -185,10 +203,66 @@ def rate_row(work: str, amount: float, unit: str, ours: Side, baseline: Side, **
         baseline_value=amount / baseline.timing.median,
         spreads={"ours": round(ours.timing.spread, 4), "baseline": round(baseline.timing.spread, 4)},
         repeats=len(ours.timing.seconds),
+        target=target,
         details={
             "seconds": {"ours": list(ours.timing.seconds), "baseline": list(baseline.timing.seconds)},
             **details,
         },
+    )
+
+
+def limit_row(work: str, unit: str, values: Sequence[float], limit: float, **details: Any) -> Row:
+    """Return a row of a figure that must stay within a limit: the less, the better.
+
+    The limit stands in the baseline's place, so the ratio is the limit over ours, and 1 is asked for.
+
+    Args:
+        work: what is done.
+        unit: of the figure and of its limit, such as ``seconds``.
+        values: the figure in each repeat, above 0; their median counts.
+        limit: what it may be at most.
+        details: further keys of the row.
+    """
+    timing = Timing(tuple(values))
+    return Row(
+        work=work,
+        baseline=f"at most {limit:g} {unit}",
+        ratio=limit / timing.median,
+        score_baseline=None,
+        score_ours=None,
+        unit=unit,
+        ours=timing.median,
+        baseline_value=limit,
+        spreads={"ours": round(timing.spread, 4), "baseline": 0.0},
+        repeats=len(values),
+        target=1.0,
+        details={"values": list(values), "ratio_is": "limit over ours", **details},
+    )
+
+
+def share_row(work: str, unit: str, part: int, whole: int, **details: Any) -> Row:
+    """Return a row of a count that must be a whole one: how much of it is there, in percent.
+
+    Args:
+        work: what is counted.
+        unit: of the share, such as ``% of the rows``.
+        part: how many there are.
+        whole: how many there must be, above 0.
+        details: further keys of the row.
+    """
+    return Row(
+        work=work,
+        baseline="all",
+        ratio=part / whole,
+        score_baseline=None,
+        score_ours=None,
+        unit=unit,
+        ours=100 * part / whole,
+        baseline_value=100.0,
+        spreads={"ours": 0.0, "baseline": 0.0},
+        repeats=1,
+        target=1.0,
+        details={"part": part, "whole": whole, **details},
     )
 
 
@@ -215,23 +289,39 @@ def tables(rows: Sequence[Row]) -> str:
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         grouped.setdefault(f"{row.work}, {row.unit}", []).append(row)
+    return "\n\n".join(_table(title, members).text() for title, members in grouped.items())
+
+
+def _table(title: str, rows: Sequence[Row]) -> Table:
     columns = ["baseline", "ratio", "ours", "spread", "theirs", "spread", "score ours", "theirs"]
-    return "\n\n".join(
-        Table(title, columns, [_cells(row) for row in members]).text() for title, members in grouped.items()
-    )
+    cells = [_cells(row) for row in rows]
+    if any(row.target is not None for row in rows):
+        columns.append("target")
+        cells = [[*line, _target(row)] for line, row in zip(cells, rows, strict=True)]
+    return Table(title, columns, cells)
 
 
 def _cells(row: Row) -> list[str]:
     return [
         row.baseline,
         f"{row.ratio:.2f} x",
-        f"{row.ours:,.0f}",
+        figure(row.ours),
         f"{row.spreads['ours']:.0%}",
-        f"{row.baseline_value:,.0f}",
+        figure(row.baseline_value),
         f"{row.spreads['baseline']:.0%}",
         _score(row.score_ours),
         _score(row.score_baseline),
     ]
+
+
+def _target(row: Row) -> str:
+    return EMPTY if row.target is None else f"{row.target:.2f} x {'reached' if row.reached else 'MISSED'}"
+
+
+def figure(value: float) -> str:
+    """Return a rate or another figure as people read it: whole from 100 on, more digits below."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 3
+    return f"{value:,.{digits}f}"
 
 
 def _score(value: float | None) -> str:
@@ -245,6 +335,71 @@ def machine_line() -> str:
         f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['instructions']}, "
         f"load {LOAD_AT_START:.1f} in the minute before"
     )
+
+
+class Output(Protocol):
+    """Where a benchmark's rows go beside the screen; what `add_output` parses."""
+
+    @property
+    def json(self) -> Path | None:
+        """The file that gets the rows."""
+        ...
+
+    @property
+    def plot(self) -> Path | None:
+        """The image that gets the rows' ratios."""
+        ...
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1 on: the type of options that count something."""
+    value = int(text)
+    if value < 1:
+        message = f"{value} is below 1"
+        raise argparse.ArgumentTypeError(message)
+    return value
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add `--json FILE` and `--plot FILE` to a benchmark's options."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
+    parser.add_argument("--plot", type=plot_file, metavar="FILE.png|svg", help="draw the ratios here")
+
+
+def plot_file(text: str) -> Path:
+    """Return where a plot goes; asked before anything is measured, since measuring takes long.
+
+    Raises:
+        ArgumentTypeError: the suffix is of no format that is drawn.
+        MissingExtra: what draws is not installed.
+    """
+    path = Path(text)
+    if path.suffix not in PLOTS:
+        message = f"{text!r} must end in {' or '.join(PLOTS)}"
+        raise argparse.ArgumentTypeError(message)
+    if find_spec(PLOTTER) is None:
+        raise MissingExtra(PLOTTER, "bench")
+    return path
+
+
+def finish(rows: Sequence[Row], options: Output, notes: Sequence[str] = ()) -> None:
+    """Print the rows with the machine below, and write and draw them where the options say.
+
+    Args:
+        rows: what was measured.
+        options: of the command line.
+        notes: lines that a reader of the tables needs, put below the machine.
+    """
+    print(tables(rows))
+    print("\n" + "\n".join([machine_line(), *notes]))
+    if options.json is not None:
+        write(rows, options.json)
+        print(f"rows written to {options.json}")
+    if options.plot is not None:
+        from benchmarks.plots import ratios
+
+        ratios(rows, options.plot)
+        print(f"ratios drawn in {options.plot}")
 
 
 def guarded(main: Callable[[], None]) -> int:

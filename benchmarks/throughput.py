@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import runner, workload
 from benchmarks.ours import Harness
@@ -65,6 +65,7 @@ class Options:
     tokenizer: Path | None
     endpoints: tuple[str, ...]
     json: Path | None
+    plot: Path | None
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -73,13 +74,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--model", required=True, help="a trained and exported model")
     parser.add_argument("--data", type=Path, help="data folder; that of the model's recipe, or $HARNESS_DATA")
     parser.add_argument("--languages", default="", help="only these languages, comma-separated")
-    parser.add_argument("--limit", type=_positive, help="examples of each language, spread evenly over its file")
-    parser.add_argument("--repeats", type=_positive, default=3, help="timed rounds; 3")
-    parser.add_argument("--warmup", type=_positive, default=1, help="rounds of three batches before; 1")
+    parser.add_argument("--limit", type=runner.positive, help="examples of each language, spread evenly over its file")
+    parser.add_argument("--repeats", type=runner.positive, default=3, help="timed rounds; 3")
+    parser.add_argument("--warmup", type=runner.positive, default=1, help="rounds of three batches before; 1")
     parser.add_argument("--base-shape", action="store_true", help="random weights in the shape of XLM-R base, no score")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for --base-shape; the model's own")
     parser.add_argument("--no-triton", action="store_true", help="measure in process only")
-    parser.add_argument("--json", type=Path, help="write the rows here")
+    runner.add_output(parser)
     found = parser.parse_args(arguments)
     if found.tokenizer is not None and not found.base_shape:
         parser.error("--tokenizer goes with --base-shape: a trained model has its own")
@@ -94,15 +95,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         tokenizer=found.tokenizer,
         endpoints=tuple(name for name, uri in ENDPOINTS.items() if uri is not None or not found.no_triton),
         json=found.json,
+        plot=found.plot,
     )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        message = f"{value} is below 1"
-        raise argparse.ArgumentTypeError(message)
-    return value
 
 
 def trained(model: str, workspace: Workspace) -> Subject:
@@ -224,7 +218,7 @@ def compare(subject: Subject, rows: Workload, options: Options, title: str, prog
     ]
 
 
-def _account(rows: Workload, subject: Subject) -> dict[str, object]:
+def _account(rows: Workload, subject: Subject) -> dict[str, Any]:
     return {
         "useful_tokens": rows.useful_tokens,
         "rows": rows.rows,
@@ -282,14 +276,10 @@ def measure(options: Options, workspace: Workspace, progress: Progress) -> list[
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print the table, and write the rows where `--json` says."""
+    """Measure, print the table, and write and draw the rows where the options say."""
     options = parse(arguments)
     rows = measure(options, Workspace.current(), Terminal())
-    print(runner.tables(rows))
-    print(f"\n{runner.machine_line()}\ntokenization is done beforehand for both sides; scores are accuracy, percent")
-    if options.json is not None:
-        runner.write(rows, options.json)
-        print(f"rows written to {options.json}")
+    runner.finish(rows, options, ["tokenization is done beforehand for both sides; scores are accuracy, percent"])
 
 
 if __name__ == "__main__":

@@ -212,12 +212,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=8, help="rows of each language for the speeds; 8")
     parser.add_argument("--examples", type=int, default=120, help="of each task and script for the losses; 120")
     parser.add_argument("--repeats", type=int, default=3, help="timed rounds; 3")
-    parser.add_argument("--json", type=Path, help="write the rows here")
+    runner.add_output(parser)
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print both tables, and write the speeds where `--json` says."""
+    """Measure, print both tables, and write and draw the speeds where the options say."""
     options, workspace, progress = parse(arguments), Workspace.current(), Terminal()
     layout = workspace.layout(options.data, "sample")
     task = tasks.load("xnli")
@@ -231,12 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with progress.step("speeds in the shape of XLM-R base", 1, "shape") as advance:
             found = speed(Path(folder), rows, options.tokenizer, options)
             advance(1)
-    print(runner.tables(found))
-    print()
-    print(lost.text())
-    print(f"\n{runner.machine_line()}")
-    if options.json is not None:
-        runner.write(found, options.json)
+    runner.finish(found, options, ["", lost.text()])
 
 
 if __name__ == "__main__":

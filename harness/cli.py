@@ -176,6 +176,7 @@ def export_command(
     container: Annotated[
         str | None, typer.Option(help="Release of NVIDIA's container that has to understand the graphs, as 24.10.")
     ] = None,
+    device: Annotated[str, typer.Option(help="What Triton computes on: cpu, or gpu for NVIDIA's container.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Export a model's checkpoints to ONNX through Optimum, check them, publish them to Triton's repository."""
@@ -185,6 +186,7 @@ def export_command(
         "force": force,
         "accept_drift": accept_drift,
         "container": container,
+        "device": device,
     }
     _export(model, wanted, data, _progress(quiet))
 
@@ -492,6 +494,24 @@ def verify(
     from harness.workspace import Workspace
 
     for line in chain.verify(target, Workspace.current(), _progress(quiet)):
+        typer.echo(line)
+
+
+@app.command(
+    # A benchmark's options are its own, `--help` included: what comes after its name is not looked at here.
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+def bench(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A benchmark; its options follow. All are listed without.")] = None,
+) -> None:
+    """Measure: run a benchmark, or list them."""
+    from harness import benches
+
+    if name is not None:
+        benches.run(name, context.args)
+        return
+    for line in benches.listing():
         typer.echo(line)
 
 

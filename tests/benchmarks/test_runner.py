@@ -1,11 +1,28 @@
+import argparse
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from benchmarks.runner import Function, Row, Side, Timing, alternate, guarded, measure, rate_row, tables, write
-from harness.errors import UsageError
+from benchmarks import runner
+from benchmarks.runner import (
+    Function,
+    Row,
+    Side,
+    Timing,
+    alternate,
+    figure,
+    guarded,
+    limit_row,
+    measure,
+    rate_row,
+    share_row,
+    tables,
+    write,
+)
+from harness.errors import MissingExtra, UsageError
 
 
 @dataclass
@@ -110,3 +127,83 @@ def test_a_users_mistake_is_one_sentence_and_exit_code_2(capsys: pytest.CaptureF
 
     assert guarded(main) == 2
     assert capsys.readouterr().err == "benchmarks: no model 'x'\n"
+
+
+def test_a_row_without_target_is_neither_reached_nor_missed() -> None:
+    found = row().to_json()
+    assert (found["target"], found["reached"]) == (None, None)
+    assert "target" not in tables([row()])
+
+
+@pytest.mark.parametrize(("target", "reached", "said"), [(3.5, True, "3.50 x reached"), (3.6, False, "3.60 x MISSED")])
+def test_the_target_is_told(target: float, reached: bool, said: str) -> None:
+    found = row(target=target)
+    assert (found.to_json()["target"], found.to_json()["reached"]) == (target, reached)
+    assert tables([found]).endswith(said)
+
+
+def test_rows_with_and_without_target_share_a_table() -> None:
+    assert [line.split()[-1] for line in tables([row(target=2.0), row()]).split("\n")[1:]] == ["target", "reached", "-"]
+
+
+def test_the_ratio_of_a_limit_is_the_limit_over_ours() -> None:
+    found = limit_row("work", "seconds", [0.5, 0.125, 0.25], 0.375)
+    assert (found.baseline, found.ours, found.ratio, found.reached) == ("at most 0.375 seconds", 0.25, 1.5, True)
+    assert found.to_json()["ratio_is"] == "limit over ours"
+
+
+def test_a_limit_that_is_passed_is_missed() -> None:
+    assert limit_row("work", "seconds", [0.31], 0.3).reached is False
+
+
+@pytest.mark.parametrize(("part", "reached"), [(8, True), (7, False)])
+def test_a_share_must_be_whole(part: int, reached: bool) -> None:
+    found = share_row("work", "% of the rows", part, 8)
+    assert (found.ours, found.reached) == (100 * part / 8, reached)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1234.5, "1,234"), (99.94, "99.9"), (9.9996, "10.000"), (1.0034, "1.003"), (0.0, "0.000")]
+)
+def test_small_figures_keep_their_digits(value: float, said: str) -> None:
+    assert figure(value) == said
+
+
+@pytest.fixture
+def options() -> Callable[..., argparse.Namespace]:
+    parser = argparse.ArgumentParser()
+    runner.add_output(parser)
+    return lambda *arguments: parser.parse_args([str(argument) for argument in arguments])
+
+
+def test_output_goes_nowhere_unless_it_is_told(options, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.finish([row()], options(), ["a note"])
+    said = capsys.readouterr().out
+    assert said.startswith("work, tokens/s\n")
+    assert said.endswith("in the minute before\na note\n")
+
+
+def test_rows_are_written_and_drawn_where_the_options_say(options, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    files = tmp_path / "rows.json", tmp_path / "ratios.png"
+    runner.finish([row()], options("--json", files[0], "--plot", files[1]))
+    assert json.loads(files[0].read_text(encoding="utf-8"))["rows"] == [row().to_json()]
+    assert files[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_format_that_is_not_drawn_is_refused_before_measuring(options, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        options("--plot", "ratios.jpg")
+    assert "'ratios.jpg' must end in .png or .svg" in capsys.readouterr().err
+
+
+def test_a_missing_plotter_is_told_before_measuring(options, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PLOTTER", "nosuchpackage")
+    with pytest.raises(MissingExtra, match=r"'nosuchpackage' is not installed; .*\[bench\]"):
+        options("--plot", "ratios.png")
+
+
+@pytest.mark.parametrize("text", ["0", "-3"])
+def test_counts_start_at_1(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is below 1"):
+        runner.positive(text)

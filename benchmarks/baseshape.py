@@ -37,6 +37,26 @@ class Shape:
         return f"{self.layers} x {self.width}"
 
 
+def vocabulary_size(tokenizer: Path) -> int:
+    """Return how many rows the table of a tokenizer's embeddings needs."""
+    vocabulary = RustTokenizer.from_file(str(tokenizer)).get_vocab(with_added_tokens=True)
+    return int(max(vocabulary.values())) + 1
+
+
+def configuration(shape: Shape, vocabulary: int) -> XLMRobertaConfig:
+    """Return transformers' configuration of a shape."""
+    return XLMRobertaConfig(
+        vocab_size=vocabulary,
+        hidden_size=shape.width,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.feed_forward,
+        max_position_embeddings=shape.positions,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+    )
+
+
 def _network(head: Head, config: XLMRobertaConfig) -> PreTrainedModel:
     if isinstance(head, SequenceClassification):
         config.num_labels = len(head.labels)
@@ -55,17 +75,7 @@ def write_random(
     Raises:
         UsageError: the finetune has another head.
     """
-    vocabulary = RustTokenizer.from_file(str(tokenizer)).get_vocab(with_added_tokens=True)
-    config = XLMRobertaConfig(
-        vocab_size=max(vocabulary.values()) + 1,
-        hidden_size=shape.width,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        intermediate_size=shape.feed_forward,
-        max_position_embeddings=shape.positions,
-        type_vocab_size=1,
-        layer_norm_eps=1e-5,
-    )
+    config = configuration(shape, vocabulary_size(tokenizer))
     torch.manual_seed(seed)
     network = _network(finetune.head, config).eval()
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from benchmarks.workload import Workload
+from harness.answering import answer, owed_batches
 from harness.artifacts import Artifact
 from harness.endpoints import Endpoint
-from harness.evaluate import answer, owed_batches
 from harness.features import Feature
 from harness.journal import Journal
 from harness.planner import Batch, BatchPlanner

@@ -8,7 +8,9 @@ import numpy as np
 
 from harness.data import Layout
 from harness.errors import DataError
+from harness.examples import is_scored
 from harness.features import Tokenizer
+from harness.languages import language
 from harness.planner import Batch
 from harness.task import AnyTask, Outputs
 from harness.workload import FeaturizedJob, Job
@@ -18,8 +20,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One task's rows in several languages, in file order."""
+    """The rows of one task, or of several that one graph answers, in several languages, in file order."""
 
+    #: The first of them; all share its finetune, and so its rows and its graph.
     task: AnyTask
     featurized: Sequence[FeaturizedJob]
     pad_id: int
@@ -50,15 +53,27 @@ def evenly(items: Sequence[T], count: int | None) -> list[T]:
     return [items[int(place)] for place in np.arange(count) * len(items) / count]
 
 
+def sample(examples: Sequence[Any], count: int | None) -> list[Any]:
+    """Return `count` scored examples spread evenly over a file, and of the others those that are their gold.
+
+    Sentences that are searched for stay with the sentences that should find them: 100 queries of Tatoeba
+    bring their 100 translations, in file order.
+    """
+    kept = evenly([example for example in examples if is_scored(example)], count)
+    chosen = {id(example) for example in kept}
+    gold = {name for example in kept for name in getattr(example, "gold", ())}
+    return [example for example in examples if id(example) in chosen or (not is_scored(example) and example.id in gold)]
+
+
 def read(jobs: Sequence[Job], layout: Layout, tokenizer: Tokenizer, limit: int | None) -> Workload:
-    """Return the rows of jobs of one task: at most `limit` examples of each language.
+    """Return the rows of jobs whose tasks share a finetune: at most `limit` scored examples of each language.
 
     Raises:
         DataError: a file is missing or malformed, or a featurizer made no row.
     """
     featurized = []
     for job in jobs:
-        examples = evenly(job.read(layout), limit)
+        examples = sample(job.read(layout), limit)
         features = job.task.finetune.featurizer(examples, tokenizer)
         if not features:
             message = f"{job.task.name} {job.language} gives no rows; its file must hold examples"
@@ -83,22 +98,49 @@ def file_order(lengths: Sequence[int], *, rows: int, width: int | Literal["longe
     return batches
 
 
+def files(item: FeaturizedJob) -> list[list[int]]:
+    """Return the rows of each file that a job was read from, in file order.
+
+    A retrieval job has two: the sentences to be found, and those that look for them.
+    """
+    sides: dict[str, list[int]] = {}
+    for row, feature in enumerate(item.features):
+        sides.setdefault(getattr(item.examples[feature.example], "side", ""), []).append(row)
+    return list(sides.values())
+
+
 def predictions(workload: Workload, outputs: Sequence[Sequence[Outputs]]) -> list[Sequence[Any]]:
     """Return the predictions of each language; `outputs` align with jobs and features."""
     return [
-        workload.task.postprocess(item.examples, item.features, answers)
+        item.job.task.postprocess(item.examples, item.features, answers)
         for item, answers in zip(workload.featurized, outputs, strict=True)
     ]
 
 
 def score(workload: Workload, predicted: Sequence[Sequence[Any]]) -> float:
-    """Return the task's number as `harness eval` does: mean headline over languages, percent."""
-    task = workload.task
-    headlines = []
+    """Return the number of `harness eval`, percent: mean headline over languages, and then over tasks."""
+    return float(np.mean(list(scores_by(workload, predicted, "task").values())))
+
+
+def scores_by(
+    workload: Workload, predicted: Sequence[Sequence[Any]], group: Literal["task", "script"]
+) -> dict[str, float]:
+    """Return the mean headline over the languages of each task, or of each script, percent."""
+    grouped: dict[str, list[float]] = {}
     for item, values in zip(workload.featurized, predicted, strict=True):
+        task = item.job.task
         scores = task.metric.scores(task.metric.counts(item.examples, values, item.job.language).sum(axis=0))
-        headlines.append([scores[name] for name in task.headline])
-    return float(np.mean(headlines))
+        name = task.name if group == "task" else language(item.job.language).script
+        grouped.setdefault(name, []).append(float(np.mean([scores[metric] for metric in task.headline])))
+    return {name: float(np.mean(values)) for name, values in grouped.items()}
+
+
+def decisions(workload: Workload, predicted: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Return the predictions that are scored: a sentence that is only searched for decides nothing."""
+    return [
+        [value for example, value in zip(item.examples, values, strict=True) if is_scored(example)]
+        for item, values in zip(workload.featurized, predicted, strict=True)
+    ]
 
 
 def agreement(left: Sequence[Sequence[Any]], right: Sequence[Sequence[Any]]) -> float:

@@ -51,7 +51,7 @@ def options(*more: str) -> Options:
 
 
 def batches(side: EagerTorch) -> list[tuple[int, ...]]:
-    return [tuple(tensors["input_ids"].shape) for _, tensors in side._batches]
+    return list(side.shapes)
 
 
 def test_baseline_runs_batches_of_32_padded_to_128(subject: Subject, rows: Workload) -> None:
@@ -63,7 +63,7 @@ def test_baseline_keeps_the_file_order(subject: Subject, rows: Workload) -> None
     plain, _ = contenders(subject.checkpoint, rows)
     sent = [
         ids[mask == 1].tolist()
-        for _, tensors in plain._batches
+        for _, _, tensors in plain._batches
         for ids, mask in zip(tensors["input_ids"].numpy(), tensors["attention_mask"].numpy(), strict=True)
     ]
     assert sent == [feature.input_ids.tolist() for item in rows.featurized for feature in item.features]

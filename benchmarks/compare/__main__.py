@@ -1,0 +1,205 @@
+"""Every graph-speed row of the table in one command: ratio, rates, target, and the metric beside.
+
+::
+
+    python -m benchmarks.compare --model real_small --data DEST --json FILE
+    python -m benchmarks.compare --model mixed_ru --quick --only tatoeba,xnli
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, TypeAlias
+
+from benchmarks import runner
+from harness.errors import MissingExtra, UsageError, nearest
+from harness.progress import Progress
+from harness.terminal import Terminal
+from harness.workspace import Workspace
+
+if TYPE_CHECKING:
+    from benchmarks.baseshape import Shape
+    from benchmarks.compare.session import Session
+
+#: Measures some rows; given those that were measured before.
+Section: TypeAlias = Callable[["Session", Sequence[runner.Row]], list[runner.Row]]
+
+# Sections import what they need when they are run: torch and the peers take seconds, and may be missing.
+
+
+def _work(name: str) -> Section:
+    def measured(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+        from benchmarks.compare import works
+
+        return works.measure(next(work for work in works.WORKS if work.name == name), session)
+
+    return measured
+
+
+def _mixed(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks.compare import mixed
+
+    return mixed.measure(session)
+
+
+def _handtuned(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks.compare import handtuned
+
+    return handtuned.measure(session)
+
+
+def _padding(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks.compare import sides
+
+    return sides.padding(session)
+
+
+def _startup(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks import startup
+
+    setting = startup.Setting(
+        model=session.model, data=session.data, tasks="xnli", limit=session.sample.rows if session.quick else None
+    )
+    return startup.measure(setting, session.workspace, session.progress)
+
+
+def _triton(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks.compare import sides
+
+    return sides.triton(session)
+
+
+def _overhead(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks.compare import sides
+
+    return sides.overhead(session)
+
+
+def _peak(session: "Session", rows: Sequence[runner.Row]) -> list[runner.Row]:
+    from benchmarks.compare import peak
+
+    return peak.measure(session, rows)
+
+
+#: In the order of the table; what rests on others' rows comes last.
+SECTIONS: Mapping[str, Section] = {
+    "tatoeba": _work("tatoeba"),
+    "xnli": _work("xnli"),
+    "qa": _work("qa"),
+    "mixed": _mixed,
+    "handtuned": _handtuned,
+    "padding": _padding,
+    "startup": _startup,
+    "triton": _triton,
+    "overhead": _overhead,
+    "peak": _peak,
+}
+#: Section -> the packages that it compares with.
+NEEDS: Mapping[str, tuple[str, ...]] = {"mixed": ("openvino", "sentence_transformers"), "handtuned": ("openvino",)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asked for."""
+
+    model: str
+    data: Path | None
+    quick: bool
+    only: tuple[str, ...]
+    json: Path | None
+    plot: Path | None
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Return the options of a command line.
+
+    Raises:
+        UsageError: a section that there is not.
+        MissingExtra: a peer of a section is not installed; asked before anything is measured.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--model", required=True, help="a trained and exported model, for scores and its tokenizer")
+    parser.add_argument("--data", type=Path, help="data folder; that of the model's recipe, or $HARNESS_DATA")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the sample: 10 rows, 2 questions a language")
+    parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(SECTIONS)}; comma-separated")
+    runner.add_output(parser)
+    found = parser.parse_args(arguments)
+    only = tuple(part.strip() for part in found.only.split(",") if part.strip()) or tuple(SECTIONS)
+    for name in only:
+        if name not in SECTIONS:
+            message = f"no section {name!r}{nearest(name, SECTIONS)}; there is {', '.join(SECTIONS)}"
+            raise UsageError(message)
+        for package in NEEDS.get(name, ()):
+            if find_spec(package) is None:
+                raise MissingExtra(package, "bench")
+    return Options(model=found.model, data=found.data, quick=found.quick, only=only, json=found.json, plot=found.plot)
+
+
+def measure(
+    options: Options, workspace: Workspace, progress: Progress, shape: "Shape | None" = None
+) -> tuple[list[runner.Row], list[str]]:
+    """Return the rows of every section that was asked for, and the notes for the foot of the report.
+
+    Args:
+        options: of the command line.
+        workspace: has the trained model.
+        progress: told of every step.
+        shape: of the random weights; XLM-R base's if not given.
+
+    Raises:
+        HarnessError: a name, a file, a graph or a server is not as it must be.
+    """
+    for package in ("torch", "transformers", "optimum"):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "export")
+    from benchmarks.baseshape import Shape as BaseShape
+    from benchmarks.compare.session import FULL, QUICK, Session
+    from benchmarks.compare.works import XNLI
+
+    exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
+    recipe = exact.manifest["checkpoint"]["account"].get("recipe", {})
+    rows: list[runner.Row] = []
+    seconds: dict[str, float] = {}
+    with TemporaryDirectory(prefix="harness-compare-") as folder:
+        session = Session(
+            model=options.model,
+            workspace=workspace,
+            layout=workspace.layout(options.data, recipe.get("data")),
+            sample=QUICK if options.quick else FULL,
+            folder=Path(folder),
+            progress=progress,
+            tokenizer_file=exact.tokenizer,
+            shape=shape or BaseShape(),
+            data=options.data,
+            quick=options.quick,
+        )
+        for name, section in SECTIONS.items():
+            if name in options.only:
+                begin = time.perf_counter()
+                rows += section(session, rows)
+                seconds[name] = time.perf_counter() - begin
+        took = ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items())
+        return rows, [*dict.fromkeys(session.notes), f"took {sum(seconds.values()):.0f} s: {took}"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, and write and draw the rows where the options say."""
+    options = parse(arguments)
+    rows, notes = measure(options, Workspace.current(), Terminal())
+    runner.finish(
+        rows,
+        options,
+        [
+            "tokenization is done beforehand for both sides, but for mixed lengths, where all sides begin with text",
+            "scores are percent, by the harness's own metric for both sides; a target is asked of speed rows only",
+            *notes,
+        ],
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(runner.guarded(main))

@@ -1,0 +1,1 @@
+"""What users run today, each as its own documentation says to run it; written once, then left alone."""

@@ -1,0 +1,39 @@
+"""transformers' pipeline, as https://huggingface.co/docs/transformers/main_classes/pipelines tells it.
+
+``pipe = pipeline("text-classification", model=..., tokenizer=...)`` and ``pipe(list_of_texts)``; a pair is
+``{"text": ..., "text_pair": ...}``. It does not batch by default: "batching is not automatically a win".
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, pipeline
+
+from benchmarks.compare.texts import Decision, Text
+from harness.machine import cores
+
+
+class Pipeline:
+    """A contender: text to label by the pipeline's defaults, threads = cores."""
+
+    name = "transformers pipeline, its default: one text at a time"
+
+    def __init__(self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> None:
+        torch.set_num_threads(cores())
+        self._pipe = pipeline("text-classification", model=network, tokenizer=tokenizer, device="cpu")
+        self._asked: list[dict[str, str]] = [
+            {"text": text.first} if text.second is None else {"text": text.first, "text_pair": text.second}
+            for text in texts
+        ]
+        self._labels = network.config.label2id
+        self.decisions: list[Decision] = []
+
+    def warm_up(self) -> None:
+        """Ask the first, the middle and the last text."""
+        self._pipe([self._asked[place] for place in (0, len(self._asked) // 2, -1)])
+
+    def run(self) -> None:
+        """Ask every text."""
+        self.decisions = [
+            Decision(self._labels[answer["label"]], float(answer["score"])) for answer in self._pipe(self._asked)
+        ]

@@ -1,0 +1,156 @@
+"""What every section of the comparison shares: the data, its sample, the networks, and a folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import workload
+from benchmarks.baseshape import Shape
+from benchmarks.compare.gated import fastest
+from benchmarks.compare.networks import EXACT, Network, RandomNetworks, trained
+from benchmarks.workload import Workload
+from harness import finetunes, tasks
+from harness.data import Layout
+from harness.planner import Batch
+from harness.progress import Progress
+from harness.selection import choose_jobs
+from harness.tokenizer import FastTokenizer
+from harness.workload import Job, available
+from harness.workspace import Workspace
+
+UNIT = "useful tokens/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Scored examples of each language."""
+
+    rows: int
+    questions: int
+
+    def part(self, share: int) -> "Sample":
+        """Return one of so many parts of it."""
+        return Sample(max(1, self.rows // share), max(1, self.questions // share))
+
+
+#: Of the table in the issue, and a tenth of it for `--quick`.
+FULL, QUICK = Sample(100, 20), Sample(10, 2)
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One run of the comparison."""
+
+    model: str
+    workspace: Workspace
+    layout: Layout
+    sample: Sample
+    folder: Path
+    progress: Progress
+    tokenizer_file: Path
+    shape: Shape
+    #: What the command line said.
+    data: Path | None = None
+    quick: bool = False
+    tokenizer: FastTokenizer = field(init=False)
+    #: Lines for the foot of the report.
+    notes: list[str] = field(default_factory=list)
+    _random: RandomNetworks | None = None
+    _networks: dict[tuple[str, bool], Network] = field(default_factory=dict)
+    _rows: dict[tuple[tuple[str, ...], int], Workload] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tokenizer = FastTokenizer(self.tokenizer_file)
+
+    @property
+    def is_sample_data(self) -> bool:
+        """Return whether the data is the shipped sample, whose numbers are no benchmark's."""
+        return self.layout.coverage() is not None
+
+    @property
+    def random(self) -> RandomNetworks:
+        """Return the networks of random weights, drawn once."""
+        if self._random is None:
+            with self.progress.step(f"{self.shape.name}: drawing weights", 1, "encoder") as advance:
+                self._random = RandomNetworks(self.shape, self.tokenizer_file, self.folder / "random")
+                advance(1)
+        return self._random
+
+    def jobs(self, names: Sequence[str], limit: int | None = None) -> list[Job]:
+        """Return the jobs of tasks that the data folder has files for; a missing test split's dev split stands in."""
+        chosen = choose_jobs(
+            [tasks.load(name) for name in names],
+            splits=dict.fromkeys(names, "test"),
+            coverage=self.layout.coverage(),
+            limit=limit,
+        )
+        there, _ = available(chosen, self.layout)
+        return there
+
+    def rows(self, names: Sequence[str], limit: int) -> Workload:
+        """Return the rows of tasks that share a finetune: so many examples of each language, tokenized once."""
+        key = (tuple(names), limit)
+        if key not in self._rows:
+            with self.progress.step(f"{', '.join(names)}: tokenizing", 1, "sample") as advance:
+                self._rows[key] = workload.read(self.jobs(names), self.layout, self.tokenizer, limit)
+                advance(1)
+        return self._rows[key]
+
+    def network(self, finetune: str, *, scored: bool) -> Network:
+        """Return the trained network of a finetune, or the one of random weights with the same variants."""
+        key = (finetune, scored)
+        if key not in self._networks:
+            declared = finetunes.load(finetune)
+            with self.progress.step(
+                f"{finetune}: {'trained' if scored else 'random'} network", 1, "network"
+            ) as advance:
+                if scored:
+                    self._networks[key] = trained(self.model, declared, self.workspace)
+                    self.notes += [f"not measured: {reason}" for reason in self._networks[key].reasons]
+                else:
+                    store = self.workspace.artifacts
+                    exact = store.find(self.model, finetune, EXACT)
+                    self._networks[key] = self.random.network(declared, fastest(store, self.model, exact))
+                advance(1)
+        return self._networks[key]
+
+    def title(self, name: str, rows: Workload, limit: int) -> str:
+        """Return what a comparison is made on, sample data named as such."""
+        named = f"sample data, not {name}" if self.is_sample_data else name
+        return f"{named}, {len(rows.featurized)} languages, {limit} examples spread over each"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a plan multiplies."""
+
+    padded_tokens: int
+    operations: int
+
+
+def cost(shape: Shape, layers: int, batches: Sequence[tuple[int, int]]) -> Cost:
+    """Return the floating point operations of the matrix products of an encoder over a plan, padding included.
+
+    A layer of width d and feed-forward width f does for each token the products of query, key, value and
+    output, 4 d^2, and of the feed-forward part, 2 d f; attention multiplies each token's query with, and
+    weighs the values of, the w tokens of its row: 2 w d. Each product counts as two operations (multiply and
+    add), so that a batch of r rows padded to w takes
+
+        layers * r * w * (8 d^2 + 4 d f + 4 w d).
+
+    Heads, norms, softmax and the embedding table are left out: less than 1 % at base shape.
+
+    Args:
+        shape: of the encoder.
+        layers: that are computed.
+        batches: rows and width of each.
+    """
+    token = 8 * shape.width**2 + 4 * shape.width * shape.feed_forward
+    padded = sum(rows * width for rows, width in batches)
+    operations = sum(rows * width * (token + 4 * width * shape.width) for rows, width in batches)
+    return Cost(padded, layers * operations)
+
+
+def shapes(plan: Sequence[Batch]) -> list[tuple[int, int]]:
+    """Return rows and width of each batch of a plan."""
+    return [(len(batch.rows), batch.width) for batch in plan]

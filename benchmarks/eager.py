@@ -133,9 +133,8 @@ class EagerTorch:
         return [(tensors["input_ids"].shape[0], tensors["input_ids"].shape[1]) for _, _, tensors in self._batches]
 
     def warm_up(self) -> None:
-        """Run the first, the middle and the last batch."""
-        for place in sorted({0, len(self._batches) // 2, len(self._batches) - 1}):
-            self._answer(self._batches[place][2])
+        """Run the smallest batch."""
+        self._answer(min((tensors for _, _, tensors in self._batches), key=lambda each: each["input_ids"].numel()))
 
     def run(self) -> None:
         """Run every batch and keep the answers."""

@@ -61,9 +61,7 @@ def _padding(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
 def _startup(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
     from benchmarks import startup
 
-    setting = startup.Setting(
-        model=session.model, data=session.data, tasks="xnli", limit=session.sample.rows if session.quick else None
-    )
+    setting = startup.Setting(model=session.model, data=session.data, tasks="xnli", limit=session.sample.rows * STARTUP)
     return startup.measure(setting, session.workspace, session.progress)
 
 
@@ -85,6 +83,8 @@ def _peak(session: "Session", rows: Sequence[runner.Row]) -> list[runner.Row]:
     return peak.measure(session, rows)
 
 
+#: Rows of each language in the evaluations that are timed from the start of the process, in rows of the sample.
+STARTUP = 5
 #: In the order of the table; what rests on others' rows comes last.
 SECTIONS: Mapping[str, Section] = {
     "tatoeba": _work("tatoeba"),
@@ -108,6 +108,7 @@ class Options:
 
     model: str
     data: Path | None
+    tokenizer: Path | None
     quick: bool
     only: tuple[str, ...]
     json: Path | None
@@ -122,8 +123,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         MissingExtra: a peer of a section is not installed; asked before anything is measured.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", required=True, help="a trained and exported model, for scores and its tokenizer")
+    parser.add_argument("--model", required=True, help="a trained and exported model, for the score rows")
     parser.add_argument("--data", type=Path, help="data folder; that of the model's recipe, or $HARNESS_DATA")
+    parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of the speed rows; the model's own")
     parser.add_argument("--quick", action="store_true", help="a tenth of the sample: 10 rows, 2 questions a language")
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(SECTIONS)}; comma-separated")
     runner.add_output(parser)
@@ -136,7 +138,18 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         for package in NEEDS.get(name, ()):
             if find_spec(package) is None:
                 raise MissingExtra(package, "bench")
-    return Options(model=found.model, data=found.data, quick=found.quick, only=only, json=found.json, plot=found.plot)
+    if found.tokenizer is not None and not found.tokenizer.is_file():
+        message = f"tokenizer {found.tokenizer} does not exist; name a tokenizer.json with `--tokenizer`"
+        raise UsageError(message)
+    return Options(
+        model=found.model,
+        data=found.data,
+        tokenizer=found.tokenizer,
+        quick=found.quick,
+        only=only,
+        json=found.json,
+        plot=found.plot,
+    )
 
 
 def measure(
@@ -172,7 +185,7 @@ def measure(
             sample=QUICK if options.quick else FULL,
             folder=Path(folder),
             progress=progress,
-            tokenizer_file=exact.tokenizer,
+            tokenizer_file=options.tokenizer or exact.tokenizer,
             shape=shape or BaseShape(),
             data=options.data,
             quick=options.quick,

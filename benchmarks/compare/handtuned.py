@@ -35,7 +35,7 @@ from harness.tensors import Tensors, pad
 #: The ratio asked for: pooled Tatoeba repeats sentences, which the loop sends again.
 TARGETS = ((XNLI, 0.97), (TATOEBA, 1.1))
 #: One of so many parts of the sample is answered, and one of so many of its rows finds the settings.
-SHARE, TRIAL = 4, 6
+SHARE, TRIAL = 8, 6
 Answers: TypeAlias = list[dict[str, NDArray[np.float32]]]
 
 

@@ -28,7 +28,7 @@ from harness.workspace import Workspace
 
 TARGET = 1.2
 #: One of so many parts of the sample: every peer answers all of it.
-SHARE = 6
+SHARE = 10
 #: Vectors whose numbers differ by less count as equal.
 EQUAL = 1e-4
 
@@ -111,10 +111,10 @@ def _classify(session: Session, network: Network, texts: Sequence[Text]) -> list
         session.folder / "peers" / f"classify-{network.scored}",
         network.exact.graph,
         _config(session, network),
-        session.tokenizer_file,
+        network.tokenizer,
     )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    check_tokens(tokenizer, texts, session.tokenizer)
+    check_tokens(tokenizer, texts, FastTokenizer(network.tokenizer))
     peers: list[Pipeline | OrtModel | OpenVino] = [
         Pipeline(network.torch, tokenizer, texts),
         OrtModel(folder, tokenizer, texts),
@@ -150,8 +150,8 @@ def _embed(session: Session, network: Network, texts: Sequence[Text]) -> list[ru
     graph = token_graph(session, network)
     config = _config(session, network)
     config.num_hidden_layers = network.depth
-    folder = peer_folder(session.folder / "peers" / f"embed-{network.scored}", graph, config, session.tokenizer_file)
-    check_tokens(AutoTokenizer.from_pretrained(folder, local_files_only=True), texts, session.tokenizer)
+    folder = peer_folder(session.folder / "peers" / f"embed-{network.scored}", graph, config, network.tokenizer)
+    check_tokens(AutoTokenizer.from_pretrained(folder, local_files_only=True), texts, FastTokenizer(network.tokenizer))
     peer = SentenceEncoder(folder, network.shape.width, texts)
     with ExitStack() as stack:
         ours, timings = _race(session, network, texts, [peer], stack)
@@ -178,9 +178,7 @@ def _race(
 ) -> tuple[FromText, dict[str, runner.Timing]]:
     endpoint = stack.enter_context(OnnxEndpoint.of(network.exact))
     folder = session.folder / "journals" / f"mixed-{network.finetune.name}-{network.scored}"
-    ours, again = (
-        FromText(name, endpoint, network, texts, session.tokenizer_file, folder) for name in ("first", "again")
-    )
+    ours, again = (FromText(name, endpoint, network, texts, network.tokenizer, folder) for name in ("first", "again"))
     order = twice([ours], [again], peers)
     with session.progress.step(f"mixed lengths, {network.finetune.name}", 2 * len(order), "runs") as advance:
         timings = runner.alternate(order, warmup=1, repeats=1, advance=advance)

@@ -59,6 +59,8 @@ class Network:
     scored: bool
     finetune: AnyFinetune
     shape: Shape
+    #: Its `tokenizer.json`.
+    tokenizer: Path
     #: As transformers itself runs it; a part of it may be shared with other networks.
     torch: nn.Module
     #: The hidden state that sentences are compared by; None for other heads.
@@ -109,6 +111,7 @@ def trained(model: str, finetune: AnyFinetune, workspace: Workspace) -> Network:
             feed_forward=config.intermediate_size,
             positions=config.max_position_embeddings,
         ),
+        tokenizer=exact.tokenizer,
         torch=load_model(checkpoint.directory, finetune.head),
         layer=exact.manifest["retrieval_layer"],
         graphs={EXACT: exact, **found},
@@ -184,6 +187,7 @@ class RandomNetworks:
             scored=False,
             finetune=finetune,
             shape=self.shape,
+            tokenizer=self._tokenizer,
             torch=self.torch(finetune),
             layer=layer,
             graphs={variant: self._artifact(finetune, variant) for variant in variants},

@@ -47,6 +47,7 @@ class Session:
     sample: Sample
     folder: Path
     progress: Progress
+    #: Of the speed rows. The trained model's score rows have its own.
     tokenizer_file: Path
     shape: Shape
     #: What the command line said.
@@ -57,7 +58,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     _random: RandomNetworks | None = None
     _networks: dict[tuple[str, bool], Network] = field(default_factory=dict)
-    _rows: dict[tuple[tuple[str, ...], int], Workload] = field(default_factory=dict)
+    _rows: dict[tuple[tuple[str, ...], int, Path], Workload] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tokenizer = FastTokenizer(self.tokenizer_file)
@@ -87,12 +88,19 @@ class Session:
         there, _ = available(chosen, self.layout)
         return there
 
-    def rows(self, names: Sequence[str], limit: int) -> Workload:
-        """Return the rows of tasks that share a finetune: so many examples of each language, tokenized once."""
-        key = (tuple(names), limit)
+    def rows(self, names: Sequence[str], limit: int, network: Network | None = None) -> Workload:
+        """Return the rows of tasks that share a finetune: so many examples of each language, tokenized once.
+
+        Args:
+            names: of the tasks.
+            limit: scored examples of each language.
+            network: whose tokenizer makes the rows; that of the speed rows if not given.
+        """
+        file = self.tokenizer_file if network is None else network.tokenizer
+        key = (tuple(names), limit, file)
         if key not in self._rows:
             with self.progress.step(f"{', '.join(names)}: tokenizing", 1, "sample") as advance:
-                self._rows[key] = workload.read(self.jobs(names), self.layout, self.tokenizer, limit)
+                self._rows[key] = workload.read(self.jobs(names), self.layout, FastTokenizer(file), limit)
                 advance(1)
         return self._rows[key]
 
@@ -113,6 +121,11 @@ class Session:
                     self._networks[key] = self.random.network(declared, fastest(store, self.model, exact))
                 advance(1)
         return self._networks[key]
+
+    def tokenizers(self) -> list[FastTokenizer]:
+        """Return the tokenizers of both networks."""
+        own = self.network("mnli", scored=True).tokenizer
+        return [self.tokenizer, *([] if own == self.tokenizer_file else [FastTokenizer(own)])]
 
     def title(self, name: str, rows: Workload, limit: int) -> str:
         """Return what a comparison is made on, sample data named as such."""

@@ -94,10 +94,12 @@ def mixed(session: Session, share: int) -> tuple[list[Text], list[Text]]:
     ]
     contexts = [example.context for example in _examples(session.rows(("xquad",), part.questions), QuestionExample)]
     paragraphs = [Text(context) for context in dict.fromkeys(contexts)]
-    longest = session.shape.positions - 2
-    classified = _short([*pairs, *sentences, *paragraphs], session.tokenizer, longest)
     premises = [Text(text.first) for text in pairs]
-    return classified, _short([*sentences, *premises, *paragraphs], session.tokenizer, longest)
+    classified, embedded = [*pairs, *sentences, *paragraphs], [*sentences, *premises, *paragraphs]
+    longest = session.shape.positions - 2
+    for tokenizer in session.tokenizers():
+        classified, embedded = (_short(texts, tokenizer, longest) for texts in (classified, embedded))
+    return classified, embedded
 
 
 def _examples(rows: Workload, kind: type) -> Iterable:  # type: ignore[type-arg]

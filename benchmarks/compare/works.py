@@ -127,11 +127,11 @@ def both(timings: Mapping[str, runner.Timing], first: str, again: str) -> runner
 def measure(work: Work, session: Session) -> list[runner.Row]:
     """Return the rows of one work: speed with random weights at base shape, and score with the trained model."""
     limit = work.limit(session.sample)
-    rows = session.rows(work.tasks, limit)
-    title = session.title(work.label, rows, limit)
     found = []
     for scored in (False, True):
         network = session.network(work.finetune, scored=scored)
+        rows = session.rows(work.tasks, limit, network)
+        title = session.title(work.label, rows, limit)
         found += compare(work, network, rows, f"{title}, {network.label}", session)
     return found
 

@@ -78,8 +78,8 @@ class OpenVino:
         self.decisions: list[Decision] = []
 
     def warm_up(self) -> None:
-        """Ask the first, the middle and the last batch."""
-        self._answer([self._batches[place] for place in (0, len(self._batches) // 2, -1)])
+        """Ask the first batch."""
+        self._answer(self._batches[:1])
 
     def run(self) -> None:
         """Ask every batch."""

@@ -39,9 +39,8 @@ class OrtModel:
         self.decisions: list[Decision] = []
 
     def warm_up(self) -> None:
-        """Ask the first, the middle and the last batch."""
-        for place in (0, len(self._batches) // 2, -1):
-            self._answer(self._batches[place])
+        """Ask the first batch."""
+        self._answer(self._batches[0])
 
     def run(self) -> None:
         """Ask every batch."""

@@ -29,8 +29,8 @@ class Pipeline:
         self.decisions: list[Decision] = []
 
     def warm_up(self) -> None:
-        """Ask the first, the middle and the last text."""
-        self._pipe([self._asked[place] for place in (0, len(self._asked) // 2, -1)])
+        """Ask the first text."""
+        self._pipe(self._asked[:1])
 
     def run(self) -> None:
         """Ask every text."""

@@ -57,8 +57,8 @@ class SentenceEncoder:
         self.vectors: NDArray[np.float32] = np.zeros((0, width), dtype=np.float32)
 
     def warm_up(self) -> None:
-        """Encode the first, the middle and the last text."""
-        self._encode([self._texts[place] for place in (0, len(self._texts) // 2, -1)])
+        """Encode the first text."""
+        self._encode(self._texts[:1])
 
     def run(self) -> None:
         """Encode every text."""

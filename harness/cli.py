@@ -237,9 +237,14 @@ def eval_command(
     split: Annotated[str, typer.Option(help="A split for all tasks, or TASK=SPLIT,...")] = "test",
     data: Data = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="onnx, or triton[s]://host:port[,host:port]; a local Triton of its own.")
+        str | None,
+        typer.Option(
+            help="onnx, or triton[s]://host:port[,host:port]; what `harness tune` found, or a local Triton of its own."
+        ),
     ] = None,
-    variant: Variant = "fp32",
+    variant: Annotated[
+        str, typer.Option(help="Precision of the graphs; tuned is the fastest of each that `harness tune` found.")
+    ] = "fp32",
     limit: Annotated[int | None, typer.Option(min=1, help="Examples of each language at most.")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the run; a new one under runs/.")] = None,
     protocol: Annotated[
@@ -251,6 +256,9 @@ def eval_command(
     submission: Annotated[
         Path | None, typer.Option(help="Also write the predictions there, in the official layout.")
     ] = None,
+    tuning: Annotated[
+        bool, typer.Option("--tuning/--no-tuning", help="Use what `harness tune` found on this machine, or not.")
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -273,12 +281,45 @@ def eval_command(
         protocols=tuple(_names(protocol)),
         available=available,
         submission=submission,
+        tuning=tuning,
     )
     progress, workspace = _progress(quiet), Workspace.current()
     lines = (
         evaluation.dry_run(request, workspace, progress) if dry_run else evaluation.run(request, workspace, progress)
     )
     for line in lines:
+        typer.echo(line)
+
+
+@app.command()
+def tune(
+    model: Annotated[str, typer.Option(help="An exported model.")],
+    tasks: Annotated[str, typer.Option(help="Tasks whose graphs are tuned, comma-separated, or all.")] = "all",
+    variant: Annotated[
+        str | None, typer.Option(help="Variants beside fp32, comma-separated; all that are published.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="triton is a local one, onnx is this process; comma-separated.")
+    ] = "triton,onnx",
+    data: Data = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Examples of each language; as many as take two seconds.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Search the fastest way to ask each graph of a model on this machine; `harness eval` uses it."""
+    from harness import tune as search
+    from harness.workspace import Workspace
+
+    request = search.Request(
+        model=model,
+        tasks=tuple(_names(tasks)),
+        variants=tuple(_names(variant)),
+        engines=tuple(_names(engine)),
+        data=data,
+        limit=limit,
+    )
+    for line in search.run(request, Workspace.current(), _progress(quiet)):
         typer.echo(line)
 
 

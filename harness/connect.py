@@ -2,18 +2,20 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkstemp
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from harness.artifacts import Artifact
 from harness.endpoints import Endpoint, check_signature
 from harness.errors import EndpointError, UsageError, nearest
 from harness.progress import Progress
-from harness.serving.repository import serves, versions
+from harness.serving.repository import CONFIG, read_config, serves, versions
+from harness.tuning import Setting
 
 if TYPE_CHECKING:  # a heavy import, and only a local server needs it
     from harness.serving.local import LocalTriton
@@ -23,6 +25,10 @@ Connect = Callable[[Artifact], Endpoint]
 
 def _nothing_to_start() -> None:
     pass
+
+
+def _this_process(artifact: Artifact) -> list[int]:
+    return [os.getpid()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,17 @@ class Connection:
     #: Says that something will be asked: what takes seconds to start starts now, and nobody waits for it.
     #: To be called from the main thread; `open` calls it where nobody did.
     begin: Callable[[], None] = _nothing_to_start
+    #: The processes of this machine that hold a graph while its endpoint is open, by number.
+    processes: Callable[[Artifact], list[int]] = _this_process
 
 
 @contextmanager
 def connection(
-    endpoint: str | None, artifacts: Sequence[Artifact], repository: Path, progress: Progress
+    endpoint: str | None,
+    artifacts: Sequence[Artifact],
+    repository: Path,
+    progress: Progress,
+    settings: Mapping[str, Setting] = MappingProxyType({}),
 ) -> Iterator[Connection]:
     """Give a way to open endpoints for the artifacts; never falls back from one way to another.
 
@@ -54,18 +66,27 @@ def connection(
         artifacts: every graph that will be asked.
         repository: what a local Triton serves.
         progress: told when a local Triton starts, loads a graph and stops.
+        settings: threads and instances of graphs, by their artifacts' names, looked up as each is opened. A graph
+            without them takes all cores in process, and its published config in a local Triton. Neither a GPU nor
+            somebody else's server takes them.
 
     Raises:
         UsageError: `endpoint` is none of these, or a local Triton would not serve the artifacts' graphs.
     """
     if endpoint is None:
-        with _local(artifacts, repository, progress) as local:
+        with _local(artifacts, repository, progress, settings) as local:
             yield local
     elif endpoint.partition(":")[0] == "onnx":
         from harness.endpoints.onnx import OnnxEndpoint, parse_device
 
         device = parse_device(endpoint)
-        yield Connection(endpoint, lambda artifact: _checked(OnnxEndpoint.of(artifact, device), artifact), False)
+
+        def in_process(artifact: Artifact) -> Endpoint:
+            setting = settings.get(artifact.name) if device.kind == "cpu" else None
+            threads = None if setting is None else setting.threads
+            return _checked(OnnxEndpoint.of(artifact, device, threads=threads), artifact)
+
+        yield Connection(endpoint, in_process, False)
     elif endpoint.startswith(("triton://", "tritons://")):
         yield _remote(endpoint)
     else:
@@ -113,10 +134,11 @@ def _log_file(repository: Path) -> Iterator[Path]:
 class _LocalServer:
     """A Triton of our own, from the first need of it until the stack ends."""
 
-    def __init__(self, repository: Path, progress: Progress, stack: ExitStack) -> None:
+    def __init__(self, repository: Path, progress: Progress, stack: ExitStack, settings: Mapping[str, Setting]) -> None:
         self._repository = repository
         self._progress = progress
         self._stack = stack
+        self._settings = settings
         self._lock = threading.Lock()
         self._server: LocalTriton | None = None
 
@@ -136,10 +158,29 @@ class _LocalServer:
         if not server.is_listening:
             with self._told("starting Triton", "server"):
                 server.wait_until_listening()
+        setting = self._settings.get(artifact.name)
         with self._told(f"loading {artifact.name}", "model"):
-            server.add(artifact.name)
+            server.add(artifact.name, None if setting is None else self._config(artifact.name, setting))
         hosts, name = parse_hosts(server.uri), artifact.name
-        return _checked(TritonEndpoint(hosts, artifact, closed=lambda: server.remove(name)), artifact)
+        opened = TritonEndpoint(hosts, artifact, closed=lambda: server.remove(name))
+        if setting is not None:
+            # One more for each instance is on its way, or has come and waits, while all of them compute.
+            opened.concurrency = 2 * setting.instances
+        return _checked(opened, artifact)
+
+    def _config(self, name: str, setting: Setting) -> dict[str, Any]:
+        """Return the published config with other instances and threads."""
+        from harness.endpoints.triton import config_json
+
+        config = config_json(read_config(self._repository / name / CONFIG))
+        (group,) = config["instance_group"]
+        group["count"] = setting.instances
+        config["parameters"]["intra_op_thread_count"] = {"string_value": str(setting.threads)}
+        return config
+
+    def processes(self, artifact: Artifact) -> list[int]:
+        """Return the backend processes of a graph."""
+        return [member.pid for member in self._started().members(artifact.name)]
 
     def stop(self) -> None:
         """Stop the server in order; where the stack ends without this, it is stopped as well."""
@@ -170,12 +211,14 @@ class _LocalServer:
 
 
 @contextmanager
-def _local(artifacts: Sequence[Artifact], repository: Path, progress: Progress) -> Iterator[Connection]:
+def _local(
+    artifacts: Sequence[Artifact], repository: Path, progress: Progress, settings: Mapping[str, Setting]
+) -> Iterator[Connection]:
     for artifact in artifacts:
         check_published(artifact, repository)
     with ExitStack() as stack:
-        server = _LocalServer(repository, progress, stack)
-        yield Connection("triton (local)", server.open, False, server.begin)
+        server = _LocalServer(repository, progress, stack, settings)
+        yield Connection("triton (local)", server.open, False, server.begin, server.processes)
         server.stop()
 
 

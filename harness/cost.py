@@ -26,15 +26,22 @@ class CallCosts:
 
     path: Path
 
-    def overhead(self, artifact: Artifact, endpoint: Endpoint, row: Feature) -> float:
-        """Return what a call costs beside its tokens, in tokens; `row` gives the ids for the calls that are timed.
+    def overhead(self, artifact: Artifact, endpoint: Endpoint, row: Feature, place: str = "") -> float:
+        """Return what a call costs beside its tokens, in tokens.
 
         A graph whose answers depend on their batch is planned with the planner's own figure, so that its
         plan follows from the data alone on every machine.
+
+        Args:
+            artifact: the graph.
+            endpoint: what answers for it.
+            row: gives the ids for the calls that are timed.
+            place: the threads and instances that were asked for, as `harness.tuning.Setting.place`; empty for
+                the defaults.
         """
         if artifact.batch_dependent:
             return BatchPlanner().overhead
-        name = f"{artifact.graph_sha256} {endpoint.backend}"
+        name = f"{artifact.graph_sha256} {endpoint.backend}" + (f" {place}" if place else "")
         known: dict[str, float] = read_json(self.path) if self.path.is_file() else {}
         if name not in known:
             known[name] = measure(endpoint, row, artifact.pad_id)

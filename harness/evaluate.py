@@ -34,6 +34,7 @@ from harness.suites import SUITES, Suite, group_means, overall
 from harness.task import AnyTask, Pool, SuiteName
 from harness.tasks import names as task_names
 from harness.tokens import TokenCache
+from harness.tuning import Applied, Setting
 from harness.workload import FeaturizedJob, FeaturizedPool, GraphWorkload, Job, unanswered
 
 SCORES = "scores.json"
@@ -57,6 +58,17 @@ class Evaluation:
     planner: BatchPlanner = field(default_factory=BatchPlanner)
     #: Where tokenised rows and measured costs are kept; nowhere if None.
     cache: Path | None = None
+    #: What is known of the fastest way to ask on this machine; the defaults where None.
+    tuning: Applied | None = None
+
+    def setting(self, artifact: Artifact) -> Setting | None:
+        """Return how a graph is asked; None for the defaults."""
+        return None if self.tuning is None else self.tuning.settings.get(artifact.finetune)
+
+    def planner_of(self, artifact: Artifact) -> BatchPlanner:
+        """Return what cuts a graph's rows into batches."""
+        setting = self.setting(artifact)
+        return self.planner if setting is None else replace(self.planner, max_tokens=setting.max_tokens)
 
     @property
     def jobs(self) -> list[Job]:
@@ -93,6 +105,7 @@ def fingerprint(evaluation: Evaluation) -> str:
     """Return a digest of everything that the scores of an evaluation depend on: equal ones score alike."""
     told = {
         "request": evaluation.request,
+        "tuning": None if evaluation.tuning is None else evaluation.tuning.told(),
         "graphs": [file_sha256(artifact.directory / MANIFEST) for artifact in evaluation.artifacts],
         "data": data_sha256(evaluation.jobs, evaluation.layout),
         "code": _code_sha256(),
@@ -193,6 +206,14 @@ def run(
     rows = rows_of(evaluation)
     with Journal(evaluation.output / JOURNAL) as journal:
         journal.identify({"model": evaluation.model, "variant": evaluation.variant, "endpoint": endpoint_name})
+        # A resumed run asks the batches that it would have asked, wherever an answer depends on them.
+        journal.identify(
+            {
+                f"batch budget of {artifact.name}": str(evaluation.planner_of(artifact).max_tokens)
+                for artifact in evaluation.artifacts
+                if artifact.batch_dependent
+            }
+        )
         journal.remember({"request": json.dumps(evaluation.request)})
         answered = {graph.graph_sha256: journal.answered(graph.graph_sha256) for graph in evaluation.artifacts}
         asks = _Asks(evaluation, rows, answered, connect, stages)
@@ -278,7 +299,8 @@ class _Asks:
     def _answer(self, turn: _Turn, opened: ExitStack, journal: Journal, progress: Progress) -> None:
         artifact = turn.workload.artifact
         done = self.answered[artifact.graph_sha256]
-        planner = self.evaluation.planner
+        planner, setting = self.evaluation.planner_of(artifact), self.evaluation.setting(artifact)
+        place = "" if setting is None else setting.place
         for block in turn.blocks:
             if turn.endpoint is None and any(feature.key not in done for feature in block):
                 turn.endpoint = opened.enter_context(self._open(artifact))
@@ -289,7 +311,7 @@ class _Asks:
             if self.evaluation.cache is not None:
                 with self.stages.stage("measuring"):
                     costs = CallCosts(self.evaluation.cache / "costs.json")
-                    planner = replace(planner, overhead=costs.overhead(artifact, turn.endpoint, block[0]))
+                    planner = replace(planner, overhead=costs.overhead(artifact, turn.endpoint, block[0], place))
             with self.stages.stage("planning"):
                 owed, plan = owed_batches(artifact, block, done, planner)
             self.stages.first_batch()
@@ -341,7 +363,10 @@ def conclude(
         **({} if evaluation.suite is None else suite_json(SUITES[evaluation.suite], tasks)),
         "padding": padding,
         "repeats": repeats(evaluation.artifacts),
-        "provenance": provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend),
+        "provenance": {
+            **provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend),
+            "tuning": None if evaluation.tuning is None else evaluation.tuning.to_json(),
+        },
         **account(),
     }
     write_json(evaluation.output / SCORES, document)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness import machine
 from harness.answering import answer_seconds, owed_batches, repeats
 from harness.artifacts import ArtifactStore
 from harness.connect import connection
@@ -15,6 +16,7 @@ from harness.evaluate import SCORES, Evaluation, Result, featurize, fingerprint,
 from harness.evaluate import rescore as rescore_one
 from harness.evaluate import run as run_one
 from harness.progress import Progress
+from harness.provenance import packages
 from harness.report import (
     difference_table,
     equal_line,
@@ -29,7 +31,8 @@ from harness.results import read_json
 from harness.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
 from harness.stages import Stages, process_age
 from harness.suites import SUITES
-from harness.workload import Job, available, by_task, check_splits, group
+from harness.tuning import ENDPOINTS, TUNED, Applied, Known, Setting, consult, fastest_engine
+from harness.workload import EXACT, GraphWorkload, Job, available, by_task, check_splits, group
 from harness.workspace import SAMPLE, Workspace
 
 
@@ -53,6 +56,8 @@ class Request:
     #: Take what the data folder has, instead of refusing where something is missing.
     available: bool = False
     submission: Path | None = None
+    #: Whether what `harness tune` found on this machine is used.
+    tuning: bool = True
 
     def to_json(self, model: str, data: Path) -> dict[str, Any]:
         """Return the request for one model as the journal keeps it, the data folder resolved."""
@@ -72,10 +77,19 @@ class _Prepared:
     is_sample: bool
     #: What is not scored since the data folder lacks it.
     absent: Sequence[Job]
+    #: What `harness.connect.connection` takes.
+    endpoint: str | None
+    #: What is to be said of each model's tuning.
+    remarks: Sequence[str]
 
 
-def _prepare(request: Request, workspace: Workspace) -> _Prepared:
+def _prepare(request: Request, workspace: Workspace, run: Mapping[str, Any] | None = None) -> _Prepared:
     """Return one checked evaluation for each model; no answer has been asked for yet.
+
+    Args:
+        request: what was asked for.
+        workspace: where graphs are found and runs are put.
+        run: the `scores.json` of a finished run, whose variants and tuning count instead of those of today.
 
     Raises:
         UsageError: an unknown name, split or filter.
@@ -87,9 +101,10 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
     chosen = choose_protocols(choose_tasks(request.tasks, suite), request.protocols)
     splits = parse_splits(request.split, chosen)
     for model in request.models:
-        store.check_names(model, request.variant)
+        store.check_names(model, EXACT if request.variant == TUNED else request.variant)
     evaluations = []
-    layout = _layout(request, workspace, store)
+    layout = layout_of(request.models, request.data, workspace)
+    known = _known(request if run is None else replace(request, variant=EXACT, tuning=False), store)
     coverage = layout.coverage() if not request.languages else None
     absent: Sequence[Job] = ()
     for model in request.models:
@@ -108,7 +123,7 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
         evaluation = Evaluation(
             model=model,
             variant=request.variant,
-            workloads=group(jobs, store, model, request.variant),
+            workloads=_workloads(jobs, store, request.variant, known[model], run),
             layout=layout,
             suite=suite,
             output=workspace.runs,
@@ -116,29 +131,101 @@ def _prepare(request: Request, workspace: Workspace) -> _Prepared:
             submission=_each(request.submission, model, len(request.models)),
             cache=workspace.cache,
         )
-        evaluations.append(replace(evaluation, output=_output(request, evaluation)))
-    return _Prepared(evaluations, layout.coverage() is not None, absent)
+        evaluations.append(evaluation)
+    if run is None:
+        evaluations, endpoint, remarks = _tuned(request, evaluations, known)
+    else:
+        evaluations, endpoint, remarks = [_tuned_then(evaluation, run) for evaluation in evaluations], None, []
+    evaluations = [replace(evaluation, output=_output(request, evaluation)) for evaluation in evaluations]
+    return _Prepared(evaluations, layout.coverage() is not None, absent, endpoint, remarks)
+
+
+def _known(request: Request, store: ArtifactStore) -> dict[str, Known]:
+    """Return what is known of each model on this machine: nothing where the request wants none of it.
+
+    Raises:
+        UsageError: a record is damaged, or the variants of a search are asked for and its use is not.
+    """
+    if not request.tuning and request.variant == TUNED:
+        message = f"`--variant {TUNED}` is what `harness tune` found, and `--no-tuning` leaves it out; drop one of them"
+        raise UsageError(message)
+    if not request.tuning:
+        return {model: Known(model=model, store=store, record=None) for model in request.models}
+    return {model: consult(store, model, machine.describe(), packages()) for model in request.models}
+
+
+def _workloads(
+    jobs: Sequence[Job], store: ArtifactStore, variant: str, known: Known, run: Mapping[str, Any] | None
+) -> list[GraphWorkload]:
+    """Return the jobs by the graph that answers them; tuned variants differ from finetune to finetune."""
+    if variant != TUNED:
+        return group(jobs, store, known.model, variant)
+    order = list(dict.fromkeys(job.task.finetune.name for job in jobs))
+    then = None if run is None else run["provenance"]["variant"]
+    chosen: dict[str, list[str]] = {}
+    for finetune in order:
+        chosen.setdefault(known.variant(finetune) if then is None else then[finetune], []).append(finetune)
+    workloads = [
+        workload
+        for each, finetunes in chosen.items()
+        for workload in group([job for job in jobs if job.task.finetune.name in finetunes], store, known.model, each)
+    ]
+    return sorted(workloads, key=lambda workload: order.index(workload.artifact.finetune))
+
+
+def _tuned(
+    request: Request, evaluations: Sequence[Evaluation], known: Mapping[str, Known]
+) -> tuple[list[Evaluation], str | None, list[str]]:
+    """Return the evaluations with what is known of their graphs, the endpoint, and what to say of it."""
+    endpoint = request.endpoint
+    if endpoint is None:
+        # One connection answers for all models.
+        engine = fastest_engine((known[each.model], each.artifacts) for each in evaluations)
+        endpoint = ENDPOINTS[engine]
+    elif endpoint in ENDPOINTS.values():
+        engine = next(engine for engine, name in ENDPOINTS.items() if name == endpoint)
+    else:
+        # A GPU, or somebody else's server.
+        return list(evaluations), endpoint, []
+    tuned, remarks = [], []
+    for evaluation in evaluations:
+        applied = known[evaluation.model].applied(evaluation.artifacts, engine)
+        tuned.append(replace(evaluation, tuning=applied))
+        remarks += [] if applied is None else [applied.describe()]
+        remarks += filter(None, [known[evaluation.model].untuned(evaluation.artifacts)])
+    return tuned, endpoint, remarks
+
+
+def _tuned_then(evaluation: Evaluation, run: Mapping[str, Any]) -> Evaluation:
+    told = run["provenance"].get("tuning")
+    return replace(evaluation, tuning=None if told is None else Applied.from_json(told))
 
 
 def _each(folder: Path | None, model: str, models: int) -> Path | None:
     return folder if folder is None or models == 1 else folder / model
 
 
-def _layout(request: Request, workspace: Workspace, store: ArtifactStore) -> Layout:
+def layout_of(models: Sequence[str], data: Path | None, workspace: Workspace) -> Layout:
     """Return the data: what was given, or what the models' recipe names.
 
+    Args:
+        models: exported models.
+        data: what `--data` said.
+        workspace: where their graphs are found.
+
     Raises:
+        DataError: there is no such folder.
         UsageError: the models were trained for different data, and none was given.
     """
     named = {
         artifact.manifest["checkpoint"]["account"].get("recipe", {}).get("data")
-        for model in request.models
-        for artifact in store.of(model)
+        for model in models
+        for artifact in workspace.artifacts.of(model)
     }
-    if request.data is None and len(named) > 1:
-        message = f"the recipes of {', '.join(request.models)} name different data; choose one with `--data`"
+    if data is None and len(named) > 1:
+        message = f"the recipes of {', '.join(models)} name different data; choose one with `--data`"
         raise UsageError(message)
-    return workspace.layout(request.data, next(iter(named), None))
+    return workspace.layout(data, next(iter(named), None))
 
 
 def _output(request: Request, evaluation: Evaluation) -> Path:
@@ -162,7 +249,8 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
         for artifact in evaluation.artifacts
     ]
     results = []
-    with connection(request.endpoint, artifacts, workspace.model_repository, progress) as opened:
+    settings = _settings(prepared.evaluations)
+    with connection(prepared.endpoint, artifacts, workspace.model_repository, progress, settings) as opened:
         # A server that is down or lacks a model shows before anything is read or written.
         for artifact in artifacts if opened.remote else ():
             opened.open(artifact).close()
@@ -172,6 +260,7 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
                 stages = Stages()
             results.append(result)
     yield from _absent_lines(prepared.absent)
+    yield from prepared.remarks
     for evaluation, result in zip(prepared.evaluations, results, strict=True):
         yield from _report(evaluation, result, prepared.is_sample)
     first = prepared.evaluations[0]
@@ -186,6 +275,16 @@ def run(request: Request, workspace: Workspace, progress: Progress) -> Iterator[
         yield f"run of {result.model}: {result.directory}{remark}"
 
 
+def _settings(evaluations: Sequence[Evaluation]) -> dict[str, Setting]:
+    """Return how each graph is asked, by its artifact's name, where that is known."""
+    return {
+        artifact.name: setting
+        for evaluation in evaluations
+        for artifact in evaluation.artifacts
+        if (setting := evaluation.setting(artifact)) is not None
+    }
+
+
 def rescore(run: Path, submission: Path | None, workspace: Workspace, progress: Progress) -> Iterator[str]:
     """Compute a finished run's scores again from its journal; yield the lines of the report.
 
@@ -196,7 +295,7 @@ def rescore(run: Path, submission: Path | None, workspace: Workspace, progress: 
     if "request" not in told:
         message = f"{run / SCORES} does not tell what was asked for; evaluate again with `harness eval`"
         raise UsageError(message)
-    prepared = _prepare(Request.from_json(told["request"], run, submission), workspace)
+    prepared = _prepare(Request.from_json(told["request"], run, submission), workspace, told)
     (evaluation,) = prepared.evaluations
     yield from _report(evaluation, rescore_one(evaluation, progress), prepared.is_sample)
 
@@ -226,6 +325,9 @@ def _report(evaluation: Evaluation, result: Result, is_sample: bool) -> Iterator
     yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample)).text()
     yield ""
     yield from protocol_lines(result.tasks)
+    if evaluation.variant == TUNED:
+        chosen = ", ".join(f"{artifact.finetune} {artifact.variant}" for artifact in evaluation.artifacts)
+        yield f"variant of each graph: {chosen}"
     if evaluation.suite is not None:
         yield from suite_lines(SUITES[evaluation.suite], result.tasks)
     if evaluation.submission is not None:
@@ -248,7 +350,7 @@ def dry_run(request: Request, workspace: Workspace, progress: Progress) -> Itera
         total = reading
         for workload in evaluation.workloads:
             rows = [row for block in workload.blocks(made) for row in block]
-            owed, plan = owed_batches(workload.artifact, rows, set(), evaluation.planner)
+            owed, plan = owed_batches(workload.artifact, rows, set(), evaluation.planner_of(workload.artifact))
             useful = sum(len(feature.input_ids) for feature in owed)
             padded = sum(batch.padded_tokens for batch in plan)
             seconds = answer_seconds(workload.artifact, owed, plan, workload.artifact.pad_id)
@@ -261,4 +363,5 @@ def dry_run(request: Request, workspace: Workspace, progress: Progress) -> Itera
             )
         yield f"{evaluation.model}: about {total:.0f} s in process, {reading:.1f} s of them to read and tokenize"
         yield f"would write {evaluation.output}"
+    yield from prepared.remarks
     yield from _absent_lines(prepared.absent)

@@ -126,7 +126,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--model", required=True, help="a trained and exported model, for the score rows")
     parser.add_argument("--data", type=Path, help="data folder; that of the model's recipe, or $HARNESS_DATA")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of the speed rows; the model's own")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the sample: 10 rows, 2 questions a language")
+    parser.add_argument(
+        "--quick", action="store_true", help="half of the layers; 4 rows or 1 question of each language, not 100 and 20"
+    )
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(SECTIONS)}; comma-separated")
     runner.add_output(parser)
     found = parser.parse_args(arguments)
@@ -170,7 +172,7 @@ def measure(
         if find_spec(package) is None:
             raise MissingExtra(package, "export")
     from benchmarks.baseshape import Shape as BaseShape
-    from benchmarks.compare.session import FULL, QUICK, Session
+    from benchmarks.compare.session import FULL, HALF, QUICK, Session
     from benchmarks.compare.works import XNLI
 
     exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
@@ -186,7 +188,7 @@ def measure(
             folder=Path(folder),
             progress=progress,
             tokenizer_file=options.tokenizer or exact.tokenizer,
-            shape=shape or BaseShape(),
+            shape=shape or (HALF if options.quick else BaseShape()),
             data=options.data,
             quick=options.quick,
         )

@@ -74,7 +74,7 @@ def overhead(session: Session) -> list[runner.Row]:
 
     The evaluation is `harness eval`'s own: reading, tokenizing, planning, answering, journaling and scoring.
     Digests of the data files and of the code cost the same for any sample, so that `--quick` shows them larger than
-    they are: the share of a tenth of the sample is no measure of the target.
+    they are: the share of its small sample is no measure of the target.
     """
     limit = XNLI.limit(session.sample)
     network = session.network(XNLI.finetune, scored=False)

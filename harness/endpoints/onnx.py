@@ -148,9 +148,9 @@ class OnnxEndpoint(Closing):
         self._graph = graph
 
     @classmethod
-    def of(cls, artifact: Artifact, device: Device | None = None) -> "OnnxEndpoint":
-        """Return an endpoint for an artifact's graph, on the CPU unless a device is given."""
-        return cls(artifact.graph, device=device)
+    def of(cls, artifact: Artifact, device: Device | None = None, *, threads: int | None = None) -> "OnnxEndpoint":
+        """Return an endpoint for an artifact's graph, on all cores of the CPU unless told otherwise."""
+        return cls(artifact.graph, threads=threads, device=device)
 
     def _check_device(self, graph: Path) -> None:
         """Refuse a session that onnxruntime opened somewhere else: it leaves a provider that fails out of its list."""

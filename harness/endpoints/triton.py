@@ -24,6 +24,7 @@ from harness.tensors import Axis, GraphSignature, Tensors, TensorSpec
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 try:
     import tritonclient.grpc as client
+    from google.protobuf import json_format, text_format
     from tritonclient.grpc import model_config_pb2
     from tritonclient.utils import InferenceServerException
 except ImportError as error:
@@ -106,6 +107,13 @@ def open_client(address: str, tls: ClientTls | None = None) -> client.InferenceS
         certificate_chain=None if tls.certificate is None else str(tls.certificate),
         channel_args=options,
     )
+
+
+def config_json(text: str) -> dict[str, Any]:
+    """Return the text of a config.pbtxt in the JSON form that a server is told to load a model by."""
+    message = text_format.Parse(text, model_config_pb2.ModelConfig())
+    told: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

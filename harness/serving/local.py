@@ -399,10 +399,15 @@ class LocalTriton:
             int(entry["version"]): entry["state"] for entry in index if entry["name"] == name and entry.get("version")
         }
 
-    def add(self, name: str) -> None:
-        """Load one more model, as its config for this server's profile says; return when it gave its known answer.
+    def add(self, name: str, config: Mapping[str, Any] | None = None) -> None:
+        """Load one more model; return when it gave its known answer.
 
         Models that `remove` let go leave first, so that there is never memory for more than those in use.
+
+        Args:
+            name: the model.
+            config: instead of the file for this server's profile, in JSON form. A model that was once given one
+                needs one each time: Triton does not read the file again.
 
         Raises:
             UsageError: the repository lacks it.
@@ -418,7 +423,8 @@ class LocalTriton:
             while self._leaving:
                 self.wait_until_gone(next(iter(self._leaving)), _LEAVE)
             self._progress(name, "loading")
-            self._request("POST", f"/v2/repository/models/{name}/load", name, {})
+            body = {} if config is None else {"parameters": {"config": json.dumps(config)}}
+            self._request("POST", f"/v2/repository/models/{name}/load", name, body)
             self.models.append(name)
             self._progress(name, "loaded")
         try:

@@ -182,6 +182,18 @@ def spell() -> Callable[[Iterable[int]], str]:
 
 
 @pytest.fixture
+def tiny_graph(tmp_path: Path) -> Callable[..., bytes]:
+    """The bytes of a graph that answers: ``tiny_graph(signature, seed=1)``."""
+
+    def make(signature: GraphSignature, seed: int = 0) -> bytes:
+        path = tmp_path / "tiny.onnx"
+        write_graph(path, signature, seed)
+        return path.read_bytes()
+
+    return make
+
+
+@pytest.fixture
 def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
     """Write an artifact whose graph is never run: ``graph_of("mnli")`` under tmp_path/artifacts."""
 

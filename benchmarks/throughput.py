@@ -76,7 +76,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--languages", default="", help="only these languages, comma-separated")
     parser.add_argument("--limit", type=runner.positive, help="examples of each language, spread evenly over its file")
     parser.add_argument("--repeats", type=runner.positive, default=3, help="timed rounds; 3")
-    parser.add_argument("--warmup", type=runner.positive, default=1, help="rounds of three batches before; 1")
+    parser.add_argument("--warmup", type=runner.positive, default=1, help="rounds of one batch before; 1")
     parser.add_argument("--base-shape", action="store_true", help="random weights in the shape of XLM-R base, no score")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json for --base-shape; the model's own")
     parser.add_argument("--no-triton", action="store_true", help="measure in process only")

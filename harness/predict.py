@@ -17,7 +17,9 @@ from harness.planner import BatchPlanner
 from harness.serving.config import check_name
 from harness.serving.text_model import SUFFIX, declaration
 from harness.task import AnyTask
-from harness.text import FORMS, Answer, Field, Form, Question, TextPipeline, read_fields
+from harness.text.fields import Field, Question, read_fields
+from harness.text.forms import FORMS, Answer, Form
+from harness.text.pipeline import TextPipeline
 from harness.tokenizer import FastTokenizer
 from harness.workload import Job, answering_variant, group
 from harness.workspace import Workspace

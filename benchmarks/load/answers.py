@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.serving.known_answer import TOLERANCE
-from harness.text import Answer
+from harness.text.forms import Answer
 
 
 def difference(given: Any, expected: Any) -> float:

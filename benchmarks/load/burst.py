@@ -12,7 +12,7 @@ import tritonclient.grpc as client
 
 from benchmarks.load.counts import COUNTED
 from harness.errors import EndpointError, UsageError
-from harness.text import Field, Question
+from harness.text.fields import Field, Question
 
 #: A burst is so many times what the queue and one batch hold, since the server answers while it comes in.
 BURST = 4

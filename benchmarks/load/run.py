@@ -28,7 +28,9 @@ from harness.serving.known_answer import TOLERANCE
 from harness.serving.local import LocalTriton
 from harness.serving.repository import text_name
 from harness.serving.text_model import declaration
-from harness.text import Answer, Question, TextPipeline
+from harness.text.fields import Question
+from harness.text.forms import Answer
+from harness.text.pipeline import TextPipeline
 from harness.tokenizer import FastTokenizer
 from harness.workspace import Workspace
 

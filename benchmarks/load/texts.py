@@ -13,7 +13,8 @@ from harness.errors import DataError, UsageError
 from harness.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
 from harness.progress import Progress
 from harness.selection import choose_jobs
-from harness.text import Field, Form, Question, read_fields
+from harness.text.fields import Field, Question, read_fields
+from harness.text.forms import Form
 from harness.workload import available
 
 #: Of the order in which texts are sent.

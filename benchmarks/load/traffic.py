@@ -12,7 +12,8 @@ import psutil  # type: ignore[import-untyped]
 
 from harness.errors import EndpointError
 from harness.progress import Advance
-from harness.text import Answer, Question
+from harness.text.fields import Question
+from harness.text.forms import Answer
 
 #: Requests after which memory is looked at first: every length has been there by then, so what the server
 #: takes later is no longer what its allocators keep for the largest batches.

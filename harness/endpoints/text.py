@@ -10,7 +10,8 @@ from harness.endpoints import Closing
 from harness.endpoints.tls import ClientTls, remedy
 from harness.endpoints.triton import open_client
 from harness.errors import EndpointError, MissingExtra
-from harness.text import Answer, Form, Question
+from harness.text.fields import Question
+from harness.text.forms import Answer, Form
 
 try:
     import tritonclient.grpc as client

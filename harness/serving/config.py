@@ -18,7 +18,7 @@ from typing import Literal
 
 from harness.errors import UsageError
 from harness.tensors import GraphSignature, TensorSpec
-from harness.text import TextDeclaration
+from harness.text.declaration import TextDeclaration
 
 Profile = Literal["evaluation", "online"]
 #: Where the instances of a graph compute.

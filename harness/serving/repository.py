@@ -44,7 +44,8 @@ from harness.serving.config import Profile, Serving, WarmUp, check_name, render_
 from harness.serving.known_answer import FILE, KnownAnswer
 from harness.serving.text_model import DECLARATION, SUFFIX, TextModel
 from harness.tensors import pad
-from harness.text import TextDeclaration, TextPipeline
+from harness.text.declaration import TextDeclaration
+from harness.text.pipeline import TextPipeline
 from harness.tokenizer import FastTokenizer
 
 CONFIG = "config.pbtxt"

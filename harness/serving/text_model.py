@@ -14,7 +14,7 @@ from harness.artifacts import TOKENIZER, Artifact
 from harness.errors import ArtifactError, UsageError
 from harness.heads import describe
 from harness.serving.config import Serving, render_text_config
-from harness.text import TextDeclaration
+from harness.text.declaration import TextDeclaration
 
 #: What is appended to a graph's served name.
 SUFFIX = "_text"

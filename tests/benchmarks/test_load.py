@@ -33,7 +33,7 @@ from harness.progress import Silent
 from harness.serving.config import Serving
 from harness.serving.repository import publish
 from harness.serving.text_model import text_model
-from harness.text import FORMS
+from harness.text.forms import FORMS
 
 MIB = 2**20
 

@@ -34,7 +34,10 @@ from harness.postprocessors.span import BestSpan
 from harness.postprocessors.tags import FirstPieceTags
 from harness.serving.text_model import declaration
 from harness.tensors import Tensors
-from harness.text import FORMS, MAX_BYTES, MAX_CHOICES, TextDeclaration, TextPipeline, read_fields
+from harness.text.declaration import TextDeclaration
+from harness.text.fields import MAX_BYTES, MAX_CHOICES, read_fields
+from harness.text.forms import FORMS
+from harness.text.pipeline import TextPipeline
 from harness.tokenizer import FastTokenizer
 
 LABELS = ("no", "yes", "maybe")
@@ -436,7 +439,7 @@ def test_texts_of_one_request_are_limited_together(choices: TextPipeline) -> Non
 
 def test_server_side_needs_numpy_and_tokenizers_only() -> None:
     code = (
-        "import sys, harness.text, harness.tokenizer, harness.planner\n"
+        "import sys, harness.text.pipeline, harness.tokenizer, harness.planner\n"
         "heavy = ('onnxruntime', 'tritonclient', 'faiss', 'torch', 'transformers', 'datasets', 'rich', 'typer')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -9,7 +9,7 @@ from harness.errors import ArtifactError
 from harness.finetunes.ccg import FINETUNE as CCG
 from harness.serving.config import Serving
 from harness.serving.text_model import declaration, text_model
-from harness.text import TextDeclaration
+from harness.text.declaration import TextDeclaration
 
 Make = Callable[..., Artifact]
 SERVING = Serving(threads=1)

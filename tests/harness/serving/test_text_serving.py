@@ -31,7 +31,8 @@ from harness.serving.local import LocalTriton
 from harness.serving.repository import publish, with_text
 from harness.serving.text_model import declaration, text_model
 from harness.tensors import pad
-from harness.text import Answer, TextPipeline
+from harness.text.forms import Answer
+from harness.text.pipeline import TextPipeline
 from harness.tokenizer import FastTokenizer
 from harness.workspace import Workspace
 

@@ -16,7 +16,10 @@ from harness.errors import ArtifactError, HarnessError
 from harness.planner import Batch, BatchPlanner
 from harness.serving.padding import PaddingCounters
 from harness.task import Outputs
-from harness.text import Answer, Prepared, Question, Rows, TextDeclaration, TextPipeline
+from harness.text.declaration import TextDeclaration
+from harness.text.fields import Question
+from harness.text.forms import Answer
+from harness.text.pipeline import Prepared, Rows, TextPipeline
 from harness.tokenizer import FastTokenizer
 
 #: Batches that the graph has at a time: one to compute and some to merge with those of other instances. All

@@ -27,6 +27,8 @@ NAME, HEADING = 44, 108
 LINE, WIDTH = 0.19, 11.0
 #: Panels beside each other in `frontier`.
 COLUMNS = 4
+#: What `latencies` marks.
+PERCENTILES = (50, 95, 99)
 #: Ratios below are drawn here, as the label tells the number: the axis is logarithmic and has no 0.
 LEAST = 0.1
 #: What the axis of ratios may be marked with.
@@ -200,6 +202,38 @@ def frontier(points: Sequence[Point], path: Path) -> None:
             ncols=min(4, len(variants)),
             frameon=False,
         )
+        _save(drawn, path)
+
+
+def latencies(seconds: Sequence[float], path: Path) -> None:
+    """Draw the share of requests that were answered within a time.
+
+    Args:
+        seconds: the latency of each request; at least one.
+        path: the image, ``.png`` or ``.svg``.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    package, drawing = _packages()
+    if not seconds:
+        message = "there are no latencies to draw"
+        raise ValueError(message)
+    ordered = sorted(seconds)
+    with package.rc_context(SETTINGS):
+        drawn = drawing(figsize=(7.0, 3.6), layout="constrained")
+        axes = drawn.subplots()
+        shares = [100 * (place + 1) / len(ordered) for place in range(len(ordered))]
+        axes.step([1000 * value for value in ordered], shares, where="post", color=REACHED)
+        for percent in PERCENTILES:
+            within = 1000 * ordered[-(-len(ordered) * percent // 100) - 1]
+            axes.axvline(within, color="gray", linewidth=0.8, linestyle=":")
+            axes.annotate(f"p{percent} {within:,.0f} ms", (within, 3), rotation=90, ha="right", va="bottom")
+        axes.set_xscale("log")
+        axes.set_ylim(0, 100)
+        axes.set_xlabel("latency, ms")
+        axes.set_ylabel(f"of {len(ordered):,} requests, percent")
+        axes.grid(visible=True, color="0.9", linewidth=0.6)
         _save(drawn, path)
 
 

@@ -113,6 +113,8 @@ class Options:
     only: tuple[str, ...]
     json: Path | None
     plot: Path | None
+    #: One image for each work of the trained model, named after it.
+    frontier: Path | None
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -131,6 +133,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(SECTIONS)}; comma-separated")
     runner.add_output(parser)
+    parser.add_argument(
+        "--frontier", type=runner.plot_file, metavar="FILE.png|svg", help="draw score against speed by script here"
+    )
     found = parser.parse_args(arguments)
     only = tuple(part.strip() for part in found.only.split(",") if part.strip()) or tuple(SECTIONS)
     for name in only:
@@ -151,6 +156,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         only=only,
         json=found.json,
         plot=found.plot,
+        frontier=found.frontier,
     )
 
 
@@ -214,6 +220,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             *notes,
         ],
     )
+    if options.frontier is not None:
+        _draw(rows, options.frontier)
+
+
+def _draw(rows: Sequence[runner.Row], path: Path) -> None:
+    """Draw accuracy against throughput, an image for each work: FILE-xnli.png."""
+    from benchmarks.compare.works import points
+    from benchmarks.plots import frontier
+
+    for section, found in points(rows).items():
+        place = path.with_name(f"{path.stem}-{section}{path.suffix}")
+        frontier(found, place)
+        print(f"score against speed drawn in {place}")
 
 
 if __name__ == "__main__":

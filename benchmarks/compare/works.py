@@ -14,6 +14,7 @@ from benchmarks.compare.networks import EXACT, Network
 from benchmarks.compare.session import UNIT, Sample, Session, cost, shapes
 from benchmarks.eager import EagerTorch, answering
 from benchmarks.ours import Harness
+from benchmarks.plots import Point
 from benchmarks.workload import Workload
 from harness.endpoints.onnx import OnnxEndpoint
 from harness.heads import is_retrieval
@@ -161,6 +162,7 @@ def compare(work: Work, network: Network, rows: Workload, title: str, session: S
         outputs = {name: side.outputs() for name, side in ours.items()}
     return [
         _row(
+            section=work.name,
             title=title,
             variant=name,
             network=network,
@@ -187,6 +189,7 @@ def _ours(stack: ExitStack, network: Network, rows: Workload, folder: Path) -> d
 
 def _row(
     *,
+    section: str,
     title: str,
     variant: str,
     network: Network,
@@ -207,6 +210,7 @@ def _row(
         scores = {
             "score_by_task": workload.scores_by(rows, predicted, "task"),
             "loss_by_script": {script: round(left[script] - right[script], 4) for script in left},
+            "scores_by_script": {"ours": right, "baseline": left},
         }
     done = cost(network.shape, network.depth, shapes(side.plan()))
     return runner.rate_row(
@@ -223,6 +227,7 @@ def _row(
             "ours": round(side.padded_tokens / rows.useful_tokens, 4),
             "baseline": round(theirs.side.padded_tokens / rows.useful_tokens, 4),  # type: ignore[attr-defined]
         },
+        section=section,
         variant=variant,
         weights="trained" if network.scored else "random",
         layers=network.depth,
@@ -236,6 +241,22 @@ def _row(
         **scores,
         **details,
     )
+
+
+def points(rows: Sequence[runner.Row]) -> dict[str, list[Point]]:
+    """Return what each script scores and how fast, by section: our variants, and the baseline."""
+    found: dict[str, list[Point]] = {}
+    for row in rows:
+        scores = row.details.get("scores_by_script")
+        if scores is None:
+            continue
+        section = found.setdefault(row.details["section"], [])
+        if not section:
+            section += [
+                Point("baseline", script, value, row.baseline_value) for script, value in scores["baseline"].items()
+            ]
+        section += [Point(row.details["variant"], script, value, row.ours) for script, value in scores["ours"].items()]
+    return found
 
 
 def _equality(

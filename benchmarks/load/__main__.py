@@ -22,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json is not None:
         write_json(options.json, document(report))
         print(f"figures written to {options.json}")
+    if options.plot is not None:
+        from benchmarks.plots import latencies
+
+        latencies(report.traffic.latencies, options.plot)
+        print(f"latencies drawn in {options.plot}")
     failures = report.failures()
     for failure in failures:
         print(f"benchmarks: {failure}", file=sys.stderr)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import benchmarks.load
+from benchmarks import runner
 
 #: MiB that the server may grow by after the first look. Over the 18,000 requests that are left of 20,000 this is
 #: 3.6 KiB each, about what a text, its token ids and its answer take: a server that keeps any of them is above it.
@@ -27,6 +28,7 @@ class Options:
     #: MiB.
     memory_ceiling: float
     json: Path | None
+    plot: Path | None
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -42,7 +44,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--clients", type=_positive, default=8, help="clients that each wait for their answer; 8")
     parser.add_argument("--burst", type=_positive, help="requests sent at once; 4 times what queue and batch hold")
     parser.add_argument("--memory-ceiling", type=float, default=CEILING, help=f"MiB of growth; {CEILING:.0f}")
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument("--plot", type=runner.plot_file, metavar="FILE.png|svg", help="draw the latencies here")
     found = parser.parse_args(arguments)
     if found.requests < 2:
         parser.error("--requests must be at least 2: memory is looked at between the first and the last")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from benchmarks.compare import gated, handtuned, mixed, peak, sides, works
 from benchmarks.compare.__main__ import SECTIONS, parse
 from benchmarks.compare.gated import Choice, fastest
 from benchmarks.compare.networks import EXACT, TABLE, Network, RandomNetworks, peer_folder
-from benchmarks.compare.session import FULL, QUICK, Sample, Session, cost
+from benchmarks.compare.session import FULL, HALF, QUICK, Sample, Session, cost
 from benchmarks.compare.texts import Text, batches, decide, tokenize
 from benchmarks.eager import EagerTorch, answering
 from benchmarks.ours import Harness
@@ -232,8 +233,6 @@ def published(root: Path, variant: str, digest: str = "d", **gate: object) -> No
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network) -> ArtifactStore:
-    from dataclasses import replace
-
     exact = network("mnli").exact
     monkeypatch.setattr(ArtifactStore, "find", lambda self, model, finetune, variant: replace(exact, variant=variant))
     return ArtifactStore(tmp_path)
@@ -296,8 +295,6 @@ def test_speed_rows_have_a_target_and_no_score(session: Session, network) -> Non
 
 
 def test_scored_rows_have_the_metric_of_both_sides(session: Session, network) -> None:
-    from dataclasses import replace
-
     given, rows = replace(network("mnli"), scored=True), session.rows(("xnli",), 8)
     (row,) = works.compare(works.XNLI, given, rows, "title", session)
     assert row.target is None
@@ -537,9 +534,25 @@ def test_a_missing_peer_is_told_before_anything_is_measured(monkeypatch: pytest.
     assert parse(["--model", "m", "--only", "xnli"]).only == ("xnli",)
 
 
-def test_quick_is_a_tenth_of_the_sample() -> None:
-    assert (QUICK.rows, QUICK.questions) == (FULL.rows // 10, FULL.questions // 10) == (10, 2)
-    assert QUICK.part(4) == Sample(2, 1)
+def test_quick_is_a_small_part_of_the_sample_on_half_the_layers() -> None:
+    base = Shape()
+    assert (QUICK.rows, QUICK.questions) < (FULL.rows / 10, FULL.questions / 10)
+    assert (2 * HALF.layers, HALF.width, HALF.heads, HALF.feed_forward) == (
+        base.layers, base.width, base.heads, base.feed_forward,
+    )  # fmt: skip
+
+
+def test_frontier_has_the_baseline_and_every_variant_on_each_script(session: Session, network) -> None:
+    given = network("mnli")
+    scored = replace(given, scored=True)
+    rows = session.rows(works.XNLI.tasks, 2)
+    found = works.points(works.compare(works.XNLI, scored, rows, "title", session))
+    assert list(found) == ["xnli"]
+    scripts = {point.script for point in found["xnli"] if point.variant == "baseline"}
+    assert len(scripts) > 1
+    for variant in given.graphs:
+        assert {point.script for point in found["xnli"] if point.variant == variant} == scripts
+    assert works.points(works.compare(works.XNLI, given, rows, "title", session)) == {}
 
 
 def test_texts_are_tokenized_as_features_are(tokenizer) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from benchmarks import plots
-from benchmarks.plots import Point, best, frontier, ratios
+from benchmarks.plots import Point, best, frontier, latencies, ratios
 from benchmarks.runner import Row, Side, Timing, rate_row, share_row
 from harness.errors import MissingExtra
 
@@ -147,3 +147,15 @@ def test_matplotlib_has_one_door() -> None:
         if name.partition(".")[0] == "matplotlib"
     ]
     assert set(importing) == {"plots.py"}
+
+
+def test_latencies_are_marked_where_so_many_percent_were_answered(drawn: list[Any]) -> None:
+    latencies([0.001 * number for number in range(1, 201)], Path("a.png"))
+    (figure,) = drawn
+    assert [text for text in texts(figure) if text.startswith("p")] == ["p50 100 ms", "p95 190 ms", "p99 198 ms"]
+
+
+def test_no_latencies_are_refused() -> None:
+    pytest.importorskip("matplotlib")
+    with pytest.raises(ValueError, match="no latencies"):
+        latencies([], Path("a.png"))

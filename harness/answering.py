@@ -56,20 +56,21 @@ def answer(
     useful = sum(len(owed[row].input_ids) for batch in plan for row in batch.rows)
     waiting: deque[tuple[Batch, Future[_Answer]]] = deque()
     pool = ThreadPoolExecutor(endpoint.concurrency)
+    busy = _Busy()
     try:
         with progress.step(f"{artifact.name}", useful, "tokens") as advance:
             for batch in plan:
                 if len(waiting) > endpoint.concurrency:
-                    _record(artifact, owed, *waiting.popleft(), journal, advance)
+                    _record(artifact, owed, *waiting.popleft(), journal, advance, busy)
                 rows = [owed[row].input_ids for row in batch.rows]
                 waiting.append((batch, pool.submit(_ask, endpoint, pad(rows, pad_id, batch.width))))
             while waiting:
-                _record(artifact, owed, *waiting.popleft(), journal, advance)
+                _record(artifact, owed, *waiting.popleft(), journal, advance, busy)
     except EndpointError:
         # One batch failed; what was answered beside it is kept, so that a resumed run owes less.
         for batch, future in waiting:
             if not future.cancel() and future.exception() is None:
-                _record(artifact, owed, batch, future, journal, lambda _: None)
+                _record(artifact, owed, batch, future, journal, lambda _: None, busy)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -94,13 +95,32 @@ def answer_seconds(artifact: Artifact, owed: Sequence[Feature], plan: Sequence[B
 @dataclass(frozen=True, slots=True)
 class _Answer:
     tensors: Tensors
-    seconds: float
+    begin: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the call took."""
+        return self.end - self.begin
 
 
 def _ask(endpoint: Endpoint, inputs: Tensors) -> _Answer:
     begin = time.perf_counter()
     tensors = endpoint.infer(inputs)
-    return _Answer(tensors, time.perf_counter() - begin)
+    return _Answer(tensors, begin, time.perf_counter())
+
+
+@dataclass(slots=True)
+class _Busy:
+    """Time in which a graph is asked: calls overlap, and each moment counts once."""
+
+    until: float = 0.0
+
+    def add(self, answered: _Answer) -> float:
+        """Return the seconds that a call adds to those of the calls before it."""
+        new = max(0.0, answered.end - max(answered.begin, self.until))
+        self.until = max(self.until, answered.end)
+        return new
 
 
 def _record(
@@ -110,9 +130,11 @@ def _record(
     future: "Future[_Answer]",
     journal: Journal,
     advance: Advance,
+    busy: _Busy,
 ) -> None:
     """Journal one answered batch."""
     answered = future.result()
+    seconds = busy.add(answered)
     features = [owed[row] for row in batch.rows]
     lengths = [len(feature.input_ids) for feature in features]
     blobs = pack(lengths, answered.tensors, artifact.signature)
@@ -123,7 +145,7 @@ def _record(
         )
         raise EndpointError(message)
     useful = sum(lengths)
-    record = BatchRecord(len(features), batch.width, useful, answered.seconds)
+    record = BatchRecord(len(features), batch.width, useful, seconds)
     journal.record(artifact.graph_sha256, features, blobs, record)
     advance(useful)
 

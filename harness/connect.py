@@ -82,9 +82,13 @@ def connection(
         device = parse_device(endpoint)
 
         def in_process(artifact: Artifact) -> Endpoint:
-            setting = settings.get(artifact.name) if device.kind == "cpu" else None
-            threads = None if setting is None else setting.threads
-            return _checked(OnnxEndpoint.of(artifact, device, threads=threads), artifact)
+            if device.kind != "cpu":
+                return _checked(OnnxEndpoint.of(artifact, device), artifact)
+            setting = settings.get(artifact.name)
+            if setting is None:
+                return _checked(OnnxEndpoint.for_batches(artifact), artifact)
+            opened = OnnxEndpoint.of(artifact, threads=setting.threads, calls=setting.instances)
+            return _checked(opened, artifact)
 
         yield Connection(endpoint, in_process, False)
     elif endpoint.startswith(("triton://", "tritons://")):

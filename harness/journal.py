@@ -47,6 +47,7 @@ class BatchRecord:
     rows: int
     width: int
     useful_tokens: int
+    #: In which the graph was asked for this batch and for none before it: calls overlap, and add up to the whole.
     seconds: float
 
 

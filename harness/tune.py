@@ -148,7 +148,7 @@ def places(engines: Sequence[Engine], cores: int) -> list[Setting]:
     """Return where a graph may compute, the default first; no place has more threads than there are cores."""
     counts: Mapping[Engine, Sequence[tuple[int, int]]] = {
         "triton": [(1, cores), (cores, 1)],
-        "onnx": [(1, cores), (1, 1)],
+        "onnx": [(1, cores), (cores, 1)],
     }
     found = [
         Setting(engine=engine, instances=instances, threads=threads)
@@ -468,10 +468,12 @@ def _tune(
 def _fitting(artifact: Artifact, there: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
     """Return the places for which there is memory, the first in any case, and one line for each other."""
     room = _free_memory()
-    need = _RESIDENT * artifact.graph.stat().st_size
-    kept = [place for place in there if place is there[0] or place.instances * need <= room]
+    one = _RESIDENT * artifact.graph.stat().st_size
+    # Calls in this process share the weights.
+    needs = {place: one * (place.instances if place.engine == "triton" else 1) for place in there}
+    kept = [place for place in there if place is there[0] or needs[place] <= room]
     lines = [
-        f"{artifact.name} by {place.place} is left out: it needs about {place.instances * need / 2**30:.1f} GiB, "
+        f"{artifact.name} by {place.place} is left out: it needs about {needs[place] / 2**30:.1f} GiB, "
         f"{room / 2**30:.1f} GiB are free"
         for place in there
         if place not in kept

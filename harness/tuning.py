@@ -46,7 +46,7 @@ class Setting:
     engine: Engine
     #: Of each instance.
     threads: int
-    #: Backend processes of a local Triton; in process there is one.
+    #: Backend processes of a local Triton, each with its weights; in process, calls at once that share them.
     instances: int = 1
     #: Padded tokens of a batch at most.
     max_tokens: int = DEFAULT_BUDGET
@@ -55,7 +55,8 @@ class Setting:
     def place(self) -> str:
         """Return engine, instances and threads, as people read them."""
         if self.engine == "onnx":
-            return f"onnx in process, {_counted(self.threads, 'thread')}"
+            at_once = "" if self.instances == 1 else f"{self.instances} calls x "
+            return f"onnx in process, {at_once}{_counted(self.threads, 'thread')}"
         return f"triton (local), {_counted(self.instances, 'instance')} x {_counted(self.threads, 'thread')}"
 
     def describe(self) -> str:

@@ -223,7 +223,7 @@ def _compare(session: Session, work: Work, target: float) -> runner.Row:
     rows = session.rows(work.tasks, limit)
     network = session.network(work.finetune, scored=False)
     features = [feature.input_ids for item in rows.featurized for feature in item.features]
-    with shallow(network.torch, network.layer) as cut, OnnxEndpoint.of(network.exact) as endpoint:
+    with shallow(network.torch, network.layer) as cut, OnnxEndpoint.for_batches(network.exact) as endpoint:
         folder = session.folder / "journals" / f"handtuned-{work.name}"
         ours, again = (Harness(name, endpoint, network.exact, rows, folder) for name in ("first", "again"))
         loops, trials = [], {}

@@ -176,7 +176,7 @@ def _embed(session: Session, network: Network, texts: Sequence[Text]) -> list[ru
 def _race(
     session: Session, network: Network, texts: Sequence[Text], peers: Sequence[Any], stack: ExitStack
 ) -> tuple[FromText, dict[str, runner.Timing]]:
-    endpoint = stack.enter_context(OnnxEndpoint.of(network.exact))
+    endpoint = stack.enter_context(OnnxEndpoint.for_batches(network.exact))
     folder = session.folder / "journals" / f"mixed-{network.finetune.name}-{network.scored}"
     ours, again = (FromText(name, endpoint, network, texts, network.tokenizer, folder) for name in ("first", "again"))
     order = twice([ours], [again], peers)

@@ -182,7 +182,7 @@ def compare(work: Work, network: Network, rows: Workload, title: str, session: S
 def _ours(stack: ExitStack, network: Network, rows: Workload, folder: Path) -> dict[str, Harness]:
     found = {}
     for name, artifact in network.graphs.items():
-        endpoint = stack.enter_context(OnnxEndpoint.of(artifact))
+        endpoint = stack.enter_context(OnnxEndpoint.for_batches(artifact))
         found[name] = Harness(name, endpoint, artifact, rows, folder)
     return found
 

@@ -36,6 +36,8 @@ PROVIDERS: Mapping[Kind, str] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+#: Calls in flight at most where many batches wait: each holds the activations of its batch, some 200 MB at base shape.
+_CALLS = 4
 #: What `--endpoint` calls an endpoint of this module.
 NAMES = ("onnx", "onnx:cuda", "onnx:tensorrt")
 _NAME = re.compile(r"onnx:(?P<kind>cuda|tensorrt)(?::(?P<number>\d{1,3}))?", re.ASCII)
@@ -119,9 +121,21 @@ class OnnxEndpoint(Closing):
     none between operators.
     """
 
-    concurrency = 1
+    def __init__(
+        self, graph: Path, *, threads: int | None = None, device: Device | None = None, calls: int = 1
+    ) -> None:
+        """Load a graph.
 
-    def __init__(self, graph: Path, *, threads: int | None = None, device: Device | None = None) -> None:
+        Args:
+            graph: the ONNX file.
+            threads: of each call on the CPU; all cores if not given.
+            device: where it computes; the CPU if not given.
+            calls: how many calls may be in flight; they share the weights.
+
+        Raises:
+            EndpointError: it cannot be loaded, or not there.
+        """
+        self.concurrency = calls
         self._device = device or Device()
         _check_there(self._device)
         try:
@@ -148,9 +162,21 @@ class OnnxEndpoint(Closing):
         self._graph = graph
 
     @classmethod
-    def of(cls, artifact: Artifact, device: Device | None = None, *, threads: int | None = None) -> "OnnxEndpoint":
+    def of(
+        cls, artifact: Artifact, device: Device | None = None, *, threads: int | None = None, calls: int = 1
+    ) -> "OnnxEndpoint":
         """Return an endpoint for an artifact's graph, on all cores of the CPU unless told otherwise."""
-        return cls(artifact.graph, threads=threads, device=device)
+        return cls(artifact.graph, threads=threads, device=device, calls=calls)
+
+    @classmethod
+    def for_batches(cls, artifact: Artifact) -> "OnnxEndpoint":
+        """Return an endpoint on the CPU for many batches, as an evaluation asks them: several calls at once.
+
+        Threads of one call wait for each other at every operator. Two calls of one thread gave 1.07 to 1.15 times
+        the rate of one call of two, at base width in fp32 over the lengths of Tatoeba, XNLI and XQuAD (2 cores).
+        """
+        calls = min(cores(), _CALLS)
+        return cls.of(artifact, threads=max(1, cores() // calls), calls=calls)
 
     def _check_device(self, graph: Path) -> None:
         """Refuse a session that onnxruntime opened somewhere else: it leaves a provider that fails out of its list."""

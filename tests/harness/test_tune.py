@@ -60,7 +60,7 @@ def settings_of(found: Found, variant: str = "fp32") -> Setting:
 def test_places_never_take_more_threads_than_cores() -> None:
     found = places(("onnx", "triton"), 4)
     assert [(place.engine, place.instances, place.threads) for place in found] == [
-        ("triton", 1, 4), ("triton", 4, 1), ("onnx", 1, 4), ("onnx", 1, 1),
+        ("triton", 1, 4), ("triton", 4, 1), ("onnx", 1, 4), ("onnx", 4, 1),
     ]  # fmt: skip
     assert all(place.max_tokens == 4_096 for place in found)
 

@@ -10,6 +10,7 @@ from harness.artifacts import Artifact
 from harness.endpoints import onnx
 from harness.endpoints.onnx import PROVIDERS, Device, OnnxEndpoint, parse_device
 from harness.errors import EndpointError, UsageError
+from harness.tensors import pad
 
 INPUTS = {"input_ids": np.array([[0, 5, 2], [0, 2, 1]]), "attention_mask": np.array([[1, 1, 1], [1, 1, 0]])}
 
@@ -130,3 +131,18 @@ def test_graph_that_is_none_is_told_with_its_device(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(EndpointError, match=r"model.onnx cannot be loaded by onnxruntime \S+ on cpu"):
         OnnxEndpoint(tmp_path / "model.onnx")
+
+
+def test_calls_at_once_share_the_graph_and_answer_as_one_does(artifact) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    made = artifact("embedding")
+    rng = np.random.default_rng(0)
+    batches = [pad([rng.integers(4, 40, size=size) for size in (3, 9, width)], 1) for width in range(10, 26)]
+    with OnnxEndpoint.of(made) as one, OnnxEndpoint.for_batches(made) as several:
+        assert one.concurrency == 1
+        assert 1 <= several.concurrency <= 4
+        with ThreadPoolExecutor(4) as pool:
+            given = list(pool.map(several.infer, batches))
+        for batch, answers in zip(batches, given, strict=True):
+            np.testing.assert_allclose(answers["embedding"], one.infer(batch)["embedding"], atol=1e-6)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from exporters.external_data import move_graph
 from exporters.gate import Sample, Verdict, judge
 from exporters.manifest import manifest
 from exporters.modules import Loaded, infer, load_module, retrieval_layer
@@ -198,20 +199,19 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
         and made["head"] == describe(head)
         and made["retrieval_layer"] == layer
     )
-    files = (
-        (artifact.graph, artifact.graph_sha256),
-        (artifact.tokenizer, artifact.tokenizer_sha256),
-        (out / GATE, made.get("gate_sha256")),
-    )
-    whole = all(path.is_file() and file_sha256(path) == digest for path, digest in files)
-    return artifact if same and whole else None
+    gate = out / GATE
+    if not same or not gate.is_file() or file_sha256(gate) != made.get("gate_sha256"):
+        return None
+    return artifact if artifact.damaged() is None else None
 
 
 def _apply(variant: Variant, graph: Path, loaded: Loaded) -> None:
     for step in variant.steps:
-        after = graph.with_name(f"after-{graph.name}")
-        step(graph, after, loaded)
-        after.replace(graph)
+        # Of the same name, which a graph tells of the file of its weights.
+        with tempfile.TemporaryDirectory(prefix="after-", dir=graph.parent) as scratch:
+            after = Path(scratch) / graph.name
+            step(graph, after, loaded)
+            move_graph(after, graph)
 
 
 def _clear(out: Path, own: Path) -> None:

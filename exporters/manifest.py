@@ -14,7 +14,7 @@ from exporters.modules import Loaded
 from exporters.onnx import graph_versions
 from exporters.servers import needs, text
 from exporters.variants import Variant
-from harness.artifacts import GATE, GRAPH, TOKENIZER, file_sha256
+from harness.artifacts import GATE, GRAPH, TOKENIZER, file_sha256, graph_digests
 from harness.heads import describe
 from harness.task import AnyFinetune
 from harness.tensors import GraphSignature
@@ -57,7 +57,7 @@ def manifest(
         "batch_dependent": variant.batch_dependent,
         "head": describe(finetune.head),
         "signature": signature.to_json(),
-        "graph_sha256": file_sha256(draft / GRAPH),
+        **graph_digests(draft / GRAPH),
         "tokenizer_sha256": file_sha256(draft / TOKENIZER),
         "gate_sha256": file_sha256(draft / GATE),
         "vocabulary": loaded.vocabulary,

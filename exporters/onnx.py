@@ -1,5 +1,6 @@
 """A torch module to an ONNX graph, through Optimum: the only door to ONNX export."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from optimum.exporters.onnx.config import TextEncoderOnnxConfig
 from optimum.utils import NormalizedTextConfig
 from transformers import PretrainedConfig
 
+from exporters.external_data import save_graph
 from exporters.modules import HeadModule
 from exporters.quiet import quiet
 from harness.errors import ArtifactError
@@ -17,8 +19,6 @@ from harness.tensors import GraphSignature, TensorSpec
 #: The least that torch's exporter recommends, and Optimum's default; with it the file gets IR
 #: version 8, which every ONNX Runtime since 1.10 reads.
 OPSET = 18
-#: A protobuf file ends at 2 GiB; the nodes beside the weights need a little of that.
-MAX_WEIGHT_BYTES = 2**31 - 2**24
 
 
 class HeadOnnxConfig(TextEncoderOnnxConfig):  # type: ignore[misc]
@@ -42,24 +42,25 @@ class HeadOnnxConfig(TextEncoderOnnxConfig):  # type: ignore[misc]
 
 
 def write_graph(module: HeadModule, signature: GraphSignature, path: Path) -> None:
-    """Write a module as one ONNX file whose names and axes are exactly the signature's.
+    """Write a module as an ONNX graph whose names and axes are exactly the signature's.
+
+    Args:
+        module: in eval mode.
+        signature: of the module's head.
+        path: the graph; weights that it cannot hold lie beside it, see `exporters.external_data`.
 
     Raises:
-        ArtifactError: the weights exceed one ONNX file, or the trace has other outputs.
+        ArtifactError: the trace has other outputs.
     """
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
-    if weights > MAX_WEIGHT_BYTES:
-        message = (
-            f"{weights / 2**30:.2f} GiB of weights exceed the 2 GiB of one ONNX file, and graphs with external data "
-            f"are not supported; export a smaller encoder"
-        )
-        raise ArtifactError(message)
-    with quiet():
+    # In a folder of its own: above 2 GiB the trace leaves files beside it, under names of Optimum's choice.
+    with tempfile.TemporaryDirectory(prefix="trace-", dir=path.parent) as scratch, quiet():
+        traced = Path(scratch) / path.name
         # Optimum's own fix of the axes opens a session to guess what the signature states.
-        export(module, HeadOnnxConfig(module.config, signature), path, opset=OPSET, disable_dynamic_axes_fix=True)
-    graph = onnx.load(path)
+        export(module, HeadOnnxConfig(module.config, signature), traced, opset=OPSET, disable_dynamic_axes_fix=True)
+        graph = onnx.load(traced)
     _settle_axes(graph.graph, signature)
-    onnx.save(graph, path)
+    save_graph(graph, path)
+    # By its path: a graph with its weights in memory is beyond what the checker can be handed.
     onnx.checker.check_model(path)
 
 

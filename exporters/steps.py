@@ -20,7 +20,9 @@ from onnxruntime.quantization import quantize_dynamic as ort_quantize_dynamic
 from onnxruntime.transformers.onnx_model import OnnxModel
 from onnxruntime.transformers.optimizer import optimize_model
 
+from exporters.external_data import save_graph, set_apart
 from exporters.modules import Loaded
+from harness.artifacts import weights_file
 from harness.errors import ArtifactError
 from harness.machine import describe
 
@@ -49,6 +51,7 @@ def fuse(source: Path, target: Path, loaded: Loaded) -> None:
             f"use the versions of constraints.txt, or the variant fp32"
         )
         raise ArtifactError(message)
+    set_apart(optimized.model, target)
     optimized.save_model_to_file(str(target))
 
 
@@ -57,6 +60,7 @@ def halve(source: Path, target: Path, loaded: Loaded) -> None:
     with _quiet():
         model = OnnxModel(onnx.load(source))
         model.convert_float_to_float16(keep_io_types=True)
+        set_apart(model.model, target)
         model.save_model_to_file(str(target))
 
 
@@ -67,22 +71,30 @@ def quantize_dynamic(source: Path, target: Path, loaded: Loaded) -> None:
     unevenly (onnxruntime#9599, optimum#151). The scale covers the whole batch, so that an answer depends,
     a little, on its neighbours.
     """
+    # Only a graph that comes in two files may have to leave in two: which, is known once it is there.
+    large = weights_file(source).is_file()
+    written = target.with_name(f"quantized-{target.name}") if large else target
     with _quiet():
         ort_quantize_dynamic(
             str(source),
-            str(target),
+            str(written),
             op_types_to_quantize=["MatMul", "Attention"],
             per_channel=True,
             # Without VNNI, sums of two 8-bit products overflow 16 bits (onnxruntime#6004).
             reduce_range="avx512_vnni" not in str(describe()["instructions"]).split(),
             weight_type=QuantType.QInt8,
+            use_external_data_format=large,
             # Shape inference stops at the fused operators.
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
         )
-    graph = onnx.load(target, load_external_data=False).graph
+    graph = onnx.load(written, load_external_data=False).graph
     # Attention holds query, key and value; its output and the two of the feed-forward part are apart. Heads
     # are up to two products of the same kind.
     _expect(graph, {"QAttention": (loaded.depth, 0), "MatMulInteger": (3 * loaded.depth, 2)}, "dynamic quantisation")
+    if large:
+        save_graph(onnx.load(written), target)
+        written.unlink()
+        weights_file(written).unlink()
 
 
 def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
@@ -131,7 +143,7 @@ def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     # Query, key, value, output and the two of the feed-forward part; and up to two of the head.
     _expect(graph, {"MatMulNBits": (6 * loaded.depth, 2)}, "quantisation by blocks")
-    onnx.save(model, target)
+    save_graph(model, target)
 
 
 def _block(depth: int) -> int | None:

@@ -15,6 +15,8 @@ from harness.tensors import GraphSignature
 MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
+#: The weights of a graph of more than 2 GiB, which one protobuf file cannot hold (ONNX's external data).
+WEIGHTS = f"{GRAPH}.data"
 #: What the export gate found; see `exporters.gate`.
 GATE = "gate.json"
 
@@ -26,6 +28,31 @@ def file_sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def weights_file(graph: Path) -> Path:
+    """Return where the weights of a graph lie that its own file cannot hold; most graphs have no such file."""
+    return graph.with_name(f"{graph.name}.data")
+
+
+def graph_digests(graph: Path) -> dict[str, str]:
+    """Return `graph_sha256` as a manifest tells it, and `weights_sha256` where the weights lie in their own file."""
+    own, weights = file_sha256(graph), weights_file(graph)
+    if not weights.is_file():
+        return {"graph_sha256": own}
+    apart = file_sha256(weights)
+    return {"graph_sha256": joined_sha256(own, apart), "weights_sha256": apart}
+
+
+def joined_sha256(graph: str, weights: str | None) -> str:
+    """Return the digest that a graph is known by.
+
+    Args:
+        graph: the digest of the ONNX file.
+        weights: that of the file of its weights; None where they are in the ONNX file.
+    """
+    # The ONNX file alone is the same for other weights of the same shapes.
+    return graph if weights is None else sha256(f"{graph} {weights}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +98,37 @@ class Artifact:
         return self.directory / GRAPH
 
     @property
+    def weights_sha256(self) -> str | None:
+        """Return the digest of the file of the weights; None where they are in the ONNX file."""
+        digest = self.manifest.get("weights_sha256")
+        return None if digest is None else str(digest)
+
+    @property
+    def graph_files(self) -> tuple[Path, ...]:
+        """Return the ONNX file, and the file of its weights where there is one."""
+        return (self.graph,) if self.weights_sha256 is None else (self.graph, weights_file(self.graph))
+
+    @property
+    def graph_bytes(self) -> int:
+        """Return how large the graph is, weights included."""
+        return sum(path.stat().st_size for path in self.graph_files)
+
+    @property
     def tokenizer(self) -> Path:
         """Return the tokenizers file."""
         return self.directory / TOKENIZER
+
+    def damaged(self) -> Path | None:
+        """Return the first file that is missing or is not what the manifest describes; None where all are right."""
+        for path in (*self.graph_files, self.tokenizer):
+            if not path.is_file():
+                return path
+        own, *weights = (file_sha256(path) for path in self.graph_files)
+        if weights and weights[0] != self.weights_sha256:
+            return weights_file(self.graph)
+        if joined_sha256(own, weights[0] if weights else None) != self.graph_sha256:
+            return self.graph
+        return None if file_sha256(self.tokenizer) == self.tokenizer_sha256 else self.tokenizer
 
 
 def read_artifact(directory: Path) -> Artifact:
@@ -141,16 +196,12 @@ class ArtifactStore:
             )
             raise ArtifactError(message)
         artifact = read_artifact(directory)
-        for path, expected in (
-            (artifact.graph, artifact.graph_sha256),
-            (artifact.tokenizer, artifact.tokenizer_sha256),
-        ):
-            if not path.is_file() or file_sha256(path) != expected:
-                message = (
-                    f"{path} is not the file its manifest describes; "
-                    f"export it again with `harness export --model {model} --force`"
-                )
-                raise ArtifactError(message)
+        if (path := artifact.damaged()) is not None:
+            message = (
+                f"{path} {'is not the file its manifest describes' if path.is_file() else 'is missing'}; "
+                f"export it again with `harness export --model {model} --force`"
+            )
+            raise ArtifactError(message)
         return artifact
 
     def check_names(self, model: str, variant: str) -> None:

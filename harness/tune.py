@@ -468,7 +468,7 @@ def _tune(
 def _fitting(artifact: Artifact, there: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
     """Return the places for which there is memory, the first in any case, and one line for each other."""
     room = _free_memory()
-    one = _RESIDENT * artifact.graph.stat().st_size
+    one = _RESIDENT * artifact.graph_bytes
     # Calls in this process share the weights.
     needs = {place: one * (place.instances if place.engine == "triton" else 1) for place in there}
     kept = [place for place in there if place is there[0] or needs[place] <= room]

@@ -26,7 +26,7 @@ from benchmarks.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
-from harness.artifacts import GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256, read_artifact
+from harness.artifacts import GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256, read_artifact, weights_file
 from harness.errors import ArtifactError, UsageError
 from harness.heads import Head, SentenceEmbedding, SequenceClassification, SpanExtraction, describe
 from harness.machine import cores
@@ -344,8 +344,9 @@ def peer_folder(folder: Path, graph: Path, config: XLMRobertaConfig, tokenizer: 
 
     folder.mkdir(parents=True)
     _link(graph, folder / GRAPH)
-    if graph.with_name(TABLE).is_file():
-        _link(graph.with_name(TABLE), folder / TABLE)
+    for beside in (graph.with_name(TABLE), weights_file(graph)):
+        if beside.is_file():
+            _link(beside, folder / beside.name)
     config.save_pretrained(folder)
     longest = config.max_position_embeddings - config.pad_token_id - 1
     XLMRobertaTokenizerFast(tokenizer_file=str(tokenizer), model_max_length=longest).save_pretrained(folder)

@@ -6,6 +6,7 @@
       config.pbtxt                      profile evaluation, of the version that is served
       configs/online.pbtxt              profile online, of the same version
       <version>/model.onnx              a hard link to the artifact's where the file system allows
+      <version>/model.onnx.data         the same, only for a graph whose weights one file cannot hold
       <version>/known_answer.json
       <version>/manifest.json           the artifact's, and its gate.json where it has one
       <version>/configs/<profile>.pbtxt what the two files above say while this version is served
@@ -35,7 +36,17 @@ from typing import Any, NoReturn, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.artifacts import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256
+from harness.artifacts import (
+    GATE,
+    GRAPH,
+    MANIFEST,
+    TOKENIZER,
+    WEIGHTS,
+    Artifact,
+    file_sha256,
+    graph_digests,
+    joined_sha256,
+)
 from harness.endpoints import check_signature
 from harness.endpoints.onnx import OnnxEndpoint
 from harness.errors import ArtifactError, UsageError, nearest
@@ -150,8 +161,8 @@ def serves(artifact: Artifact, repository: Path) -> bool:
 
 def _holds(version: Path, artifact: Artifact) -> bool:
     """Return whether a version is an artifact's graph with its tokenizer, whole."""
-    graph = version / GRAPH
-    if not graph.is_file():
+    pairs = [(version / path.name, path) for path in artifact.graph_files]
+    if not all(path.is_file() for path, _ in pairs):
         return False
     told = version_manifest(version)
     if told is not None and any(
@@ -159,7 +170,9 @@ def _holds(version: Path, artifact: Artifact) -> bool:
         for key, value in (("graph_sha256", artifact.graph_sha256), ("tokenizer_sha256", artifact.tokenizer_sha256))
     ):
         return False
-    return graph.samefile(artifact.graph) or file_sha256(graph) == artifact.graph_sha256
+    if all(path.samefile(own) for path, own in pairs):
+        return True
+    return graph_digests(version / GRAPH)["graph_sha256"] == artifact.graph_sha256
 
 
 def version_manifest(version: Path) -> dict[str, Any] | None:
@@ -193,15 +206,18 @@ def check_version(repository: Path, name: str, version: int) -> dict[str, Any]:
     manifest = version_manifest(folder)
     if manifest is None:
         _refuse(folder / MANIFEST, "is missing or damaged")
-    _check_files(folder, {GRAPH: manifest.get("graph_sha256")}, {FILE, *(f"{CONFIGS}/{p}.pbtxt" for p in _PROFILES)})
+    weights = {} if manifest.get("weights_sha256") is None else {WEIGHTS: manifest["weights_sha256"]}
+    needed = {GRAPH, *weights, FILE, *(f"{CONFIGS}/{profile}.pbtxt" for profile in _PROFILES)}
+    found = _check_files(folder, weights, needed)
+    if joined_sha256(found[GRAPH], found.get(WEIGHTS)) != manifest.get("graph_sha256"):
+        _refuse(folder / GRAPH, "is not the file that was published")
     if text.parent.is_dir():
-        known, needed = {TOKENIZER: manifest.get("tokenizer_sha256")}, {FILE, f"{CONFIGS}/online.pbtxt"}
-        _check_files(text, known, needed)
+        _check_files(text, {TOKENIZER: manifest.get("tokenizer_sha256")}, {FILE, f"{CONFIGS}/online.pbtxt"})
     return manifest
 
 
-def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -> None:
-    """Compare each file of a version with its digest.
+def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -> dict[str, str]:
+    """Return the digest of each file of a version after comparing it with the one it was published with.
 
     Args:
         version: the version's folder.
@@ -211,12 +227,15 @@ def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -
     told = _digests(version)
     if told is None or needed - told.keys():
         _refuse(version / FILES, "is missing or damaged")
+    found = {}
     for name, digest in {**told, **known}.items():
         path = version / name
         if not path.is_file():
             _refuse(path, "is missing")
-        if file_sha256(path) != digest:
+        found[name] = file_sha256(path)
+        if found[name] != digest:
             _refuse(path, "is not the file that was published")
+    return found
 
 
 def _digests(version: Path) -> dict[str, str] | None:
@@ -297,8 +316,8 @@ class _Version:
     number: int
     #: The files of the version folder that are rendered or copied, by their path in it.
     files: Mapping[str, bytes]
-    #: Hard-linked into the version folder.
-    graph: Path | None = None
+    #: Hard-linked into the version folder: the graph's files.
+    linked: Sequence[Path] = ()
     #: Files of the model's folder that are the same for all versions.
     shared: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -309,7 +328,7 @@ class _Version:
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
         told, answer = _digests(folder) or {}, folder / FILE
-        there = answer.is_file() and (self.graph is None or (folder / GRAPH).is_file())
+        there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
         # What it tells of the other files follows from the files themselves.
         if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):
             return False
@@ -318,15 +337,15 @@ class _Version:
     def _places(self) -> set[str]:
         """Return the paths of its files from the version's folder."""
         shared = {f"../{name}" for name in self.shared}
-        return {*self.files, FILE, *shared} | ({GRAPH} if self.graph is not None else set())
+        return {*self.files, FILE, *shared, *(path.name for path in self.linked)}
 
     def write(self, repository: Path, staged: Path, answer: KnownAnswer) -> None:
         """Write the version folder, at once where it is new; nothing is selected by that."""
         model, draft = repository / self.name, staged / self.name / str(self.number)
         for name, value in self.files.items():
             _write(draft / name, value)
-        if self.graph is not None:
-            _link(self.graph, draft / GRAPH)
+        for path in self.linked:
+            _link(path, draft / path.name)
         answer.write(draft / FILE)
         for name, value in self.shared.items():
             _write(staged / self.name / name, value)
@@ -427,7 +446,7 @@ def _graph_version(
         name=artifact.name,
         number=number,
         files=files,
-        graph=artifact.graph,
+        linked=artifact.graph_files,
         shared={f"warmup/{warm_up.file(spec)}": inputs[spec.name].tobytes() for spec in artifact.signature.inputs},
     )
 

@@ -9,7 +9,6 @@ import pytest
 from tiny_checkpoints import HEADS, LAYERS, finetune, save_checkpoint, tiny_network, write_tokenizer
 
 import exporters.export
-import exporters.onnx
 from exporters.export import export_artifact
 from exporters.variants import VARIANTS, Variant
 from harness.artifacts import Artifact, ArtifactStore
@@ -142,15 +141,6 @@ def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
 def test_probe_that_the_network_cannot_read_is_refused(row, complaint, checkpoints, probes, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=complaint):
         export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", [*probes, np.array(row)], ())
-
-
-def test_graph_beyond_one_file_is_refused(checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(exporters.onnx, "MAX_WEIGHT_BYTES", 1_000)
-
-    with pytest.raises(ArtifactError, match="exceed the 2 GiB of one ONNX file"):
-        export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", probes, ())
-
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("place", ["write_graph", "parity", "_replace"])

@@ -1,5 +1,6 @@
 """Tiny graphs of every head, written with onnx.helper, and one local Triton that serves some of them."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness import finetunes
-from harness.artifacts import Artifact, file_sha256, read_artifact
+from harness.artifacts import MANIFEST, Artifact, file_sha256, graph_digests, read_artifact, weights_file
 from harness.data import Layout
 from harness.heads import (
     ChoiceScore,
@@ -87,6 +88,33 @@ def make_artifact(folder: Path, kind: str, *, model: str = "tiny", seed: int = 0
     manifest = {"vocabulary": VOCABULARY} if vocabulary else {}
     digest = file_sha256(directory / "model.onnx")
     return Artifact(model, kind, "fp32", directory, signature, digest, "0" * 64, manifest)
+
+
+def set_weights_apart(artifact: Artifact) -> Artifact:
+    """Put the weights of a tiny graph into a file beside it, as an export does with more than 2 GiB."""
+    import onnx
+
+    model = onnx.load(artifact.graph)
+    artifact.graph.unlink()  # a published graph is a link to this file
+    weights_file(artifact.graph).unlink(missing_ok=True)
+    onnx.save(
+        model,
+        artifact.graph,
+        save_as_external_data=True,
+        location=weights_file(artifact.graph).name,
+        size_threshold=100,  # the table and the products; what shapes are inferred from stays
+    )
+    digests = graph_digests(artifact.graph)
+    manifest = {**artifact.manifest, **digests}
+    if (artifact.directory / MANIFEST).is_file():
+        (artifact.directory / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return dataclasses.replace(artifact, graph_sha256=digests["graph_sha256"], manifest=manifest)
+
+
+@pytest.fixture
+def apart() -> Callable[[Artifact], Artifact]:
+    """Put the weights of an artifact's graph into a file beside it: ``apart(artifact())``."""
+    return set_weights_apart
 
 
 @pytest.fixture(scope="session")

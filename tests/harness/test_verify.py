@@ -68,10 +68,31 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
 
 
 @pytest.fixture
-def home(
+def build(
     tmp_path: Path, tokenizer_file: Path, artifact: Make, probe: list[int], write: Callable[..., Path]
-) -> Workspace:
+) -> Callable[..., Workspace]:
+    """Write a workspace; `prepare` is done to the artifact before it is published."""
+
+    def make(prepare: Callable[[Artifact], Artifact] = lambda made: made) -> Workspace:
+        return workspace_of(tmp_path, tokenizer_file, artifact("sequence", seed=1), probe, write, prepare)
+
+    return make
+
+
+@pytest.fixture
+def home(build: Callable[..., Workspace]) -> Workspace:
     """A workspace in which everything is right; the run is runs/first."""
+    return build()
+
+
+def workspace_of(
+    tmp_path: Path,
+    tokenizer_file: Path,
+    graph: Artifact,
+    probe: list[int],
+    write: Callable[..., Path],
+    prepare: Callable[[Artifact], Artifact],
+) -> Workspace:
     workspace = Workspace(tmp_path / "home")
     folder = workspace.checkpoints
     first = checkpoint(folder / "pretrained-0a", tokenizer_file)
@@ -84,7 +105,7 @@ def home(
         body={"finetune": "siqa", "digest": body},
     )
     store = workspace.artifacts
-    made = artifact_of(store.directory("tiny", "mnli", "fp32"), artifact("sequence", seed=1), tokenizer_file, third)
+    made = prepare(artifact_of(store.directory("tiny", "mnli", "fp32"), graph, tokenizer_file, third))
     publish(made, workspace.model_repository, Serving(threads=1), probe_ids=probe, text=text_model)
     write("xnli/test-ru.tsv", RUSSIAN)
     evaluate(workspace, tmp_path / "data" / "xtreme", workspace.runs / "first")
@@ -379,6 +400,30 @@ def check_first_broken(home: Workspace, target: str, damage: Callable[[Workspace
 @pytest.mark.parametrize("target", ["first", "tiny"])
 def test_first_broken_link_is_named(home: Workspace, target: str, link: str) -> None:
     check_first_broken(home, target, *BREAKS[link])
+
+
+@pytest.mark.parametrize("target", ["first", "tiny"])
+@pytest.mark.parametrize("damage", ["missing", "shortened", "changed"])
+@pytest.mark.parametrize("link", ["artifact", "model repository"])
+def test_weights_beside_a_graph_are_links_of_the_chain(
+    build: Callable[..., Workspace], apart: Callable[[Artifact], Artifact], target: str, damage: str, link: str
+) -> None:
+    home = build(apart)
+    folders = {
+        "artifact": home.artifacts.directory("tiny", "mnli", "fp32"),
+        "model repository": home.model_repository / NAME / "1",
+    }
+    place = {"artifact": "artifact artifacts/tiny/mnli/fp32", "model repository": f"model repository, {NAME}"}[link]
+
+    def harm(_: Workspace) -> None:
+        path = folders[link] / "model.onnx.data"
+        content = path.read_bytes()
+        change(path, content[:-1] if damage == "shortened" else content[:-1] + b"\x7f")
+        if damage == "missing":
+            path.unlink()
+
+    what = "is missing" if damage == "missing" else "is not the file (its manifest describes|that was published)"
+    check_first_broken(home, target, harm, rf"breaks at {place}: .*model\.onnx\.data {what}; ")
 
 
 @pytest.mark.parametrize("link", OF_A_MODEL)

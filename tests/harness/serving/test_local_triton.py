@@ -173,6 +173,17 @@ def test_graph_that_does_not_load_is_named_with_the_reason(repository: Path, tmp
         pytest.fail("the server started")
 
 
+def test_graph_in_two_files_is_served(
+    artifact: Make, apart: Callable[[Artifact], Artifact], probe: list[int], tmp_path: Path
+) -> None:
+    """What the server answers is held against the known answer while it starts."""
+    graph, repository = apart(artifact("span")), tmp_path / "repository"
+    publish(graph, repository, Serving(threads=1), probe_ids=probe)
+    assert (repository / graph.name / "1" / "model.onnx.data").is_file()
+    with LocalTriton(repository, [graph.name], log=tmp_path / "log") as server:
+        assert server.served_versions(graph.name) == [1]
+
+
 def test_unknown_model_is_refused_with_the_nearest(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'tiny-embedding-fp32'"):
         LocalTriton(repository, ["tiny-embeding-fp32"], log=tmp_path / "log")

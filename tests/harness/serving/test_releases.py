@@ -97,6 +97,18 @@ def test_damaged_version_is_refused(repository: Path) -> None:
     assert state(repository) == [2, 2, 2]
 
 
+def test_weights_beside_a_graph_go_with_its_version(
+    repository: Path, exported: Make, apart: Callable[[Artifact], Artifact], probe: list[int]
+) -> None:
+    third = apart(exported(seed=2))
+    assert publish(third, repository, SERVING, probe_ids=probe, text=text_model) == 3
+    assert [move.after for move in rollback(repository, "tiny", finetune="mnli")] == [2]
+    (repository / "tiny-mnli-fp32" / "3" / "model.onnx.data").unlink()
+    with pytest.raises(ArtifactError, match=r"3/model\.onnx\.data is missing; publish the model again"):
+        promote(repository, "tiny", finetune="mnli")
+    assert state(repository) == [2, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [

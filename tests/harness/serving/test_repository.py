@@ -1,5 +1,8 @@
+import dataclasses
+import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from harness.serving.text_model import text_model
 
 SERVING = Serving(threads=1)
 Make = Callable[..., Artifact]
+Apart = Callable[[Artifact], Artifact]
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
@@ -193,6 +197,70 @@ def replace(path: Path, content: bytes) -> None:
     """Change a published file, never the artifact's that it may be a link to."""
     path.unlink()
     path.write_bytes(content)
+
+
+def test_weights_beside_a_graph_are_linked_with_it(
+    exported: Make, apart: Apart, probe: list[int], tmp_path: Path
+) -> None:
+    graph, repository = apart(exported()), tmp_path / "repository"
+    publish(graph, repository, SERVING, probe_ids=probe)
+    folder = repository / graph.name / "1"
+    assert (folder / "model.onnx.data").samefile(graph.directory / "model.onnx.data")
+    assert {"model.onnx", "model.onnx.data"} < json.loads((folder / "files.json").read_text()).keys()
+    check_version(repository, graph.name, 1)
+    before = snapshot(repository)
+    assert publish(graph, repository, SERVING, probe_ids=probe) == 1
+    assert snapshot(repository) == before
+
+
+def test_other_weights_under_the_same_graph_are_another_version(
+    exported: Make, apart: Apart, probe: list[int], tmp_path: Path
+) -> None:
+    first, second, repository = apart(exported(seed=0)), apart(exported(seed=1)), tmp_path / "repository"
+    assert first.graph.read_bytes() == second.graph.read_bytes()
+    for graph, version in ((first, 1), (second, 2), (first, 1)):
+        assert publish(graph, repository, SERVING, probe_ids=probe) == version
+        assert serves(graph, repository)
+        assert graph.graph_sha256 in (repository / graph.name / "config.pbtxt").read_text()
+    assert not serves(second, repository)
+    assert [check_version(repository, first.name, number)["graph_sha256"] for number in (1, 2)] == [
+        first.graph_sha256,
+        second.graph_sha256,
+    ]
+
+
+def test_copy_of_a_graph_in_two_files_is_not_published_twice(
+    exported: Make, apart: Apart, probe: list[int], tmp_path: Path
+) -> None:
+    graph = apart(exported())
+    copy = dataclasses.replace(graph, directory=shutil.copytree(graph.directory, tmp_path / "copy"))
+    for each in (graph, copy):
+        assert publish(each, tmp_path / "repository", SERVING, probe_ids=probe) == 1
+    (tmp_path / "repository" / graph.name / "1" / "model.onnx.data").unlink()
+    assert not serves(graph, tmp_path / "repository")
+    assert publish(graph, tmp_path / "repository", SERVING, probe_ids=probe) == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "shortened", "changed", "of another graph"])
+def test_damaged_weights_of_a_version_are_named(
+    exported: Make, apart: Apart, probe: list[int], tmp_path: Path, damage: str
+) -> None:
+    graph, repository = apart(exported()), tmp_path / "repository"
+    publish(graph, repository, SERVING, probe_ids=probe)
+    path = repository / graph.name / "1" / "model.onnx.data"
+    content = path.read_bytes()
+    if damage == "of another graph":
+        # As whole as it looks from files.json; the manifest knows better.
+        content = b"\1" * len(content)
+        files = path.with_name("files.json")
+        told = json.loads(files.read_text()) | {path.name: hashlib.sha256(content).hexdigest()}
+        files.write_text(json.dumps(told))
+    replace(path, {"shortened": content[:-4], "changed": content[:-4] + b"\1\2\3\4"}.get(damage, content))
+    if damage == "missing":
+        path.unlink()
+    reason = "is missing" if damage == "missing" else "is not the file that was published"
+    with pytest.raises(ArtifactError, match=rf"1/model\.onnx\.data {reason}; publish the model again"):
+        check_version(repository, graph.name, 1)
 
 
 def test_version_tells_where_it_came_from(exported: Make, probe: list[int], tmp_path: Path) -> None:

@@ -52,5 +52,5 @@ ENV HARNESS_SERVE_HOST=0.0.0.0 HARNESS_SERVE_REPOSITORY=/models HARNESS_SERVE_PR
     HARNESS_SERVE_HTTP_MAX_BYTES=16777216
 EXPOSE 8000 8001 8002
 HEALTHCHECK --interval=30s --timeout=15s --start-period=5m --retries=4 \
-    CMD ["python3", "-m", "harness.serving.probe", "--timeout", "12"]
-ENTRYPOINT ["python3", "-m", "harness.serving.container"]
+    CMD ["python3", "-m", "harness.serving.container.probe", "--timeout", "12"]
+ENTRYPOINT ["python3", "-m", "harness.serving.container.launch"]

@@ -11,13 +11,13 @@ from tokenizers import Tokenizer as RustTokenizer
 from transformers import PreTrainedModel, XLMRobertaConfig, XLMRobertaForSequenceClassification, XLMRobertaModel
 
 from exporters.export import export_artifact
-from harness.artifacts import Artifact
-from harness.errors import UsageError
-from harness.heads import Head, SentenceEmbedding, SequenceClassification, describe
-from harness.machine import cores
-from harness.serving.config import Serving
-from harness.serving.repository import publish
-from harness.task import AnyFinetune
+from harness.artifacts.store import Artifact
+from harness.core.errors import UsageError
+from harness.core.heads import Head, SentenceEmbedding, SequenceClassification, describe
+from harness.core.machine import cores
+from harness.core.task import AnyFinetune
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import publish
 from training.checkpoint import Checkpoint, write_checkpoint
 
 

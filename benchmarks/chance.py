@@ -19,15 +19,15 @@ import numpy as np
 
 from benchmarks.levels import Rule, rule
 from benchmarks.runner import guarded
-from harness import tasks
-from harness.data import Layout
-from harness.errors import DataError, UsageError
-from harness.languages import language as language_row
-from harness.provenance import commit, data_sha256, packages
-from harness.report import Table
-from harness.results import write_json
-from harness.task import AnyTask, Split
-from harness.workload import Job
+from harness.benchmark import tasks
+from harness.core.errors import DataError, UsageError
+from harness.core.files import write_json
+from harness.core.languages import language as language_row
+from harness.core.layout import Layout
+from harness.core.tables import Table
+from harness.core.task import AnyTask, Split
+from harness.evaluation.provenance import commit, data_sha256, packages
+from harness.evaluation.workload import Job
 
 ENGLISH = "en"
 #: What the project promises of its sample models, as multiples of chance.

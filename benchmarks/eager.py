@@ -25,11 +25,11 @@ from transformers import AutoModel, AutoModelForQuestionAnswering, AutoModelForS
 from transformers.utils import logging
 
 from benchmarks.workload import Workload, file_order, files
-from harness.errors import CheckpointError, UsageError
-from harness.heads import Head, SentenceEmbedding, SequenceClassification, SpanExtraction
-from harness.machine import cores
-from harness.task import Outputs
-from harness.tensors import pad
+from harness.core.errors import CheckpointError, UsageError
+from harness.core.heads import Head, SentenceEmbedding, SequenceClassification, SpanExtraction
+from harness.core.machine import cores
+from harness.core.task import Outputs
+from harness.core.tensors import pad
 
 #: Rows of a batch: `--per_gpu_eval_batch_size 32` of the scripts.
 ROWS = 32

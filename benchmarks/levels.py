@@ -8,12 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from harness.data import Layout
-from harness.errors import UsageError
-from harness.examples import QuestionExample, scored
-from harness.heads import ChoiceScore, SentenceEmbedding, SequenceClassification, SpanExtraction, TokenClassification
-from harness.languages import language as language_row
-from harness.task import AnyTask
+from harness.core.errors import UsageError
+from harness.core.examples import QuestionExample, scored
+from harness.core.heads import (
+    ChoiceScore,
+    SentenceEmbedding,
+    SequenceClassification,
+    SpanExtraction,
+    TokenClassification,
+)
+from harness.core.languages import language as language_row
+from harness.core.layout import Layout
+from harness.core.task import AnyTask
 
 #: Answers of the random predictors are drawn so many times, and their scores averaged.
 DRAWS = 5

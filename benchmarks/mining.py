@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import runner
-from harness.postprocessors.mining import Mined, choose_threshold, margin_scores, mine
-from harness.postprocessors.neighbours import Neighbours, normalise, search_blocks, search_both
-from harness.progress import Progress
-from harness.report import Table
-from harness.terminal import Terminal
+from harness.benchmark.postprocessors.mining import Mined, choose_threshold, margin_scores, mine
+from harness.benchmark.postprocessors.neighbours import Neighbours, normalise, search_blocks, search_both
+from harness.core.progress import Progress
+from harness.core.tables import Table
+from harness.core.terminal import Terminal
 
 Vectors: TypeAlias = NDArray[np.float32]
 ResultT = TypeVar("ResultT")

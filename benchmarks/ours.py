@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from benchmarks.workload import Workload
-from harness.answering import answer, owed_batches
-from harness.artifacts import Artifact
-from harness.endpoints import Endpoint
-from harness.features import Feature
-from harness.journal import Journal
-from harness.planner import Batch, BatchPlanner
-from harness.progress import Silent
-from harness.task import Outputs
-from harness.tensors import pad
-from harness.workload import unanswered
+from harness.artifacts.store import Artifact
+from harness.core.features import Feature
+from harness.core.progress import Silent
+from harness.core.task import Outputs
+from harness.core.tensors import pad
+from harness.evaluation.dispatch import answer, owed_batches
+from harness.evaluation.journal import Journal
+from harness.evaluation.workload import unanswered
+from harness.inference.endpoints import Endpoint
+from harness.inference.planner import Batch, BatchPlanner
 
 
 class Harness:

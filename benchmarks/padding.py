@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from benchmarks import runner
 from benchmarks.workload import evenly, file_order
-from harness.data import Layout
-from harness.errors import DataError, UsageError
-from harness.features import Feature, Tokenizer
-from harness.planner import Batch, BatchPlanner
-from harness.progress import Progress
-from harness.rows import POOL_BLOCK
-from harness.selection import choose_jobs, choose_tasks, parse_splits
-from harness.task import AnyTask, Split
-from harness.terminal import Terminal
-from harness.tokenizer import FastTokenizer
-from harness.workload import EXACT, Job, available, by_task, check_splits
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import DataError, UsageError
+from harness.core.features import Feature, Tokenizer
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.core.task import AnyTask, Split
+from harness.core.terminal import Terminal
+from harness.evaluation.selection import choose_jobs, choose_tasks, parse_splits
+from harness.evaluation.workload import EXACT, Job, available, by_task, check_splits
+from harness.inference.planner import Batch, BatchPlanner
+from harness.tokenization.rows import POOL_BLOCK
+from harness.tokenization.tokenizer import FastTokenizer
 
 UNIT = "padded/useful"
 #: What our plan may reach at most, on every task.

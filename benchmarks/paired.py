@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import runner
-from harness import tasks
-from harness.bootstrap import Pair, paired_interval
-from harness.errors import UsageError
-from harness.evaluate import JOURNAL, SCORES
-from harness.languages import language
-from harness.report import Table
-from harness.results import read_json, write_json
-from harness.task import AnyTask
+from harness.benchmark import tasks
+from harness.core.errors import UsageError
+from harness.core.files import read_json, write_json
+from harness.core.languages import language
+from harness.core.tables import Table
+from harness.core.task import AnyTask
+from harness.evaluation.runner import JOURNAL, SCORES
+from harness.statistics.bootstrap import Pair, paired_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.runner import PLOTTER, Row, figure
-from harness.errors import MissingExtra
+from harness.core.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

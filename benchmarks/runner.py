@@ -17,12 +17,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from harness.errors import HarnessError, MissingExtra
-from harness.machine import describe
-from harness.progress import Advance
-from harness.provenance import commit, packages
-from harness.report import EMPTY, Table
-from harness.results import write_json
+from harness.core.errors import HarnessError, MissingExtra
+from harness.core.files import write_json
+from harness.core.machine import describe
+from harness.core.progress import Advance
+from harness.core.tables import EMPTY, Table
+from harness.evaluation.provenance import commit, packages
 
 #: Suffixes of the image formats that are drawn.
 PLOTS = (".png", ".svg")

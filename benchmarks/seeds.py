@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from harness import machine
-from harness.languages import scripts
-from harness.report import EMPTY, Table
+from harness.core import machine
+from harness.core.languages import scripts
+from harness.core.tables import EMPTY, Table
 
 #: The column of the mean over all languages.
 MEAN = "mean"

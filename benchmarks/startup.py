@@ -24,13 +24,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import runner
-from harness.errors import HarnessError, UsageError
-from harness.evaluate import JOURNAL, SCORES
-from harness.progress import Progress
-from harness.results import read_json
-from harness.terminal import Terminal
-from harness.workload import EXACT
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import HarnessError, UsageError
+from harness.core.files import read_json
+from harness.core.progress import Progress
+from harness.core.terminal import Terminal
+from harness.evaluation.runner import JOURNAL, SCORES
+from harness.evaluation.workload import EXACT
 
 UNIT = "seconds"
 #: What each may take at most, in seconds.

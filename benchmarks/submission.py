@@ -22,19 +22,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import runner
-from harness import tasks
-from harness.examples import Answer, ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
-from harness.languages import language as language_row
-from harness.results import write_text
-from harness.submissions.answers import Answers
-from harness.submissions.choices import ChoiceLines
-from harness.submissions.labels import LabelLines
-from harness.submissions.pairs import PairLines
-from harness.submissions.ranked import RankedIds
-from harness.submissions.rows import RowNumbers
-from harness.submissions.tags import TagLines
-from harness.suites import SUITES
-from harness.task import AnyTask, SuiteName
+from harness.benchmark import tasks
+from harness.benchmark.submissions.answers import Answers
+from harness.benchmark.submissions.choices import ChoiceLines
+from harness.benchmark.submissions.labels import LabelLines
+from harness.benchmark.submissions.pairs import PairLines
+from harness.benchmark.submissions.ranked import RankedIds
+from harness.benchmark.submissions.rows import RowNumbers
+from harness.benchmark.submissions.tags import TagLines
+from harness.benchmark.suites import SUITES
+from harness.core.examples import Answer, ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
+from harness.core.files import write_text
+from harness.core.languages import language as language_row
+from harness.core.task import AnyTask, SuiteName
 
 SEED = 0
 #: How often the random model is right.

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import runner, workload
 from benchmarks.ours import Harness
 from benchmarks.workload import Workload
-from harness import tasks
-from harness.artifacts import Artifact
-from harness.connect import connection
-from harness.data import Layout
-from harness.errors import ArtifactError, MissingExtra, UsageError
-from harness.progress import Progress
-from harness.selection import choose_jobs
-from harness.terminal import Terminal
-from harness.tokenizer import FastTokenizer
-from harness.workload import Job, check_splits, checked
-from harness.workspace import Workspace
+from harness.artifacts.store import Artifact
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import tasks
+from harness.core.errors import ArtifactError, MissingExtra, UsageError
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.core.terminal import Terminal
+from harness.evaluation.connection import connection
+from harness.evaluation.selection import choose_jobs
+from harness.evaluation.workload import Job, check_splits, checked
+from harness.tokenization.tokenizer import FastTokenizer
 
 if TYPE_CHECKING:
     from benchmarks.eager import EagerTorch

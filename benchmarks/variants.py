@@ -23,18 +23,18 @@ from exporters.gate import judge, read_samples
 from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
-from harness import finetunes, tasks
-from harness.data import Layout
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.heads import Head
-from harness.planner import Batch, BatchPlanner
-from harness.report import Table
-from harness.selection import choose_jobs
-from harness.tensors import pad
-from harness.terminal import Terminal
-from harness.tokenizer import FastTokenizer
-from harness.workload import check_splits
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes, tasks
+from harness.core.heads import Head
+from harness.core.layout import Layout
+from harness.core.tables import Table
+from harness.core.tensors import pad
+from harness.core.terminal import Terminal
+from harness.evaluation.selection import choose_jobs
+from harness.evaluation.workload import check_splits
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.planner import Batch, BatchPlanner
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import read_checkpoint
 
 UNIT = "useful tokens/s"

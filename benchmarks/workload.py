@@ -6,14 +6,14 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from harness.data import Layout
-from harness.errors import DataError
-from harness.examples import is_scored
-from harness.features import Tokenizer
-from harness.languages import language
-from harness.planner import Batch
-from harness.task import AnyTask, Outputs
-from harness.workload import FeaturizedJob, Job
+from harness.core.errors import DataError
+from harness.core.examples import is_scored
+from harness.core.features import Tokenizer
+from harness.core.languages import language
+from harness.core.layout import Layout
+from harness.core.task import AnyTask, Outputs
+from harness.evaluation.workload import FeaturizedJob, Job
+from harness.inference.planner import Batch
 
 T = TypeVar("T")
 

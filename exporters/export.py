@@ -17,16 +17,16 @@ from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
 from exporters.parity import parity
 from exporters.variants import Variant, find_variant
-from harness.artifacts import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256, read_artifact
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, CheckpointError, EndpointError
-from harness.heads import Head, SentenceEmbedding, describe
-from harness.machine import describe as describe_machine
-from harness.results import write_json
-from harness.serving.repository import locked
-from harness.task import AnyFinetune
-from harness.tensors import GraphSignature
-from harness.tokenizer import FastTokenizer
+from harness.artifacts.store import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, read_artifact
+from harness.core.errors import ArtifactError, CheckpointError, EndpointError
+from harness.core.files import file_sha256, write_json
+from harness.core.heads import Head, SentenceEmbedding, describe
+from harness.core.machine import describe as describe_machine
+from harness.core.task import AnyFinetune
+from harness.core.tensors import GraphSignature
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.serving.repository.store import locked
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, read_checkpoint
 
 #: Ten times what Optimum's own validation allows for one random batch (ATOL_FOR_VALIDATION = 1e-5).

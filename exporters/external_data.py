@@ -10,7 +10,7 @@ import onnx
 from onnx import helper
 from onnx.external_data_helper import set_external_data
 
-from harness.artifacts import weights_file
+from harness.artifacts.store import weights_file
 
 #: Bytes of weights that stay in the graph's own file: a protobuf ends at 2 GiB, and the nodes beside the
 #: weights need a little of that.

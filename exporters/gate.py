@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from exporters.modules import Decision
-from harness import tasks
-from harness.bootstrap import Pair, paired_interval
-from harness.data import Layout
-from harness.examples import first
-from harness.features import Feature, Tokenizer
-from harness.heads import Head, TokenClassification
-from harness.journal import pack, unpack
-from harness.languages import language
-from harness.planner import BatchPlanner
-from harness.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source, Split
-from harness.tensors import GraphSignature, Tensors, pad
-from harness.workload import Job, unanswered
+from harness.benchmark import tasks
+from harness.core.examples import first
+from harness.core.features import Feature, Tokenizer
+from harness.core.heads import Head, TokenClassification
+from harness.core.languages import language
+from harness.core.layout import Layout
+from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source, Split
+from harness.core.tensors import GraphSignature, Tensors, pad
+from harness.evaluation.journal import pack, unpack
+from harness.evaluation.workload import Job, unanswered
+from harness.inference.planner import BatchPlanner
+from harness.statistics.bootstrap import Pair, paired_interval
 
 #: Candidates that are searched where a task shares a pool: the first ones of it.
 CANDIDATES = 1_000

@@ -14,10 +14,11 @@ from exporters.modules import Loaded
 from exporters.onnx import graph_versions
 from exporters.servers import needs, text
 from exporters.variants import Variant
-from harness.artifacts import GATE, GRAPH, TOKENIZER, file_sha256, graph_digests
-from harness.heads import describe
-from harness.task import AnyFinetune
-from harness.tensors import GraphSignature
+from harness.artifacts.store import GATE, GRAPH, TOKENIZER, graph_digests
+from harness.core.files import file_sha256
+from harness.core.heads import describe
+from harness.core.task import AnyFinetune
+from harness.core.tensors import GraphSignature
 from training.checkpoint import Checkpoint
 
 _PACKAGES = (

@@ -25,8 +25,8 @@ from transformers import (
 )
 
 from exporters.quiet import quiet
-from harness.errors import CheckpointError
-from harness.heads import (
+from harness.core.errors import CheckpointError
+from harness.core.heads import (
     ChoiceScore,
     DualEncoder,
     Head,
@@ -36,7 +36,7 @@ from harness.heads import (
     TokenClassification,
     describe,
 )
-from harness.tensors import Tensors
+from harness.core.tensors import Tensors
 from training.checkpoint import Checkpoint
 from training.modules import DualEncoderModel
 

@@ -13,8 +13,8 @@ from transformers import PretrainedConfig
 from exporters.external_data import save_graph
 from exporters.modules import HeadModule
 from exporters.quiet import quiet
-from harness.errors import ArtifactError
-from harness.tensors import GraphSignature, TensorSpec
+from harness.core.errors import ArtifactError
+from harness.core.tensors import GraphSignature, TensorSpec
 
 #: The least that torch's exporter recommends, and Optimum's default; with it the file gets IR
 #: version 8, which every ONNX Runtime since 1.10 reads.

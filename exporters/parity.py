@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from exporters.gate import SPREAD
 from exporters.modules import Decision, HeadModule, infer
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, EndpointError
-from harness.tensors import GraphSignature, Tensors, TensorSpec, pad
+from harness.core.errors import ArtifactError, EndpointError
+from harness.core.tensors import GraphSignature, Tensors, TensorSpec, pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
 
 #: One output's answers, one array for each row, without the rows axis and without padding.
 Answers: TypeAlias = list[NDArray[np.float32]]

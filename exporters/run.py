@@ -14,19 +14,19 @@ from exporters.export import Refusal, export_artifact
 from exporters.gate import Sample, read_samples, split_there
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
-from harness import finetunes, tasks
-from harness.artifacts import Artifact
-from harness.data import Layout
-from harness.errors import ArtifactError, CheckpointError, UsageError, nearest
-from harness.heads import is_retrieval
-from harness.machine import cores
-from harness.progress import Progress
-from harness.serving.config import Device, Serving
-from harness.serving.repository import publish, serves
-from harness.serving.text_model import text_model
-from harness.task import AnyFinetune
-from harness.tokenizer import FastTokenizer
-from harness.workspace import Workspace
+from harness.artifacts.store import Artifact
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes, tasks
+from harness.core.errors import ArtifactError, CheckpointError, UsageError, nearest
+from harness.core.heads import is_retrieval
+from harness.core.layout import Layout
+from harness.core.machine import cores
+from harness.core.progress import Progress
+from harness.core.task import AnyFinetune
+from harness.serving.repository.config import Device, Serving
+from harness.serving.repository.store import publish, serves
+from harness.serving.repository.text_model import text_model
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint
 
 #: Rows that parity compares; two of each language and task, up to this many.

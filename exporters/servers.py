@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import onnx
 
-from harness.errors import ArtifactError, UsageError, nearest
+from harness.core.errors import ArtifactError, UsageError, nearest
 
 #: Major and minor number.
 Version: TypeAlias = tuple[int, int]

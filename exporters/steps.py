@@ -22,9 +22,9 @@ from onnxruntime.transformers.optimizer import optimize_model
 
 from exporters.external_data import save_graph, set_apart
 from exporters.modules import Loaded
-from harness.artifacts import weights_file
-from harness.errors import ArtifactError
-from harness.machine import describe
+from harness.artifacts.store import weights_file
+from harness.core.errors import ArtifactError
+from harness.core.machine import describe
 
 #: Where ONNX Runtime's own operators live.
 MICROSOFT = "com.microsoft"

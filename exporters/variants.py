@@ -8,7 +8,7 @@ from typing import TypeAlias
 from exporters import steps
 from exporters.gate import Tolerance
 from exporters.modules import Loaded
-from harness.errors import UsageError, nearest
+from harness.core.errors import UsageError, nearest
 
 #: Reads the graph at the first path and writes another to the second.
 Step: TypeAlias = Callable[[Path, Path, Loaded], None]

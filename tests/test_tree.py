@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import tasks
+from harness.benchmark import tasks
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("harness", "training", "exporters")
 MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 #: Third-party package -> the only files of harness/ that may import it.
 DOORS = {
-    "onnxruntime": ("harness/endpoints/onnx.py", "harness/serving/backends/"),
-    "tritonclient": ("harness/endpoints/triton.py", "harness/endpoints/text.py"),
-    "faiss": ("harness/postprocessors/neighbours.py",),
-    "datasets": ("harness/acquire/door.py",),
-    "pyarrow": ("harness/tokens.py",),
-    "huggingface_hub": ("harness/acquire/door.py",),
+    "onnxruntime": ("harness/inference/endpoints/onnx.py", "harness/serving/backends/"),
+    "tritonclient": ("harness/inference/endpoints/triton.py", "harness/text/client.py"),
+    "faiss": ("harness/benchmark/postprocessors/neighbours.py",),
+    "datasets": ("harness/acquire/client.py",),
+    "pyarrow": ("harness/tokenization/cache.py",),
+    "huggingface_hub": ("harness/acquire/client.py",),
     "torch": (),
     "transformers": (),
     "optimum": (),
@@ -76,7 +76,7 @@ def test_harness_imports_it_at_its_door_only(package: str) -> None:
     assert [name for name in importing if not name.startswith(DOORS[package])] == []
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if "harness/tasks/" not in named(path)], ids=named)
+@pytest.mark.parametrize("path", [path for path in MODULES if "harness/benchmark/tasks/" not in named(path)], ids=named)
 def test_nothing_branches_on_a_tasks_name(path: Path) -> None:
     names = set(tasks.names())
     sides = [

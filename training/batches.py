@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from harness.features import Feature
-from harness.heads import Head
+from harness.core.features import Feature
+from harness.core.heads import Head
 from training.collate import Batch, collate
 from training.modules import TEXT
 from training.sampling import Sampler

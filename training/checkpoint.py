@@ -2,7 +2,7 @@
 
 A checkpoint directory holds what transformers' `save_pretrained` writes (config.json,
 model.safetensors), `tokenizer.json`, and `phase.json`: the digest of every file, the resolved
-recipe, the parents' digests, data digests, seed, steps and versions. `harness.checkpoint` reads it.
+recipe, the parents' digests, data digests, seed, steps and versions. `harness.artifacts.checkpoint` reads it.
 """
 
 import json
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.artifacts import file_sha256
-from harness.checkpoint import PHASE_FILE, Checkpoint, is_complete, read_checkpoint
+from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, is_complete, read_checkpoint
+from harness.core.files import file_sha256
 
 __all__ = ["PHASE_FILE", "Checkpoint", "Phase", "is_complete", "read_checkpoint", "saving", "write_checkpoint"]
 

@@ -6,10 +6,17 @@ from functools import singledispatch
 import numpy as np
 import torch
 
-from harness.features import IGNORED, Feature
-from harness.featurizers.dual import CANDIDATE, QUERY
-from harness.heads import ChoiceScore, DualEncoder, Head, SequenceClassification, SpanExtraction, TokenClassification
-from harness.tensors import pad
+from harness.benchmark.featurizers.dual import CANDIDATE, QUERY
+from harness.core.features import IGNORED, Feature
+from harness.core.heads import (
+    ChoiceScore,
+    DualEncoder,
+    Head,
+    SequenceClassification,
+    SpanExtraction,
+    TokenClassification,
+)
+from harness.core.tensors import pad
 
 Batch = dict[str, torch.Tensor]
 

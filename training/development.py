@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from harness import tasks
-from harness.data import Layout
-from harness.features import Feature
-from harness.planner import BatchPlanner
-from harness.task import AnyFinetune, Outputs
-from harness.tensors import pad
-from harness.tokenizer import FastTokenizer
+from harness.benchmark import tasks
+from harness.core.features import Feature
+from harness.core.layout import Layout
+from harness.core.task import AnyFinetune, Outputs
+from harness.core.tensors import pad
+from harness.inference.planner import BatchPlanner
+from harness.tokenization.tokenizer import FastTokenizer
 
 #: Examples at most; enough to follow a training, and the test sets are `harness eval`'s business.
 EXAMPLES = 500

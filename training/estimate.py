@@ -15,12 +15,11 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
-from harness.checkpoint import Checkpoint
-from harness.machine import cores
-from harness.recipe import Intermediate, Scratch, TextMix
-from harness.report import EMPTY, Table
-from harness.task import AnyFinetune
-from harness.tokenizer import FastTokenizer
+from harness.artifacts.checkpoint import Checkpoint
+from harness.core.machine import cores
+from harness.core.tables import EMPTY, Table
+from harness.core.task import AnyFinetune
+from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import TrainingSet
 from training.checkpoint import Phase
 from training.experiment import Inputs, Training
@@ -41,6 +40,7 @@ from training.pretraining import (
     text_batches,
     tokenizer_file,
 )
+from training.recipe import Intermediate, Scratch, TextMix
 from training.sets import RowsOnDemand
 from training.target import target_batches, target_inputs, target_schedule, target_set
 from training.text import Corpus, read_corpus

@@ -10,17 +10,17 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from harness import __version__
-from harness.artifacts import file_sha256
-from harness.data import Layout
-from harness.errors import CheckpointError
-from harness.progress import Progress
-from harness.provenance import commit, packages
-from harness.recipe import Recipe
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import CheckpointError
+from harness.core.files import file_sha256
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.core.version import __version__
+from harness.evaluation.provenance import commit, packages
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
 from training.distributed import once, rank
 from training.leaks import Overlap, check
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import transformers
 
-from harness import finetunes
-from harness.heads import describe
-from harness.recipe import Intermediate, Mixed
-from harness.task import AnyFinetune
-from harness.tokenizer import FastTokenizer
+from harness.benchmark import finetunes
+from harness.core.heads import describe
+from harness.core.task import AnyFinetune
+from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import MixedBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
 from training.experiment import Inputs, Training, account, add_seen, digests_of, identity_of
 from training.modules import MultiTask, freeze
 from training.pretraining import encoder_of, text_batches, text_model_of
+from training.recipe import Intermediate, Mixed
 from training.sampling import Sampler
 from training.sets import Rows, every_row, share_out, sources, train_paths, training_set
 from training.text import Corpus, read_corpus

@@ -12,10 +12,10 @@ from functools import singledispatch
 from hashlib import blake2b
 from typing import Any
 
-from harness import tasks
-from harness.data import Layout
-from harness.errors import LeakError
-from harness.examples import (
+from harness.benchmark import tasks
+from harness.benchmark.sources.sentences import sentence_breaks
+from harness.core.errors import LeakError
+from harness.core.examples import (
     ChoiceExample,
     MatchExample,
     PairExample,
@@ -23,8 +23,8 @@ from harness.examples import (
     SentenceExample,
     WordsExample,
 )
-from harness.sources.sentences import sentence_breaks
-from harness.task import AnyTask, Source, Split
+from harness.core.layout import Layout
+from harness.core.task import AnyTask, Source, Split
 
 #: Letters and digits below which a sentence may be anybody's ("Thank you very much"). Those of scripts
 #: that write a word with one or two count double.

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from harness.progress import Advance, Silent
+from harness.core.progress import Advance, Silent
 from training.experiment import Place
 from training.shares import share
 from training.trainer import Schedule, fit
@@ -57,7 +57,7 @@ class _Stopwatch(Silent):
 
     @contextmanager
     def step(self, description: str, total: int, unit: str) -> Iterator[Advance]:
-        """See `harness.progress.Progress`."""
+        """See `harness.core.progress.Progress`."""
         begin = time.perf_counter()
 
         def note(done: int) -> None:

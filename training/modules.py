@@ -19,8 +19,8 @@ from transformers import (
     XLMRobertaPreTrainedModel,
 )
 
-from harness.errors import CheckpointError
-from harness.heads import (
+from harness.core.errors import CheckpointError
+from harness.core.heads import (
     ChoiceScore,
     DualEncoder,
     Head,

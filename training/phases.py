@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from harness import finetunes, tasks
-from harness.data import check_files
-from harness.sources.lines import iterate_lines
-from harness.task import AnyFinetune, Source
+from harness.benchmark import finetunes, tasks
+from harness.benchmark.sources.lines import iterate_lines
+from harness.core.layout import check_files
+from harness.core.task import AnyFinetune, Source
 from training.checkpoint import Checkpoint, Phase
 from training.experiment import Training
 from training.intermediate import check_weights, intermediate

@@ -11,14 +11,14 @@ from pathlib import Path
 import transformers
 from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
-from harness.artifacts import file_sha256
-from harness.data import check_files
-from harness.errors import CheckpointError
-from harness.recipe import Scratch, TextMix
-from harness.tokenizer import FastTokenizer
+from harness.core.errors import CheckpointError
+from harness.core.files import file_sha256
+from harness.core.layout import check_files
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
 from training.experiment import Inputs, Training, account, digests_of, identity_of
 from training.modules import MaskedLanguageModel, load_encoder
+from training.recipe import Scratch, TextMix
 from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
 from training.trainer import Schedule, fit
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
-from harness.errors import UsageError, nearest
-from harness.progress import Progress, Silent
-from harness.recipe import Recipe
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import UsageError, nearest
+from harness.core.progress import Progress, Silent
 from training.checkpoint import Checkpoint, Phase
 from training.distributed import once, rank
 from training.estimate import Estimator, lines
 from training.experiment import Training
 from training.phases import train
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import RecipeError
+from harness.core.errors import RecipeError
 
 Kind = Literal["proportional", "capped", "temperature", "weights", "scheduled"]
 

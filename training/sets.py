@@ -5,15 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from harness import finetunes
-from harness.data import DataFile, Layout
-from harness.errors import DataError
-from harness.features import Feature
-from harness.recipe import Mixed
-from harness.task import AnyFinetune, Source
-from harness.tokenizer import FastTokenizer
+from harness.benchmark import finetunes
+from harness.core.errors import DataError
+from harness.core.features import Feature
+from harness.core.layout import DataFile, Layout
+from harness.core.task import AnyFinetune, Source
+from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import TrainingSet, by_example
 from training.experiment import Training
+from training.recipe import Mixed
 from training.switching import Lexicon, switched
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from harness.errors import RecipeError
+from harness.core.errors import RecipeError
 
 
 class Shares(Dataset[dict[str, Any]]):

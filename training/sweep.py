@@ -13,21 +13,22 @@ import torch
 from numpy.typing import NDArray
 from transformers import XLMRobertaModel
 
-from harness import tasks
-from harness.data import Layout
-from harness.errors import UsageError
-from harness.features import Feature
-from harness.heads import SentenceEmbedding
-from harness.planner import BatchPlanner
-from harness.progress import Progress
-from harness.report import Table
-from harness.results import LanguageScore, TaskScore, write_json
-from harness.selection import choose_jobs, parse_splits
-from harness.task import AnyTask
-from harness.tensors import pad
-from harness.tokenizer import FastTokenizer
-from harness.workload import Job, check_splits
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import tasks
+from harness.core.errors import UsageError
+from harness.core.features import Feature
+from harness.core.files import write_json
+from harness.core.heads import SentenceEmbedding
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.core.tables import Table
+from harness.core.task import AnyTask
+from harness.core.tensors import pad
+from harness.evaluation.results import LanguageScore, TaskScore
+from harness.evaluation.selection import choose_jobs, parse_splits
+from harness.evaluation.workload import Job, check_splits
+from harness.inference.planner import BatchPlanner
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, read_checkpoint
 from training.modules import load_encoder
 

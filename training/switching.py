@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import DataError
-from harness.examples import Answer, ChoiceExample, MatchExample, PairExample, QuestionExample, WordsExample
-from harness.sources.lines import malformed, read_lines
+from harness.benchmark.sources.lines import malformed, read_lines
+from harness.core.errors import DataError
+from harness.core.examples import Answer, ChoiceExample, MatchExample, PairExample, QuestionExample, WordsExample
 
 _WORD = re.compile(r"\w+")
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import transformers
 
-from harness import finetunes
-from harness.heads import SentenceEmbedding, describe
-from harness.task import AnyFinetune, Hyperparameters
-from harness.tokenizer import FastTokenizer
+from harness.benchmark import finetunes
+from harness.core.heads import SentenceEmbedding, describe
+from harness.core.task import AnyFinetune, Hyperparameters
+from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import EpochBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
 from training.development import Development, development, has_development, is_held_out

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from torch.utils.data import Dataset
 
-from harness.data import Layout
-from harness.errors import DataError
-from harness.features import IGNORED
-from harness.featurizers.pair import pair_row
-from harness.languages import table
-from harness.recipe import TextMix
-from harness.sources.lines import read_lines
-from harness.tensors import pad
-from harness.tokenizer import FastTokenizer
+from harness.benchmark.featurizers.pair import pair_row
+from harness.benchmark.sources.lines import read_lines
+from harness.core.errors import DataError
+from harness.core.features import IGNORED
+from harness.core.languages import table
+from harness.core.layout import Layout
+from harness.core.tensors import pad
+from harness.tokenization.tokenizer import FastTokenizer
 from training.collate import Batch
+from training.recipe import TextMix
 
 T = TypeVar("T")
 

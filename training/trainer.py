@@ -20,11 +20,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils as integrations
 
-from harness.errors import CheckpointError, RecipeError, nearest
-from harness.progress import Progress
-from harness.recipe import Compute
+from harness.core.errors import CheckpointError, RecipeError, nearest
+from harness.core.progress import Progress
 from training.distributed import any_of_all, rank, wait, world
 from training.experiment import Place
+from training.recipe import Compute
 from training.shares import Shares
 from training.stopping import Stop, first_interrupt_asks
 

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks import runner
-from harness.errors import MissingExtra, UsageError, nearest
-from harness.progress import Progress
-from harness.terminal import Terminal
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import MissingExtra, UsageError, nearest
+from harness.core.progress import Progress
+from harness.core.terminal import Terminal
 
 if TYPE_CHECKING:
     from benchmarks.baseshape import Shape

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from harness.artifacts import GATE, Artifact, ArtifactStore
+from harness.artifacts.store import GATE, Artifact, ArtifactStore
 
 #: Fastest first (docs/export.md).
 LOSSY = ("int8", "int8_block")

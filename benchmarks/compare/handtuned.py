@@ -25,12 +25,12 @@ from benchmarks.compare.works import TATOEBA, XNLI, Work, both, twice
 from benchmarks.eager import Answer, answering
 from benchmarks.ours import Harness
 from benchmarks.workload import Workload, evenly
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.heads import SentenceEmbedding
-from harness.machine import cores
-from harness.planner import Batch
-from harness.task import Outputs
-from harness.tensors import Tensors, pad
+from harness.core.heads import SentenceEmbedding
+from harness.core.machine import cores
+from harness.core.task import Outputs
+from harness.core.tensors import Tensors, pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.planner import Batch
 
 #: The ratio asked for: pooled Tatoeba repeats sentences, which the loop sends again.
 TARGETS = ((XNLI, 0.97), (TATOEBA, 1.1))

@@ -16,15 +16,15 @@ from benchmarks.compare.texts import Decision, Text, decide, mixed, tokenize
 from benchmarks.compare.works import both, twice
 from benchmarks.ours import Harness
 from benchmarks.workload import Workload
-from harness import tasks
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError
-from harness.features import Feature
-from harness.heads import SequenceClassification
-from harness.task import Outputs
-from harness.tokenizer import FastTokenizer
-from harness.workload import FeaturizedJob, Job
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import tasks
+from harness.core.errors import ArtifactError
+from harness.core.features import Feature
+from harness.core.heads import SequenceClassification
+from harness.core.task import Outputs
+from harness.evaluation.workload import FeaturizedJob, Job
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.tokenization.tokenizer import FastTokenizer
 
 TARGET = 1.2
 #: One of so many parts of the sample: every peer answers all of it.

@@ -26,16 +26,16 @@ from benchmarks.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
-from harness.artifacts import GRAPH, MANIFEST, TOKENIZER, Artifact, file_sha256, read_artifact, weights_file
-from harness.errors import ArtifactError, UsageError
-from harness.heads import Head, SentenceEmbedding, SequenceClassification, SpanExtraction, describe
-from harness.machine import cores
-from harness.results import write_json
-from harness.serving.config import Serving
-from harness.serving.repository import publish, selected
-from harness.task import AnyFinetune
-from harness.tensors import ENCODER_INPUTS, GraphSignature, TensorSpec
-from harness.workspace import Workspace
+from harness.artifacts.store import GRAPH, MANIFEST, TOKENIZER, Artifact, read_artifact, weights_file
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import ArtifactError, UsageError
+from harness.core.files import file_sha256, write_json
+from harness.core.heads import Head, SentenceEmbedding, SequenceClassification, SpanExtraction, describe
+from harness.core.machine import cores
+from harness.core.task import AnyFinetune
+from harness.core.tensors import ENCODER_INPUTS, GraphSignature, TensorSpec
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import publish, selected
 from training.checkpoint import read_checkpoint
 
 EXACT = "fp32"

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from benchmarks import runner
 from benchmarks.compare.session import Session
-from harness.machine import cores
+from harness.core.machine import cores
 
 #: Rows, depth and columns of the products that are tried: large squares, and those of an encoder's layers for
 #: a batch of 4,096 tokens.

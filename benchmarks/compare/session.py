@@ -9,14 +9,14 @@ from benchmarks.baseshape import Shape
 from benchmarks.compare.gated import fastest
 from benchmarks.compare.networks import EXACT, Network, RandomNetworks, trained
 from benchmarks.workload import Workload
-from harness import finetunes, tasks
-from harness.data import Layout
-from harness.planner import Batch
-from harness.progress import Progress
-from harness.selection import choose_jobs
-from harness.tokenizer import FastTokenizer
-from harness.workload import Job, available
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes, tasks
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.evaluation.selection import choose_jobs
+from harness.evaluation.workload import Job, available
+from harness.inference.planner import Batch
+from harness.tokenization.tokenizer import FastTokenizer
 
 UNIT = "useful tokens/s"
 

@@ -8,12 +8,12 @@ from benchmarks.compare.session import FULL, UNIT, Session
 from benchmarks.compare.works import XNLI, both, twice
 from benchmarks.ours import Harness
 from benchmarks.padding import measure as measure_padding
-from harness import evaluate
-from harness.connect import connection
-from harness.journal import Journal
-from harness.progress import Silent
-from harness.tasks import names as task_names
-from harness.workload import EXACT, GraphWorkload
+from harness.benchmark.tasks import names as task_names
+from harness.core.progress import Silent
+from harness.evaluation import runner as evaluate
+from harness.evaluation.connection import connection
+from harness.evaluation.journal import Journal
+from harness.evaluation.workload import EXACT, GraphWorkload
 
 #: One of so many parts of the sample goes through Triton.
 SHARE = 5

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from benchmarks.compare.session import Session
 from benchmarks.workload import Workload
-from harness.examples import PairExample, QuestionExample
-from harness.features import Feature, Tokenizer
+from harness.core.examples import PairExample, QuestionExample
+from harness.core.features import Feature, Tokenizer
 
 #: Texts of a batch, where a peer's documentation names no number.
 ROWS = 32

@@ -16,9 +16,9 @@ from benchmarks.eager import EagerTorch, answering
 from benchmarks.ours import Harness
 from benchmarks.plots import Point
 from benchmarks.workload import Workload
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.heads import is_retrieval
-from harness.task import Outputs
+from harness.core.heads import is_retrieval
+from harness.core.task import Outputs
+from harness.inference.endpoints.onnx import OnnxEndpoint
 
 #: Two products closer than this are a tie between engines: float32 sums of a thousand products, taken in
 #: another order, differ by less.

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from benchmarks import runner
 from benchmarks.load.options import parse
 from benchmarks.load.run import document, measure
-from harness.results import write_json
-from harness.terminal import Terminal
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.files import write_json
+from harness.core.terminal import Terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.serving.known_answer import TOLERANCE
+from harness.serving.repository.known_answer import TOLERANCE
 from harness.text.forms import Answer
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import tritonclient.grpc as client
 
 from benchmarks.load.counts import COUNTED
-from harness.errors import EndpointError, UsageError
+from harness.core.errors import EndpointError, UsageError
 from harness.text.fields import Field, Question
 
 #: A burst is so many times what the queue and one batch hold, since the server answers while it comes in.

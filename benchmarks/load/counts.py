@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import EndpointError
+from harness.core.errors import EndpointError
 from harness.serving.padding import PADDED, USEFUL
 
 #: Seconds until the server has counted what it has answered.

@@ -12,7 +12,7 @@ from benchmarks.load.burst import Burst
 from benchmarks.load.counts import Counts, Tokens
 from benchmarks.load.texts import Texts
 from benchmarks.load.traffic import Traffic
-from harness.report import Table
+from harness.core.tables import Table
 
 #: Percentiles of latency that are told.
 PERCENTILES = (50, 95, 99)

@@ -17,22 +17,22 @@ from benchmarks.load.options import Options
 from benchmarks.load.report import Report
 from benchmarks.load.texts import Texts, read_texts
 from benchmarks.load.traffic import Traffic, closed_loop, resident_memory
-from harness.artifacts import Artifact
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.endpoints.text import TextEndpoint
-from harness.endpoints.triton import open_client
-from harness.errors import ArtifactError, EndpointError
-from harness.planner import BatchPlanner
-from harness.progress import Advance, Progress
-from harness.serving.known_answer import TOLERANCE
-from harness.serving.local import LocalTriton
-from harness.serving.repository import text_name
-from harness.serving.text_model import declaration
+from harness.artifacts.store import Artifact
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import ArtifactError, EndpointError
+from harness.core.progress import Advance, Progress
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.endpoints.triton import open_client
+from harness.inference.planner import BatchPlanner
+from harness.serving.repository.known_answer import TOLERANCE
+from harness.serving.repository.store import text_name
+from harness.serving.repository.text_model import declaration
+from harness.serving.server.local import LocalTriton
+from harness.text.client import TextEndpoint
 from harness.text.fields import Question
 from harness.text.forms import Answer
 from harness.text.pipeline import TextPipeline
-from harness.tokenizer import FastTokenizer
-from harness.workspace import Workspace
+from harness.tokenization.tokenizer import FastTokenizer
 
 #: Answers that are compared with those of the same graph in this process.
 COMPARED = 200

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import tasks
-from harness.data import Layout
-from harness.errors import DataError, UsageError
-from harness.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
-from harness.progress import Progress
-from harness.selection import choose_jobs
+from harness.benchmark import tasks
+from harness.core.errors import DataError, UsageError
+from harness.core.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.evaluation.selection import choose_jobs
+from harness.evaluation.workload import available
 from harness.text.fields import Field, Question, read_fields
 from harness.text.forms import Form
-from harness.workload import available
 
 #: Of the order in which texts are sent.
 SEED = 0

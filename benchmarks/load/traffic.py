@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from harness.errors import EndpointError
-from harness.progress import Advance
+from harness.core.errors import EndpointError
+from harness.core.progress import Advance
 from harness.text.fields import Question
 from harness.text.forms import Answer
 

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from harness import finetunes, tasks
-from harness.acquire.declaration import Hub
-from harness.data import Layout
-from harness.errors import UsageError, nearest
-from harness.examples import scored
-from harness.languages import language as language_row
-from harness.task import AnyTask, Pool, Source, Split
+from harness.benchmark import finetunes, tasks
+from harness.core.errors import UsageError, nearest
+from harness.core.examples import scored
+from harness.core.languages import language as language_row
+from harness.core.layout import Layout
+from harness.core.origins import Hub
+from harness.core.task import AnyTask, Pool, Source, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

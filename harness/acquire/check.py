@@ -8,10 +8,10 @@ from typing import Literal
 from harness.acquire.catalogue import Dataset
 from harness.acquire.get import Unit, units
 from harness.acquire.manifest import Record, load, relative
-from harness.data import Layout
-from harness.errors import DataError
-from harness.progress import Progress
-from harness.task import Split
+from harness.core.errors import DataError
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+from harness.core.task import Split
 
 State = Literal["whole", "unknown", "unofficial", "missing", "different", "changed", "unreadable"]
 

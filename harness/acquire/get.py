@@ -6,16 +6,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from harness import tasks
 from harness.acquire.catalogue import Dataset
-from harness.acquire.declaration import Written
 from harness.acquire.manifest import Record, load, record, relative
 from harness.acquire.supply import Supplier, Supply
-from harness.artifacts import file_sha256
-from harness.data import Layout
-from harness.errors import DataError, UsageError
-from harness.progress import Advance, Progress
-from harness.task import Split
+from harness.benchmark import tasks
+from harness.core.errors import DataError, UsageError
+from harness.core.files import file_sha256
+from harness.core.layout import Layout
+from harness.core.origins import Written
+from harness.core.progress import Advance, Progress
+from harness.core.task import Split
 
 #: The name under which candidates are told that belong to no language.
 POOL = "candidates"

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from harness.acquire.catalogue import Dataset, catalogue
-from harness.acquire.declaration import Repository
 from harness.acquire.get import units
-from harness.data import Layout
-from harness.report import EMPTY, Table
+from harness.core.layout import Layout
+from harness.core.origins import Repository
+from harness.core.tables import EMPTY, Table
 
 
 def data_table() -> Table:

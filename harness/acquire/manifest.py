@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts import file_sha256
-from harness.errors import DataError
+from harness.core.errors import DataError
+from harness.core.files import file_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

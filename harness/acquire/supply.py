@@ -9,13 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol, Self
 
-from harness.acquire import door
+from harness.acquire import client as door
 from harness.acquire.catalogue import Dataset
-from harness.acquire.converters import Verbatim, renamed
-from harness.acquire.declaration import Archive, Converter, Hub, Official, Part, Repository, Row, fill
-from harness.errors import UsageError
-from harness.progress import Progress
-from harness.task import Split
+from harness.benchmark.origins.converters import Verbatim, renamed
+from harness.core.errors import UsageError
+from harness.core.origins import Archive, Converter, Hub, Official, Part, Repository, Row, fill
+from harness.core.progress import Progress
+from harness.core.task import Split
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

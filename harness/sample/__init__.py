@@ -8,7 +8,7 @@ import shutil
 from hashlib import sha256
 from pathlib import Path
 
-from harness.errors import DataError
+from harness.core.errors import DataError
 from harness.sample.render import LANGUAGES
 from harness.sample.writers import write
 

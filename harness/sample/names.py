@@ -10,17 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from harness.sample.render import Language
-from harness.sample.world import (
-    AGENTS,
-    CITIES,
-    ORGANISATIONS,
-    PEOPLE,
-    SPLITS,
-    Sentence,
-    deed,
-    deed_of,
-    split_of,
-)
+from harness.sample.world import AGENTS, CITIES, ORGANISATIONS, PEOPLE, SPLITS, Sentence, deed, deed_of, split_of
 
 OPTIONS = {"person": PEOPLE, "city": CITIES, "organisation": ORGANISATIONS, "agent": AGENTS}
 """What each slot of a fragment may name."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.languages import language as language_row
+from harness.core.languages import language as language_row
 from harness.sample import intermediate, names, retrieval, tasks
 from harness.sample.folder import SampleFolder, as_json
 from harness.sample.paraphrases import paraphrase

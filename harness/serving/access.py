@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from harness.endpoints.tls import readable_pem
-from harness.errors import UsageError
+from harness.core.errors import UsageError
+from harness.inference.endpoints.tls import readable_pem
 
 _LOGGER = logging.getLogger(__name__)
 #: API groups that are closed without the key. Triton 2.51 takes the same names for HTTP and gRPC

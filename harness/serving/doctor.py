@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness.errors import HarnessError
-from harness.machine import cores, describe
-from harness.serving.wheel import Wheel, build_runtime, environment, find_libpython, find_wheel
+from harness.core.errors import HarnessError
+from harness.core.machine import cores, describe
+from harness.serving.server.wheel import Wheel, build_runtime, environment, find_libpython, find_wheel
 
 #: The wheel is tagged manylinux_2_35.
 _GLIBC = (2, 35)

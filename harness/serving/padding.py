@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.tensors import Tensors
+from harness.core.tensors import Tensors
 
 #: The counters' names on the metrics port; Prometheus' convention is the ending.
 USEFUL, PADDED = "harness_useful_tokens_total", "harness_padded_tokens_total"

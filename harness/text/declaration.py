@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
-from harness.errors import ArtifactError
-from harness.features import Featurizer
-from harness.postprocessors.label import BestChoice, BestLabel
-from harness.postprocessors.span import BestSpan
-from harness.postprocessors.tags import FirstPieceTags
-from harness.task import Postprocessor
-from harness.tensors import GraphSignature
+from harness.benchmark.postprocessors.label import BestChoice, BestLabel
+from harness.benchmark.postprocessors.span import BestSpan
+from harness.benchmark.postprocessors.tags import FirstPieceTags
+from harness.core.errors import ArtifactError
+from harness.core.features import Featurizer
+from harness.core.task import Postprocessor
+from harness.core.tensors import GraphSignature
 from harness.text.forms import FORMS, Form
 
 #: The only classes that a declaration can name.
@@ -47,7 +47,7 @@ class TextDeclaration:
     #: The served graph's name.
     graph: str
     finetune: str
-    #: The head as `harness.heads.describe` puts it.
+    #: The head as `harness.core.heads.describe` puts it.
     head: Mapping[str, Any]
     signature: GraphSignature
     featurizer: Featurizer[Any]

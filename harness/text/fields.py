@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
-from harness.errors import DataError, nearest
+from harness.core.errors import DataError, nearest
 
 #: Bytes of UTF-8 in one text. As a context that is some 16,000 subwords, or 130 windows of 384 tokens:
 #: a minute of a base model on two cores, in which everybody else waits.

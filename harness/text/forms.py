@@ -7,16 +7,16 @@ from typing import Any, ClassVar, Literal, Protocol, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
-from harness.features import Feature, Featurizer, Tokenizer
-from harness.featurizers.choice import ChoiceFeaturizer
-from harness.featurizers.dual import DualFeaturizer
-from harness.featurizers.pair import PairFeaturizer
-from harness.featurizers.sentence import SentenceFeaturizer
-from harness.featurizers.window import WindowFeaturizer
-from harness.featurizers.words import WordsFeaturizer
-from harness.postprocessors.span import BestSpan
-from harness.task import Outputs, Postprocessor
+from harness.benchmark.featurizers.choice import ChoiceFeaturizer
+from harness.benchmark.featurizers.dual import DualFeaturizer
+from harness.benchmark.featurizers.pair import PairFeaturizer
+from harness.benchmark.featurizers.sentence import SentenceFeaturizer
+from harness.benchmark.featurizers.window import WindowFeaturizer
+from harness.benchmark.featurizers.words import WordsFeaturizer
+from harness.benchmark.postprocessors.span import BestSpan
+from harness.core.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
+from harness.core.features import Feature, Featurizer, Tokenizer
+from harness.core.task import Outputs, Postprocessor
 from harness.text.fields import Field, Question
 
 #: A featurizer with this limit cuts nothing.

@@ -7,12 +7,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.endpoints import Endpoint
-from harness.errors import EndpointError
-from harness.features import Feature, Tokenizer
-from harness.planner import Batch, BatchPlanner
-from harness.task import Outputs
-from harness.tensors import GraphSignature, Tensors, pad
+from harness.core.errors import EndpointError
+from harness.core.features import Feature, Tokenizer
+from harness.core.task import Outputs
+from harness.core.tensors import GraphSignature, Tensors, pad
+from harness.inference.endpoints import Endpoint
+from harness.inference.planner import Batch, BatchPlanner
 from harness.text.declaration import TextDeclaration
 from harness.text.fields import Given, Question, check_size, read_fields, size
 from harness.text.forms import Answer

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from harness import tasks
-from harness.data import Layout
-from harness.provenance import data_sha256
-from harness.tokenizer import FastTokenizer
-from harness.workload import Job
+from harness.benchmark import tasks
+from harness.core.layout import Layout
+from harness.evaluation.provenance import data_sha256
+from harness.evaluation.workload import Job
+from harness.tokenization.tokenizer import FastTokenizer
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from benchmarks import chance
 from benchmarks.chance import Multiple, levels, read_run, table, verdict, verdicts
 from benchmarks.levels import random_span, rule
-from harness import tasks
-from harness.errors import DataError, UsageError
+from harness.benchmark import tasks
+from harness.core.errors import DataError, UsageError
 
 XNLI, XCOPA, TATOEBA = tasks.load("xnli"), tasks.load("xcopa"), tasks.load("tatoeba")
 UDPOS, XQUAD = tasks.load("udpos"), tasks.load("xquad")

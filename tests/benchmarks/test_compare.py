@@ -21,15 +21,15 @@ from benchmarks.compare.texts import Text, batches, decide, tokenize
 from benchmarks.eager import EagerTorch, answering
 from benchmarks.ours import Harness
 from benchmarks.workload import Workload, files, predictions, read, sample, scores_by
-from harness import finetunes, tasks
-from harness.artifacts import ArtifactStore
-from harness.data import Layout
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, MissingExtra, UsageError
-from harness.examples import SentenceExample
-from harness.progress import Silent
-from harness.workload import Job
-from harness.workspace import Workspace
+from harness.artifacts.store import ArtifactStore
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes, tasks
+from harness.core.errors import ArtifactError, MissingExtra, UsageError
+from harness.core.examples import SentenceExample
+from harness.core.layout import Layout
+from harness.core.progress import Silent
+from harness.evaluation.workload import Job
+from harness.inference.endpoints.onnx import OnnxEndpoint
 
 TINY = Shape(name="tiny", layers=2, width=32, heads=2, feed_forward=64)
 NOTHING = Choice(None, ("never exported",))

@@ -24,15 +24,15 @@ from benchmarks.load.report import Report
 from benchmarks.load.texts import Texts
 from benchmarks.load.traffic import Traffic
 from benchmarks.runner import guarded
-from harness import finetunes, tasks
-from harness.data import Layout
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, DataError, EndpointError, UsageError
-from harness.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
-from harness.progress import Silent
-from harness.serving.config import Serving
-from harness.serving.repository import publish
-from harness.serving.text_model import text_model
+from harness.benchmark import finetunes, tasks
+from harness.core.errors import ArtifactError, DataError, EndpointError, UsageError
+from harness.core.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
+from harness.core.layout import Layout
+from harness.core.progress import Silent
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import publish
+from harness.serving.repository.text_model import text_model
 from harness.text.forms import FORMS
 
 MIB = 2**20

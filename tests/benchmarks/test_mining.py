@@ -19,9 +19,9 @@ from benchmarks.mining import (
     right,
     write_candidates,
 )
-from harness.postprocessors.mining import Mined
-from harness.postprocessors.neighbours import Neighbours, search_both
-from harness.progress import Silent
+from harness.benchmark.postprocessors.mining import Mined
+from harness.benchmark.postprocessors.neighbours import Neighbours, search_both
+from harness.core.progress import Silent
 
 
 def pairs(*triples: tuple[int, int, float]) -> Mined:

@@ -8,13 +8,13 @@ import pytest
 
 from benchmarks import padding
 from benchmarks.padding import SORTED, TO_LONGEST, TO_MAXIMUM, File, blocks, measure, planned, sorted_loop
-from harness import tasks
-from harness.data import Layout
-from harness.errors import UsageError
-from harness.planner import BatchPlanner
-from harness.terminal import Quiet
-from harness.tokenizer import FastTokenizer
-from harness.workload import Job
+from harness.benchmark import tasks
+from harness.core.errors import UsageError
+from harness.core.layout import Layout
+from harness.core.terminal import Quiet
+from harness.evaluation.workload import Job
+from harness.inference.planner import BatchPlanner
+from harness.tokenization.tokenizer import FastTokenizer
 
 XNLI = tasks.load("xnli")
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from benchmarks.paired import differences, main
-from harness.bootstrap import Pair, paired_interval
-from harness.errors import UsageError
-from harness.evaluate import JOURNAL, SCORES
-from harness.journal import Journal
+from harness.core.errors import UsageError
+from harness.evaluation.journal import Journal
+from harness.evaluation.runner import JOURNAL, SCORES
+from harness.statistics.bootstrap import Pair, paired_interval
 
 
 def accuracy(totals: np.ndarray) -> float:

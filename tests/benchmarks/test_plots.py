@@ -7,7 +7,7 @@ import pytest
 from benchmarks import plots
 from benchmarks.plots import Point, best, frontier, latencies, ratios
 from benchmarks.runner import Row, Side, Timing, rate_row, share_row
-from harness.errors import MissingExtra
+from harness.core.errors import MissingExtra
 
 BENCHMARKS = Path(plots.__file__).parent
 

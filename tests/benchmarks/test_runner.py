@@ -22,7 +22,7 @@ from benchmarks.runner import (
     tables,
     write,
 )
-from harness.errors import MissingExtra, UsageError
+from harness.core.errors import MissingExtra, UsageError
 
 
 @dataclass

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import startup
 from benchmarks.startup import Process, Setting, again_rows, batches, check, command_rows, evaluation_rows, parts
-from harness.errors import HarnessError, UsageError
-from harness.terminal import Quiet
+from harness.core.errors import HarnessError, UsageError
+from harness.core.terminal import Quiet
 
 #: Stands for the command: its cache is a file in the workspace, its journal one row a batch that was asked.
 FAKE = """

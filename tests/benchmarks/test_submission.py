@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks import submission
-from harness import tasks
-from harness.submissions.labels import LabelLines
-from harness.suites import SUITES
+from harness.benchmark import tasks
+from harness.benchmark.submissions.labels import LabelLines
+from harness.benchmark.suites import SUITES
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -10,12 +10,12 @@ from benchmarks.eager import EagerTorch, contenders
 from benchmarks.ours import Harness
 from benchmarks.throughput import Options, Subject, compare, parse, tokenizer_of
 from benchmarks.workload import Workload, agreement, predictions, read
-from harness import tasks
-from harness.data import Layout
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import UsageError
-from harness.progress import Silent
-from harness.workload import Job
+from harness.benchmark import tasks
+from harness.core.errors import UsageError
+from harness.core.layout import Layout
+from harness.core.progress import Silent
+from harness.evaluation.workload import Job
+from harness.inference.endpoints.onnx import OnnxEndpoint
 
 XNLI = tasks.load("xnli")
 TINY = Shape(name="tiny", layers=1, width=16, heads=2, feed_forward=32)

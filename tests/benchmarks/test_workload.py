@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from benchmarks.workload import Workload, agreement, evenly, file_order, predictions, read, score
-from harness import tasks
-from harness.examples import PairExample
-from harness.features import Feature
-from harness.workload import FeaturizedJob, Job
+from harness.benchmark import tasks
+from harness.core.examples import PairExample
+from harness.core.features import Feature
+from harness.evaluation.workload import FeaturizedJob, Job
 
 XNLI = tasks.load("xnli")
 LENGTHS = [5, 9, 3, 7, 128, 2, 4]

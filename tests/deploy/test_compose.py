@@ -81,7 +81,8 @@ def test_open_http_is_published_on_this_machine_only() -> None:
 
 def settings() -> set[str]:
     """Every variable that the container's command reads."""
-    from harness.serving import access, container
+    from harness.serving import access
+    from harness.serving.container import launch as container
 
     return {
         value

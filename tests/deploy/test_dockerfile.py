@@ -85,7 +85,8 @@ def test_servers_entry_point_and_health_check_can_be_run_as_modules() -> None:
 
 
 def test_servers_settings_are_those_that_it_reads() -> None:
-    from harness.serving import access, container
+    from harness.serving import access
+    from harness.serving.container import launch as container
 
     known = [value for module in (access, container) for value in vars(module).values() if isinstance(value, str)]
     names = re.findall(r"(HARNESS_SERVE_\w+)=", " ".join(rest for word, rest in STAGES["serve"] if word == "ENV"))

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.endpoints import tls
-from harness.serving import access, container
+from harness.inference.endpoints import tls
+from harness.serving import access
+from harness.serving.container import launch as container
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["docs/deploy.md", "docs/security.md"]

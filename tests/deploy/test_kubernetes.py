@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.serving import access, container
+from harness.serving import access
+from harness.serving.container import launch as container
 
 KUBERNETES = Path(__file__).parents[2] / "deploy" / "kubernetes"
 BASE = KUBERNETES / "base"
@@ -109,10 +110,10 @@ def test_models_are_read_only_and_shared_memory_is_memory_within_the_limit() -> 
 
 @pytest.mark.parametrize("name", ["startupProbe", "readinessProbe", "livenessProbe"])
 def test_probe_runs_and_ends_before_kubernetes_ends_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from harness.serving.probe import main
+    from harness.serving.container.probe import main
 
     command = TRITON[name]["exec"]["command"]
-    assert command[:3] == ["python3", "-m", "harness.serving.probe"]
+    assert command[:3] == ["python3", "-m", "harness.serving.container.probe"]
     timeout = float(command[command.index("--timeout") + 1])
     assert timeout + 3 <= TRITON[name]["timeoutSeconds"] <= TRITON[name]["periodSeconds"] * 3
     with pytest.raises(SystemExit) as stopped:  # the options are those that it knows

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness import tasks
+from harness.benchmark import tasks
 
 RECIPE = Path(__file__).with_name("tiny.toml")
 TASKS = tasks.names()
@@ -218,7 +218,7 @@ def test_finished_run_is_scored_again_to_the_same_numbers(home: Path, in_process
 
 def test_predictions_of_a_run_score_the_same_as_a_submission(home: Path, in_process: Path) -> None:
     """Labels in the official layout, made from the sample's gold, and the run's own predictions."""
-    from harness.data import Layout
+    from harness.core.layout import Layout
 
     submission, labels = home / "predicted", home / "labels"
     assert harness(home, "rescore", str(in_process), "--submission", str(submission)).returncode == 0

@@ -11,11 +11,11 @@ from tiny_checkpoints import HEADS, LAYERS, finetune, save_checkpoint, tiny_netw
 import exporters.export
 from exporters.export import export_artifact
 from exporters.variants import VARIANTS, Variant
-from harness.artifacts import Artifact, ArtifactStore
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, CheckpointError, UsageError
-from harness.heads import describe
-from harness.tensors import pad
+from harness.artifacts.store import Artifact, ArtifactStore
+from harness.core.errors import ArtifactError, CheckpointError, UsageError
+from harness.core.heads import describe
+from harness.core.tensors import pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
 from training.checkpoint import read_checkpoint, write_checkpoint
 
 

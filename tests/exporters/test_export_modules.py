@@ -8,9 +8,9 @@ from tiny_checkpoints import HEADS, LAYERS, save_checkpoint, tiny_network
 from torch import Tensor
 
 from exporters.modules import load_module
-from harness.errors import CheckpointError
-from harness.heads import SentenceEmbedding, TokenClassification, describe
-from harness.tensors import pad
+from harness.core.errors import CheckpointError
+from harness.core.heads import SentenceEmbedding, TokenClassification, describe
+from harness.core.tensors import pad
 from training.checkpoint import read_checkpoint, write_checkpoint
 
 

@@ -11,7 +11,7 @@ from tiny_checkpoints import HEADS
 from exporters.modules import HeadModule, load_module
 from exporters.onnx import write_graph
 from exporters.parity import parity
-from harness.errors import ArtifactError
+from harness.core.errors import ArtifactError
 from training.checkpoint import read_checkpoint
 
 TOLERANCE = 1e-4

@@ -16,12 +16,12 @@ import exporters.external_data
 from exporters.export import Refusal, export_artifact
 from exporters.external_data import move_graph, save_graph
 from exporters.variants import VARIANTS
-from harness.artifacts import Artifact, ArtifactStore
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError
-from harness.serving.config import Serving
-from harness.serving.repository import check_version, publish
-from harness.tensors import pad
+from harness.artifacts.store import Artifact, ArtifactStore
+from harness.core.errors import ArtifactError
+from harness.core.tensors import pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import check_version, publish
 
 #: What each variant of the tiny network holds in bytes lies on one side of each: 155,000 in fp32, 60,000 to 80,000
 #: in the others.

@@ -24,17 +24,17 @@ from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
 from exporters.run import Wanted, export_model
 from exporters.variants import VARIANTS, Variant
-from harness.artifacts import GATE
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, UsageError
-from harness.examples import PairExample
-from harness.features import Feature
-from harness.heads import describe
-from harness.metrics.accuracy import Accuracy
-from harness.postprocessors.label import BestLabel
-from harness.progress import Silent
-from harness.tensors import pad
-from harness.workspace import Workspace
+from harness.artifacts.store import GATE
+from harness.artifacts.workspace import Workspace
+from harness.benchmark.metrics.accuracy import Accuracy
+from harness.benchmark.postprocessors.label import BestLabel
+from harness.core.errors import ArtifactError, UsageError
+from harness.core.examples import PairExample
+from harness.core.features import Feature
+from harness.core.heads import describe
+from harness.core.progress import Silent
+from harness.core.tensors import pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
 from training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 HEAD = HEADS["mnli"]

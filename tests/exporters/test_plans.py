@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from test_gate import SAMPLES, apply, graph, loaded, trained  # noqa: F401 - fixtures
 
 from exporters.modules import Loaded
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.planner import Batch, BatchPlanner
-from harness.tensors import pad
+from harness.core.tensors import pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.planner import Batch, BatchPlanner
 
 ROWS = [feature.input_ids for sample in SAMPLES for feature in sample.features]
 LENGTHS = [len(row) for row in ROWS]

@@ -1,7 +1,7 @@
 import pytest
 
 from exporters.run import Wanted
-from harness.errors import UsageError
+from harness.core.errors import UsageError
 
 
 def test_device_is_checked_before_anything_is_read() -> None:

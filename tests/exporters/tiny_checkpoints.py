@@ -14,8 +14,8 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from harness.features import Featurizer
-from harness.heads import (
+from harness.core.features import Featurizer
+from harness.core.heads import (
     ChoiceScore,
     DualEncoder,
     Head,
@@ -25,7 +25,7 @@ from harness.heads import (
     TokenClassification,
     describe,
 )
-from harness.task import AnyFinetune, Finetune
+from harness.core.task import AnyFinetune, Finetune
 from training.checkpoint import write_checkpoint
 from training.modules import DualEncoderModel
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from harness import finetunes
-from harness.artifacts import MANIFEST, Artifact, file_sha256, graph_digests, read_artifact, weights_file
-from harness.data import Layout
-from harness.heads import (
+from harness.artifacts.store import MANIFEST, Artifact, graph_digests, read_artifact, weights_file
+from harness.benchmark import finetunes
+from harness.core.files import file_sha256
+from harness.core.heads import (
     ChoiceScore,
     DualEncoder,
     Head,
@@ -22,8 +22,9 @@ from harness.heads import (
     SpanExtraction,
     TokenClassification,
 )
-from harness.tensors import GraphSignature
-from harness.tokenizer import FastTokenizer
+from harness.core.layout import Layout
+from harness.core.tensors import GraphSignature
+from harness.tokenization.tokenizer import FastTokenizer
 
 VOCABULARY = 50
 HIDDEN = 8
@@ -139,10 +140,10 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    from harness.endpoints.triton import parse_hosts
-    from harness.serving.config import Serving
-    from harness.serving.local import LocalTriton
-    from harness.serving.repository import publish
+    from harness.inference.endpoints.triton import parse_hosts
+    from harness.serving.repository.config import Serving
+    from harness.serving.repository.store import publish
+    from harness.serving.server.local import LocalTriton
 
     root = tmp_path_factory.mktemp("served")
     artifacts = {kind: make_artifact(root, kind) for kind in HEADS}

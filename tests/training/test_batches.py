@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from harness.features import Feature
-from harness.heads import ChoiceScore, SequenceClassification
+from harness.core.features import Feature
+from harness.core.heads import ChoiceScore, SequenceClassification
 from training.batches import EpochBatches, MixedBatches, TrainingSet, by_example
 from training.sampling import Sampler
 

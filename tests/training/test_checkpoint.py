@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CheckpointError
+from harness.core.errors import CheckpointError
 from training.checkpoint import is_complete, read_checkpoint, write_checkpoint
 
 

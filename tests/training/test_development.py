@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from harness import finetunes
-from harness.data import Layout
-from harness.examples import PairExample, QuestionExample
+from harness.benchmark import finetunes
+from harness.core.examples import PairExample, QuestionExample
+from harness.core.layout import Layout
 from training.development import evaluated_texts, has_development, is_held_out
 
 

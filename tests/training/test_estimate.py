@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from harness.errors import CheckpointError, DataError, UsageError
-from harness.progress import Silent
-from harness.recipe import load_recipe
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import CheckpointError, DataError, UsageError
+from harness.core.progress import Silent
 from training import estimate
 from training.estimate import duration
 from training.measure import Speed
+from training.recipe import load_recipe
 from training.run import dry_run, train_recipe
 
 RECIPE = """

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from safetensors import SafetensorError
 
-from harness.data import Layout
-from harness.errors import CheckpointError
-from harness.progress import Silent
-from harness.workspace import Workspace
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import CheckpointError
+from harness.core.layout import Layout
+from harness.core.progress import Silent
 from training.checkpoint import read_checkpoint
 from training.experiment import Training, add_seen
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.data import Layout
-from harness.errors import LeakError
+from harness.core.errors import LeakError
+from harness.core.layout import Layout
 from training.leaks import Evaluated, Overlap, check, fingerprint, normalise, sentences
 
 LONG = "The {} fisherman sells the box in the garden."

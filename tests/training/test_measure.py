@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.recipe import Compute
 from training import measure as module
 from training.measure import Speed, measure, spread, useful_tokens
+from training.recipe import Compute
 from training.trainer import Schedule
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from transformers import XLMRobertaConfig, XLMRobertaModel
 
-from harness.errors import CheckpointError
-from harness.features import Feature
-from harness.featurizers.dual import CANDIDATE, QUERY
-from harness.heads import DualEncoder, SequenceClassification, SpanExtraction
+from harness.benchmark.featurizers.dual import CANDIDATE, QUERY
+from harness.core.errors import CheckpointError
+from harness.core.features import Feature
+from harness.core.heads import DualEncoder, SequenceClassification, SpanExtraction
 from training.collate import collate
 from training.modules import MultiTask, assert_fresh, build, freeze, proceed
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from harness.errors import RecipeError
+from harness.core.errors import RecipeError
 from training.sampling import Sampler, evaluate
 
 SIZES = {"anli": 1_104_934, "squad": 87_599, "csqa": 9_741}

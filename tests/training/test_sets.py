@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import finetunes
-from harness.data import Layout
-from harness.errors import DataError, RecipeError
-from harness.features import Feature
-from harness.heads import SequenceClassification
-from harness.progress import Silent
-from harness.recipe import CodeSwitch, Intermediate, Mixed
+from harness.benchmark import finetunes
+from harness.core.errors import DataError, RecipeError
+from harness.core.features import Feature
+from harness.core.heads import SequenceClassification
+from harness.core.layout import Layout
+from harness.core.progress import Silent
 from training.batches import TrainingSet
 from training.intermediate import check_weights, taught
+from training.recipe import CodeSwitch, Intermediate, Mixed
 from training.sets import RowsOnDemand, every_row, share_out, training_set
 
 HEAD = SequenceClassification(("no", "yes"))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harness.errors import RecipeError
+from harness.core.errors import RecipeError
 from training.shares import Shares, share
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.errors import DataError
-from harness.examples import Answer, ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
+from harness.core.errors import DataError
+from harness.core.examples import Answer, ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
 from training.switching import Lexicon, switch, switched
 
 LEXICON = Lexicon({"cat": ["кошка"], "dog": ["собака", "пёс"], "in": ["в"]})

@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
 
-from harness.errors import CheckpointError, RecipeError
-from harness.heads import SequenceClassification
-from harness.progress import Silent
-from harness.recipe import Compute
+from harness.core.errors import CheckpointError, RecipeError
+from harness.core.heads import SequenceClassification
+from harness.core.progress import Silent
 from training import trainer
 from training.experiment import Place
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
+from training.recipe import Compute
 from training.trainer import Fitted, Schedule, Selection, check_trackers, fit, last_state
 
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.compare.texts import ROWS, Decision, Text, batches, decide
-from harness.errors import MissingExtra
-from harness.machine import cores
-from harness.tensors import Tensors
+from harness.core.errors import MissingExtra
+from harness.core.machine import cores
+from harness.core.tensors import Tensors
 
 try:
     import openvino  # type: ignore[import-untyped]

@@ -15,8 +15,8 @@ from onnxruntime import SessionOptions
 from transformers import PreTrainedTokenizerBase
 
 from benchmarks.compare.texts import ROWS, Decision, Text, batches, decide
-from harness.errors import MissingExtra
-from harness.machine import cores
+from harness.core.errors import MissingExtra
+from harness.core.machine import cores
 
 try:
     from optimum.onnxruntime import ORTModelForSequenceClassification

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, pipeline
 
 from benchmarks.compare.texts import Decision, Text
-from harness.machine import cores
+from harness.core.machine import cores
 
 
 class Pipeline:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.compare.texts import Text
-from harness.errors import MissingExtra
-from harness.machine import cores
+from harness.core.errors import MissingExtra
+from harness.core.machine import cores
 
 try:
     from sentence_transformers import SentenceTransformer

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from harness.acquire.catalogue import Dataset
-from harness.acquire.converters import PairLines
-from harness.acquire.declaration import Hub, Part, Repository
-from harness.acquire.official import Columns
-from harness.data import DataFile
-from harness.examples import PairExample
-from harness.sources.rows import Tsv, one_of
+from harness.benchmark.origins.converters import PairLines
+from harness.benchmark.origins.official import Columns
+from harness.benchmark.sources.rows import Tsv, one_of
+from harness.core.examples import PairExample
+from harness.core.layout import DataFile
+from harness.core.origins import Hub, Part, Repository
 
 COMMIT = "a" * 40
 LABELS = ("contradiction", "entailment", "neutral")
@@ -88,7 +88,7 @@ class Loads:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Replace the hub by rows for each split; nothing is loaded from anywhere."""
-    from harness.acquire import door
+    from harness.acquire import client as door
 
     answers = Loads({"validation": hub_rows(2), "test": hub_rows(3)})
     monkeypatch.setattr(door, "load_rows", answers)

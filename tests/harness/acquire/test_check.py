@@ -6,8 +6,8 @@ import pytest
 from harness.acquire.check import FINE, check, lines
 from harness.acquire.get import destination, get
 from harness.acquire.supply import FromHub
-from harness.data import Layout
-from harness.progress import Silent
+from harness.core.layout import Layout
+from harness.core.progress import Silent
 
 
 @pytest.fixture

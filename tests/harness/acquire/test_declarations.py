@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import finetunes, tasks
-from harness.acquire import repositories
 from harness.acquire.catalogue import Dataset, catalogue, choose
-from harness.acquire.declaration import Repository, fill
 from harness.acquire.get import units
 from harness.acquire.listing import data_table, notes
-from harness.data import Layout
-from harness.errors import UsageError
+from harness.benchmark import finetunes, tasks
+from harness.benchmark.origins import repositories
+from harness.core.errors import UsageError
+from harness.core.layout import Layout
+from harness.core.origins import Repository, fill
 
 DATASETS = [dataset for dataset in catalogue() if dataset.hub]
 REPOSITORIES = [value for value in vars(repositories).values() if isinstance(value, Repository)]

@@ -9,10 +9,10 @@ import pytest
 from harness.acquire.catalogue import Dataset, catalogue
 from harness.acquire.get import POOL, destination, get
 from harness.acquire.supply import FromFolder
-from harness.data import Layout
-from harness.errors import DataError
-from harness.examples import Answer, ChoiceExample, PairExample, QuestionExample, WordsExample
-from harness.progress import Silent
+from harness.core.errors import DataError
+from harness.core.examples import Answer, ChoiceExample, PairExample, QuestionExample, WordsExample
+from harness.core.layout import Layout
+from harness.core.progress import Silent
 
 ASKED = {"id": "english-7-0", "title": "t", "context": "in Bonn", "question": "where?"} | {
     "answers": {"text": ["Bonn"], "answer_start": [3]}

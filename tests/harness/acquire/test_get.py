@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from harness.acquire import door
-from harness.acquire.converters import Verbatim
-from harness.acquire.declaration import Hub
+from harness.acquire import client as door
 from harness.acquire.get import POOL, destination, get, summary
 from harness.acquire.manifest import load
-from harness.acquire.official import Lines
 from harness.acquire.supply import FromFolder, FromHub
-from harness.data import DataFile, Layout
-from harness.errors import DataError, UsageError
-from harness.examples import SentenceExample
-from harness.progress import Silent
-from harness.sources.lines import read_lines
-from harness.task import Pool
+from harness.benchmark.origins.converters import Verbatim
+from harness.benchmark.origins.official import Lines
+from harness.benchmark.sources.lines import read_lines
+from harness.core.errors import DataError, UsageError
+from harness.core.examples import SentenceExample
+from harness.core.layout import DataFile, Layout
+from harness.core.origins import Hub
+from harness.core.progress import Silent
+from harness.core.task import Pool
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 

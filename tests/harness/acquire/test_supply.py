@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.acquire import door
-from harness.acquire.converters import Verbatim
-from harness.acquire.declaration import Archive, Hub, Part, Repository
-from harness.acquire.official import Lines
+from harness.acquire import client as door
 from harness.acquire.supply import FromFolder, FromHub, check_repository
-from harness.errors import UsageError
-from harness.progress import Silent
+from harness.benchmark.origins.converters import Verbatim
+from harness.benchmark.origins.official import Lines
+from harness.core.errors import UsageError
+from harness.core.origins import Archive, Hub, Part, Repository
+from harness.core.progress import Silent
 
 COMMIT, OTHER = "a" * 40, "b" * 40
 PINNED = Repository(name="owner/pairs", revision=COMMIT, seen="tests", licence="tests")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import finetunes
-from harness.artifacts import Artifact, file_sha256, read_artifact
-from harness.heads import describe
+from harness.artifacts.store import Artifact, read_artifact
+from harness.benchmark import finetunes
+from harness.core.files import file_sha256
+from harness.core.heads import describe
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from harness.artifacts import Artifact
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.endpoints.tls import ROOT, ClientTls
-from harness.endpoints.triton import TritonEndpoint, open_client
-from harness.errors import EndpointError, UsageError
+from harness.artifacts.store import Artifact
+from harness.core.errors import EndpointError, UsageError
+from harness.core.tensors import pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.endpoints.tls import ROOT, ClientTls
+from harness.inference.endpoints.triton import TritonEndpoint, open_client
 from harness.serving import access
 from harness.serving.access import HEADER, RESTRICTED, Access, ServerTls, is_loopback
-from harness.serving.config import Serving
-from harness.serving.local import LocalTriton
-from harness.serving.repository import publish
-from harness.tensors import pad
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import publish
+from harness.serving.server.local import LocalTriton
 
 KEY = "a-key_of-20-letters-"
 

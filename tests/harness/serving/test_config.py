@@ -5,17 +5,17 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from harness.artifacts import Artifact
-from harness.errors import UsageError
-from harness.heads import (
+from harness.artifacts.store import Artifact
+from harness.core.errors import UsageError
+from harness.core.heads import (
     ChoiceScore,
     SentenceEmbedding,
     SequenceClassification,
     SpanExtraction,
     TokenClassification,
 )
-from harness.serving.config import Device, Profile, Serving, WarmUp, render_config, render_text_config
-from harness.serving.text_model import declaration
+from harness.serving.repository.config import Device, Profile, Serving, WarmUp, render_config, render_text_config
+from harness.serving.repository.text_model import declaration
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "serving"
 SHA = "5f" * 32

@@ -16,19 +16,19 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from harness.artifacts import Artifact
-from harness.endpoints.triton import TritonEndpoint
-from harness.errors import EndpointError, UsageError
-from harness.serving import container
+from harness.artifacts.store import Artifact
+from harness.core.errors import EndpointError, UsageError
+from harness.inference.endpoints.triton import TritonEndpoint
 from harness.serving.access import CERTIFICATE, HEADER, HTTP, KEY_FILE, MAX_BYTES, PRIVATE_KEY
-from harness.serving.config import Serving
-from harness.serving.container import HOST, MODELS, PROFILE, REPOSITORY, command
-from harness.serving.known_answer import FILE
-from harness.serving.probe import main, probe
-from harness.serving.probe import probe as ask_all  # beside the fixture of that name
-from harness.serving.process import free_ports, spawn, stop
-from harness.serving.repository import publish
-from harness.serving.wheel import build_runtime, environment, find_wheel
+from harness.serving.container import launch as container
+from harness.serving.container.launch import HOST, MODELS, PROFILE, REPOSITORY, command
+from harness.serving.container.probe import main, probe
+from harness.serving.container.probe import probe as ask_all  # beside the fixture of that name
+from harness.serving.repository.config import Serving
+from harness.serving.repository.known_answer import FILE
+from harness.serving.repository.store import publish
+from harness.serving.server.process import free_ports, spawn, stop
+from harness.serving.server.wheel import build_runtime, environment, find_wheel
 
 ROOT = Path(__file__).parents[3]
 KEY = "a-key_of-20-letters-"
@@ -112,7 +112,7 @@ def test_settings_that_make_no_sense_are_refused(repository: Path, variables: di
 
 def test_empty_repository_is_refused_in_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "harness.serving.container"],
+        [sys.executable, "-m", "harness.serving.container.launch"],
         env={**os.environ, REPOSITORY: str(tmp_path)},
         cwd=ROOT,
         capture_output=True,

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import EndpointError
-from harness.serving.known_answer import KnownAnswer, read_known_answer
+from harness.core.errors import EndpointError
+from harness.serving.repository.known_answer import KnownAnswer, read_known_answer
 
 NUMBERS = KnownAnswer(inputs={"input_ids": [[0, 5, 2]]}, outputs={"logits": [[0.5, -1.0, 2.0]]})
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.artifacts import Artifact
-from harness.errors import EndpointError, UsageError
-from harness.serving import local
-from harness.serving.config import Serving
-from harness.serving.local import LocalTriton
-from harness.serving.repository import publish
+from harness.artifacts.store import Artifact
+from harness.core.errors import EndpointError, UsageError
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import publish
+from harness.serving.server import local
+from harness.serving.server.local import LocalTriton
 
 pytestmark = pytest.mark.triton
 

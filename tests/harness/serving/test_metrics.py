@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.endpoints.triton import TritonEndpoint
+from harness.core.tensors import pad
+from harness.inference.endpoints.triton import TritonEndpoint
 from harness.serving.padding import PADDED, USEFUL
-from harness.tensors import pad
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 SHIPPED = [

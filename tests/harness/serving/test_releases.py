@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.artifacts import Artifact
-from harness.errors import ArtifactError, HarnessError, UsageError
-from harness.serving.config import Serving
-from harness.serving.releases import promote, rollback
-from harness.serving.repository import publish, selected
-from harness.serving.text_model import text_model
+from harness.artifacts.store import Artifact
+from harness.core.errors import ArtifactError, HarnessError, UsageError
+from harness.serving.repository.config import Serving
+from harness.serving.repository.releases import promote, rollback
+from harness.serving.repository.store import publish, selected
+from harness.serving.repository.text_model import text_model
 
 Make = Callable[..., Artifact]
 SERVING = Serving(threads=1)

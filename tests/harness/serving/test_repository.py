@@ -9,14 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.artifacts import Artifact
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.errors import ArtifactError, EndpointError, UsageError
-from harness.serving import repository as module
-from harness.serving.config import Serving
-from harness.serving.known_answer import read_known_answer
-from harness.serving.repository import check_version, locked, publish, published, select, selected, serves, with_text
-from harness.serving.text_model import text_model
+from harness.artifacts.store import Artifact
+from harness.core.errors import ArtifactError, EndpointError, UsageError
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.serving.repository import store as module
+from harness.serving.repository.config import Serving
+from harness.serving.repository.known_answer import read_known_answer
+from harness.serving.repository.store import (
+    check_version,
+    locked,
+    publish,
+    published,
+    select,
+    selected,
+    serves,
+    with_text,
+)
+from harness.serving.repository.text_model import text_model
 
 SERVING = Serving(threads=1)
 Make = Callable[..., Artifact]

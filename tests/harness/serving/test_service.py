@@ -18,18 +18,20 @@ import psutil
 import pytest
 
 from harness import cli
-from harness.artifacts import Artifact, file_sha256
-from harness.errors import ArtifactError, EndpointError, UsageError
-from harness.progress import Silent
-from harness.serving import local, wheel
-from harness.serving import service as module
+from harness.artifacts.store import Artifact
+from harness.core.errors import ArtifactError, EndpointError, UsageError
+from harness.core.files import file_sha256
+from harness.core.progress import Silent
 from harness.serving.access import Access
-from harness.serving.config import Serving
-from harness.serving.local import Busy, LocalTriton
-from harness.serving.process import Member
-from harness.serving.releases import promote, rollback
-from harness.serving.repository import publish
-from harness.serving.service import (
+from harness.serving.repository.config import Serving
+from harness.serving.repository.releases import promote, rollback
+from harness.serving.repository.store import publish
+from harness.serving.repository.text_model import text_model
+from harness.serving.server import local, wheel
+from harness.serving.server import service as module
+from harness.serving.server.local import Busy, LocalTriton
+from harness.serving.server.process import Member
+from harness.serving.server.service import (
     Ports,
     Service,
     beside,
@@ -39,8 +41,7 @@ from harness.serving.service import (
     selection,
     serve,
 )
-from harness.serving.text_model import text_model
-from harness.serving.trial import Trial, attempt
+from harness.serving.server.trial import Trial, attempt
 
 ROOT = Path(__file__).parents[3]
 Make = Callable[..., Artifact]
@@ -513,7 +514,7 @@ def test_trial_that_says_a_lot_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     script.write_text("\n".join(lines) + "\n")
     script.chmod(0o755)
-    monkeypatch.setattr("harness.serving.trial.sys.executable", str(script))
+    monkeypatch.setattr("harness.serving.server.trial.sys.executable", str(script))
     trial = Trial(tmp_path, [GRAPH], 1, "online", tmp_path / "log")
     try:
         with pytest.raises(EndpointError, match=r"^why$"):

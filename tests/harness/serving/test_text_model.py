@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.artifacts import Artifact
-from harness.errors import ArtifactError
-from harness.finetunes.ccg import FINETUNE as CCG
-from harness.serving.config import Serving
-from harness.serving.text_model import declaration, text_model
+from harness.artifacts.store import Artifact
+from harness.benchmark.finetunes.ccg import FINETUNE as CCG
+from harness.core.errors import ArtifactError
+from harness.serving.repository.config import Serving
+from harness.serving.repository.text_model import declaration, text_model
 from harness.text.declaration import TextDeclaration
 
 Make = Callable[..., Artifact]

@@ -18,23 +18,25 @@ import pytest
 import tritonclient.grpc as client
 from tritonclient.utils import InferenceServerException
 
-from harness import finetunes, predict
-from harness.artifacts import Artifact, file_sha256, read_artifact
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.endpoints.text import TextEndpoint
-from harness.endpoints.triton import TritonEndpoint, open_client
-from harness.errors import EndpointError
-from harness.heads import describe
-from harness.planner import BatchPlanner
-from harness.serving.config import Serving
-from harness.serving.local import LocalTriton
-from harness.serving.repository import publish, with_text
-from harness.serving.text_model import declaration, text_model
-from harness.tensors import pad
+from harness.artifacts.store import Artifact, read_artifact
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes
+from harness.commands import predict
+from harness.core.errors import EndpointError
+from harness.core.files import file_sha256
+from harness.core.heads import describe
+from harness.core.tensors import pad
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.endpoints.triton import TritonEndpoint, open_client
+from harness.inference.planner import BatchPlanner
+from harness.serving.repository.config import Serving
+from harness.serving.repository.store import publish, with_text
+from harness.serving.repository.text_model import declaration, text_model
+from harness.serving.server.local import LocalTriton
+from harness.text.client import TextEndpoint
 from harness.text.forms import Answer
 from harness.text.pipeline import TextPipeline
-from harness.tokenizer import FastTokenizer
-from harness.workspace import Workspace
+from harness.tokenization.tokenizer import FastTokenizer
 
 pytestmark = pytest.mark.triton
 

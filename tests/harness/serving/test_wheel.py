@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.errors import EndpointError, MissingExtra
-from harness.serving import wheel as module
-from harness.serving.wheel import Wheel, build_runtime, environment
+from harness.core.errors import EndpointError, MissingExtra
+from harness.serving.server import wheel as module
+from harness.serving.server.wheel import Wheel, build_runtime, environment
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_runtime_holds_the_projects_backends_and_no_links(wheel: Wheel, tmp_path
 def test_stub_finds_what_the_backends_import(wheel: Wheel, tmp_path: Path) -> None:
     variables = environment(wheel, tmp_path)
     assert str(Path(harness.__file__).parents[1]) in variables["PYTHONPATH"].split(":")
-    code = "import numpy, tokenizers, onnxruntime, harness.text.pipeline, harness.planner, harness.tokenizer"
+    code = "import numpy, tokenizers, onnxruntime, harness.text.pipeline, harness.tokenization.tokenizer"
     # -P and -S: neither the working folder nor this environment's packages, only what the variables name.
     done = subprocess.run(
         [sys.executable, "-P", "-S", "-c", code], env=variables, cwd=tmp_path, capture_output=True, text=True

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
-from harness.planner import BatchPlanner
+from harness.inference.planner import BatchPlanner
 from harness.serving.padding import PaddingCounters
 
 Feed = dict[str, "np.ndarray[Any, Any]"]

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from harness.errors import ArtifactError, HarnessError
-from harness.planner import Batch, BatchPlanner
+from harness.core.errors import ArtifactError, HarnessError
+from harness.core.task import Outputs
+from harness.inference.planner import Batch, BatchPlanner
 from harness.serving.padding import PaddingCounters
-from harness.task import Outputs
 from harness.text.declaration import TextDeclaration
 from harness.text.fields import Question
 from harness.text.forms import Answer
 from harness.text.pipeline import Prepared, Rows, TextPipeline
-from harness.tokenizer import FastTokenizer
+from harness.tokenization.tokenizer import FastTokenizer
 
 #: Batches that the graph has at a time: one to compute and some to merge with those of other instances. All
 #: at once could fill its queue: a context of 64 KiB gives a hundred rows.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.serving import wheel
+from harness.serving.server import wheel
 
 
 class Tensor:
@@ -136,7 +136,7 @@ def backend(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Modu
 
     def load(name: str) -> ModuleType:
         monkeypatch.setitem(sys.modules, "triton_python_backend_utils", stub.module())
-        path = Path(wheel.__file__).parent / "backends" / name / "model.py"
+        path = Path(wheel.__file__).parents[1] / "backends" / name / "model.py"
         spec = importlib.util.spec_from_file_location(f"backend_{name}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

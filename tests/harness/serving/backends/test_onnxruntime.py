@@ -9,10 +9,10 @@ import pytest
 from google.protobuf import json_format, text_format
 from tritonclient.grpc import model_config_pb2
 
-from harness.artifacts import Artifact
-from harness.endpoints.onnx import OnnxEndpoint
-from harness.serving.config import Serving, WarmUp, render_config
+from harness.artifacts.store import Artifact
+from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.padding import PADDED, USEFUL
+from harness.serving.repository.config import Serving, WarmUp, render_config
 
 Backend = Callable[[str], ModuleType]
 Make = Callable[..., Artifact]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.artifacts import Artifact
-from harness.errors import ArtifactError
-from harness.serving.config import Serving
+from harness.artifacts.store import Artifact
+from harness.core.errors import ArtifactError
 from harness.serving.padding import PADDED, USEFUL
-from harness.serving.text_model import text_model
+from harness.serving.repository.config import Serving
+from harness.serving.repository.text_model import text_model
 
 Open = Callable[..., Any]
 

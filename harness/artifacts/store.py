@@ -1,0 +1,217 @@
+"""Exported graphs on disk: `artifacts/<model>/<finetune>/<variant>/`, the exporter's product.
+
+The evaluator and the server meet the producers only here, through directories with a manifest.
+"""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from harness.core.errors import ArtifactError, UsageError, nearest
+from harness.core.files import file_sha256
+from harness.core.tensors import GraphSignature
+
+MANIFEST = "manifest.json"
+GRAPH = "model.onnx"
+TOKENIZER = "tokenizer.json"
+#: The weights of a graph of more than 2 GiB, which one protobuf file cannot hold (ONNX's external data).
+WEIGHTS = f"{GRAPH}.data"
+#: What the export gate found; see `exporters.gate`.
+GATE = "gate.json"
+
+
+def weights_file(graph: Path) -> Path:
+    """Return where the weights of a graph lie that its own file cannot hold; most graphs have no such file."""
+    return graph.with_name(f"{graph.name}.data")
+
+
+def graph_digests(graph: Path) -> dict[str, str]:
+    """Return `graph_sha256` as a manifest tells it, and `weights_sha256` where the weights lie in their own file."""
+    own, weights = file_sha256(graph), weights_file(graph)
+    if not weights.is_file():
+        return {"graph_sha256": own}
+    apart = file_sha256(weights)
+    return {"graph_sha256": joined_sha256(own, apart), "weights_sha256": apart}
+
+
+def joined_sha256(graph: str, weights: str | None) -> str:
+    """Return the digest that a graph is known by.
+
+    Args:
+        graph: the digest of the ONNX file.
+        weights: that of the file of its weights; None where they are in the ONNX file.
+    """
+    # The ONNX file alone is the same for other weights of the same shapes.
+    return graph if weights is None else sha256(f"{graph} {weights}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One exported graph with its tokenizer and its account of where it came from."""
+
+    model: str
+    finetune: str
+    variant: str
+    directory: Path
+    signature: GraphSignature
+    graph_sha256: str
+    tokenizer_sha256: str
+    #: Everything else the exporter wrote: head, layer, parity, lineage, packages, recipe.
+    manifest: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Return the name under which Triton serves the graph: ``mixed_ru-mnli-fp32``."""
+        return f"{self.model}-{self.finetune}-{self.variant}"
+
+    @property
+    def batch_dependent(self) -> bool:
+        """Return whether an answer depends on the rows that it is batched with."""
+        return bool(self.manifest.get("batch_dependent", False))
+
+    @property
+    def pad_id(self) -> int:
+        """Return the id that fills rows up.
+
+        Raises:
+            ArtifactError: the manifest is of an older version, which did not tell it.
+        """
+        if "pad_id" not in self.manifest:
+            fix = f"export it again with `harness export --model {self.model} --force`"
+            message = f"the manifest of {self.name!r} has no pad_id, as this version needs; {fix}"
+            raise ArtifactError(message)
+        return int(self.manifest["pad_id"])
+
+    @property
+    def graph(self) -> Path:
+        """Return the ONNX file."""
+        return self.directory / GRAPH
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Return the digest of the file of the weights; None where they are in the ONNX file."""
+        digest = self.manifest.get("weights_sha256")
+        return None if digest is None else str(digest)
+
+    @property
+    def graph_files(self) -> tuple[Path, ...]:
+        """Return the ONNX file, and the file of its weights where there is one."""
+        return (self.graph,) if self.weights_sha256 is None else (self.graph, weights_file(self.graph))
+
+    @property
+    def graph_bytes(self) -> int:
+        """Return how large the graph is, weights included."""
+        return sum(path.stat().st_size for path in self.graph_files)
+
+    @property
+    def tokenizer(self) -> Path:
+        """Return the tokenizers file."""
+        return self.directory / TOKENIZER
+
+    def damaged(self) -> Path | None:
+        """Return the first file that is missing or is not what the manifest describes; None where all are right."""
+        for path in (*self.graph_files, self.tokenizer):
+            if not path.is_file():
+                return path
+        own, *weights = (file_sha256(path) for path in self.graph_files)
+        if weights and weights[0] != self.weights_sha256:
+            return weights_file(self.graph)
+        if joined_sha256(own, weights[0] if weights else None) != self.graph_sha256:
+            return self.graph
+        return None if file_sha256(self.tokenizer) == self.tokenizer_sha256 else self.tokenizer
+
+
+def read_artifact(directory: Path) -> Artifact:
+    """Return the artifact in a directory.
+
+    Raises:
+        ArtifactError: the manifest is missing or damaged.
+    """
+    path = directory / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return Artifact(
+            model=manifest["model"],
+            finetune=manifest["finetune"],
+            variant=manifest["variant"],
+            directory=directory,
+            signature=GraphSignature.from_json(manifest["signature"]),
+            graph_sha256=manifest["graph_sha256"],
+            tokenizer_sha256=manifest["tokenizer_sha256"],
+            manifest=manifest,
+        )
+    except FileNotFoundError as error:
+        message = f"{directory} holds no exported graph; write one with `harness export`"
+        raise ArtifactError(message) from error
+    except (ValueError, KeyError, TypeError) as error:
+        message = f"{path} is damaged ({error!r}); export the model again with `harness export`"
+        raise ArtifactError(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStore:
+    """The artifacts under one root."""
+
+    root: Path
+
+    def directory(self, model: str, finetune: str, variant: str) -> Path:
+        """Return where such a graph is, or would be."""
+        return self.root / model / finetune / variant
+
+    def models(self) -> list[str]:
+        """Return the models that have any exported graph."""
+        return sorted({path.parents[2].name for path in self.root.glob(f"*/*/*/{MANIFEST}")})
+
+    def of(self, model: str) -> list[Artifact]:
+        """Return every exported graph of one model; damage in another model's does not matter."""
+        return [read_artifact(path.parent) for path in sorted((self.root / model).glob(f"*/*/{MANIFEST}"))]
+
+    def all(self) -> list[Artifact]:
+        """Return every exported graph."""
+        return [read_artifact(path.parent) for path in sorted(self.root.glob(f"*/*/*/{MANIFEST}"))]
+
+    def find(self, model: str, finetune: str, variant: str) -> Artifact:
+        """Return one graph, checked against its manifest's digests.
+
+        Raises:
+            UsageError: no such model or variant; names the nearest.
+            ArtifactError: the files are not those the manifest describes.
+        """
+        self.check_names(model, variant)
+        directory = self.directory(model, finetune, variant)
+        if not directory.is_dir():
+            message = (
+                f"model {model!r} has no {variant} graph of {finetune!r} under {self.root}; "
+                f"write it with `harness train --target {finetune}` and `harness export --model {model}`"
+            )
+            raise ArtifactError(message)
+        artifact = read_artifact(directory)
+        if (path := artifact.damaged()) is not None:
+            message = (
+                f"{path} {'is not the file its manifest describes' if path.is_file() else 'is missing'}; "
+                f"export it again with `harness export --model {model} --force`"
+            )
+            raise ArtifactError(message)
+        return artifact
+
+    def check_names(self, model: str, variant: str) -> None:
+        """Refuse a model or a variant that was never exported.
+
+        Raises:
+            UsageError: names the nearest right one and how to make it.
+        """
+        known = self.models()
+        if model not in known:
+            message = (
+                f"no exported model {model!r} under {self.root}{nearest(model, known)}; "
+                f"`harness models` lists them, `harness train` and `harness export` make one"
+            )
+            raise UsageError(message)
+        variants = sorted({path.parent.name for path in (self.root / model).glob(f"*/*/{MANIFEST}")})
+        if variant not in variants:
+            message = (
+                f"model {model!r} has no variant {variant!r}{nearest(variant, variants)}; it has {', '.join(variants)}"
+            )
+            raise UsageError(message)

@@ -1,0 +1,165 @@
+"""Mewsli-X (mewsli-x_20220518_6): mentions of entities in news, and a million descriptions to link them to.
+
+Formats: google-research/google-research dense_representations_for_entity_retrieval/mel/mewsli-x.md.
+Released results of the paper used other data and do not compare.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.benchmark.sources.lines import iterate_lines, malformed, stripped
+from harness.benchmark.sources.rows import text_of
+from harness.core.errors import DataError
+from harness.core.examples import MatchExample, SentenceExample
+from harness.core.layout import DataFile, Layout
+from harness.core.task import Split
+
+T = TypeVar("T")
+
+#: A pair of braces in the text, which would look like the mention's own.
+_PAIR = re.compile(r"\{(.*?)\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mentions:
+    """One article a line; each of its mentions is a query for the entity it names."""
+
+    file: DataFile
+    splits: tuple[Split, ...] = ("dev", "test")
+
+    def paths(self, layout: Layout, language: str, split: Split) -> tuple[Path, ...]:
+        """See `harness.core.task.Source`."""
+        return (self.file.at(layout, language=language, split=split),)
+
+    def read(self, layout: Layout, language: str, split: Split) -> list[SentenceExample]:
+        """See `harness.core.task.Source`."""
+        (path,) = self.paths(layout, language, split)
+        seen: set[str] = set()
+        examples = [example for article in _rows(path, lambda row: _article(row, seen)) for example in article]
+        if not any(gold for example in examples for gold in example.gold):
+            raise stripped(path, "no entity in any mention")
+        return examples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entities:
+    """One entity a line; its candidate text is its description, up to three sentences without the title."""
+
+    file: DataFile
+
+    def paths(self, layout: Layout, split: Split) -> tuple[Path, ...]:
+        """See `harness.core.task.PoolSource`."""
+        return (self.file.at(layout),)
+
+    def read(self, layout: Layout, split: Split) -> Iterator[SentenceExample]:
+        """See `harness.core.task.PoolSource`."""
+        (path,) = self.paths(layout, split)
+        seen: set[str] = set()
+        yield from _rows(
+            path,
+            lambda row: SentenceExample(_new(text_of(row, "entity_id"), seen), description(row), "candidate"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MentionPairs:
+    """Mentions of English Wikipedia with their entities, for training."""
+
+    file: DataFile
+    splits: tuple[Split, ...] = ("train", "dev")
+
+    def paths(self, layout: Layout, language: str, split: Split) -> tuple[Path, ...]:
+        """See `harness.core.task.Source`."""
+        return (self.file.at(layout, split=split),)
+
+    def read(self, layout: Layout, language: str, split: Split) -> list[MatchExample]:
+        """See `harness.core.task.Source`."""
+        (path,) = self.paths(layout, language, split)
+
+        def pair(row: Mapping[str, Any]) -> MatchExample:
+            told = row["contextual_mention"]
+            query = marked(told["context"], told["mention"]["mention_span"])
+            return MatchExample(str(told["mention"]["example_id"]), query, description(row["entity"]))
+
+        return list(_rows(path, pair))
+
+
+def _rows(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
+    """Yield what `parse` makes of each line's object; errors name file and line, and an empty file is one."""
+    number = 0
+    for number, line in enumerate(iterate_lines(path), start=1):
+        try:
+            row = json.loads(line)
+            yield parse(row)
+        except KeyError as error:
+            raise malformed(path, number, f"the object lacks the key {error}") from error
+        except (ValueError, TypeError, IndexError) as error:
+            raise malformed(path, number, str(error)) from error
+    if not number:
+        message = f"{path} is empty; it must hold at least one row"
+        raise DataError(message)
+
+
+def _article(row: Mapping[str, Any], seen: set[str]) -> list[SentenceExample]:
+    """Return an article's mentions; `seen` holds the ids of the articles before."""
+    examples = []
+    for mention in row["mentions"]:
+        name = _new(text_of(mention, "example_id"), seen)
+        # A blank entity is what stripping leaves.
+        gold = frozenset({mention["entity_id"]} - {""})
+        examples.append(SentenceExample(name, marked(row["context"], mention["mention_span"]), "query", gold))
+    return examples
+
+
+def _new(name: str, seen: set[str]) -> str:
+    if name in seen:
+        message = f"id {name!r} occurs twice; ids must be unique"
+        raise ValueError(message)
+    seen.add(name)
+    return name
+
+
+def marked(context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
+    """Return a mention as queries show it: ``m: left { m } right``, m's sentence alone.
+
+    Pairs of braces around it become parentheses (google-research/xtreme@838c13b
+    third_party/utils_mewslix.py, `preprocess_mention`).
+
+    Raises:
+        ValueError: the article has no text, or no sentence of it holds the mention.
+    """
+    text, start, end = context["text"], int(span["start"]), int(span["end"])
+    if not text:
+        message = "the article's text is empty; Mewsli-X ships without it, `get-mewsli-x.sh` puts it in"
+        raise ValueError(message)
+    holding = [(first, last) for first, last in _spans(context) if first <= start < end <= last]
+    if not holding:
+        message = f"no sentence of the article holds mention_span {start} to {end}"
+        raise ValueError(message)
+    first, last = holding[0]
+    left, right = (_PAIR.sub(r"(\1)", part) for part in (text[first:start], text[end:last]))
+    mention = text[start:end]
+    return _one_line(f"{mention}: {left} {{ {mention} }} {right}")
+
+
+def description(entity: Mapping[str, Any]) -> str:
+    """Return an entity's description, its sentences joined by a space (`preprocess_entity_description` there)."""
+    text = text_of(entity, "description")
+    return _one_line(" ".join(text[first:last] for first, last in _spans(entity)))
+
+
+def _one_line(text: str) -> str:
+    # One pass only, as the official code does: four spaces become two.
+    return " ".join(text.splitlines()).replace("  ", " ").strip()
+
+
+def _spans(holder: Mapping[str, Any]) -> Sequence[tuple[int, int]]:
+    """Return the sentence spans, which are pairs or objects with start and end."""
+    return [
+        (int(span["start"]), int(span["end"])) if isinstance(span, Mapping) else (int(span[0]), int(span[1]))
+        for span in holder["sentence_spans"]
+    ]

@@ -1,0 +1,5 @@
+"""`torchrun -m harness.cli train ...` starts several processes so."""
+
+from harness.cli import main
+
+main()

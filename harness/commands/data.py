@@ -1,0 +1,89 @@
+"""The bodies of `harness data list`, `check` and `get`: from the command line's values to lines and an exit code."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.acquire import check, listing
+from harness.acquire.catalogue import choose
+from harness.acquire.get import destination, get, summary
+from harness.acquire.supply import FromFolder, FromHub, check_repository
+from harness.core.errors import UsageError
+from harness.core.layout import Layout
+from harness.core.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command prints, and whether all that was asked for is there."""
+
+    lines: tuple[str, ...]
+    complete: bool = True
+
+
+def list_data() -> Answer:
+    """Return the table of what is needed, and the notes it has no room for."""
+    return Answer((listing.data_table().text(), *listing.notes()))
+
+
+def check_data(
+    data: Path | None, names: Sequence[str], languages: Sequence[str], splits: Sequence[str], progress: Progress
+) -> Answer:
+    """Return what a data folder has of some tasks and training sets.
+
+    Raises:
+        UsageError: a name is unknown, or no folder is named.
+        DataError: there is no such folder.
+    """
+    folder = _folder(data)
+    layout = Layout.at(folder)
+    chosen = choose(names or ["all"], languages, splits, layout)
+    findings = check.check(chosen, layout, progress)
+    return Answer(tuple(check.lines(findings, folder)), all(finding.state in check.FINE for finding in findings))
+
+
+def get_data(
+    names: Sequence[str],
+    data: Path | None,
+    origin: Path | None,
+    languages: Sequence[str],
+    repository: str | None,
+    revision: str | None,
+    progress: Progress,
+) -> Answer:
+    """Write the files of some tasks and training sets, from the hub or from a local folder.
+
+    Args:
+        names: tasks or training sets, or ``all``.
+        data: DEST.
+        origin: a folder in the official or the hub's layout; None is the hub.
+        languages: only these, if any are given.
+        repository: take the rows from this one, even where they are not the benchmark's own.
+        revision: a commit, branch or tag instead of the pin.
+        progress: shows what happens.
+
+    Raises:
+        UsageError: a name is unknown, options exclude each other, or DEST cannot be used.
+        DataError: the hub or its cache failed.
+    """
+    chosen = choose(names, languages)
+    if origin is not None and revision is not None:
+        message = "`--revision` is a commit of the hub, and `--from` takes local files; leave one out"
+        raise UsageError(message)
+    check_repository(chosen, repository, revision)
+    dest = destination(_folder(data))
+    if origin is not None:
+        outcomes = get(chosen, dest, FromFolder(origin, repository=repository), progress)
+    else:
+        with FromHub(progress, repository=repository, revision=revision) as supplier:
+            outcomes = get(chosen, dest, supplier, progress)
+    return Answer(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
+
+
+def _folder(data: Path | None) -> Path:
+    named = data or os.environ.get("HARNESS_DATA")
+    if not named:
+        message = "no data folder is given; name one with `--data DIR` or the variable HARNESS_DATA"
+        raise UsageError(message)
+    return Path(named)

@@ -1,0 +1,241 @@
+"""What `harness tasks` and `harness models` print."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_account
+from harness.artifacts.store import read_artifact
+from harness.artifacts.workspace import Workspace
+from harness.benchmark import tasks
+from harness.core.errors import ArtifactError, CheckpointError
+from harness.core.languages import language
+from harness.core.tables import EMPTY, Table
+from harness.core.task import AnyTask
+from harness.serving.repository.store import versions
+
+
+def task_table() -> Table:
+    """Return one row for each declared task."""
+    rows = []
+    for name in tasks.names():
+        task = tasks.load(name)
+        codes = task.all_languages(None)
+        rows.append(
+            [
+                task.name,
+                " ".join(task.languages),
+                str(len(codes)),
+                str(len({language(code).script for code in codes})),
+                "+".join(task.headline),
+                "/".join(split for split in task.source.splits if split != "train"),
+                task.finetune.name if task.finetune.train is not None else f"none ({task.finetune.name})",
+                task.paper,
+            ]
+        )
+    return Table(
+        "declared tasks; `harness tasks NAME` explains one",
+        ["task", "suites", "languages", "scripts", "metric", "splits", "trained on", "source"],
+        rows,
+    )
+
+
+def explain(name: str) -> str:
+    """Return everything a task's declaration says, for a reader.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    task: AnyTask = tasks.load(name)
+    scripts = Counter(language(code).script for code in task.all_languages(None))
+    lines = [f"{task.name}: {task.paper}"]
+    lines += [f"  {suite}: {len(codes)} languages, {' '.join(codes)}" for suite, codes in task.languages.items()]
+    lines.append("  scripts: " + ", ".join(f"{script} {count}" for script, count in scripts.most_common()))
+    lines.append(f"  splits: {', '.join(task.source.splits)}")
+    lines.append(f"  metric: mean of {' and '.join(task.headline)}, in percent; unweighted mean over languages")
+    lines.append(f"  decoding: {task.postprocess!r}")
+    if task.protocol:
+        lines.append(f"  protocol: {task.protocol}")
+    for alternative in task.alternatives:
+        lines.append(f"    or `--protocol {task.name}={alternative}`: {task.choose(alternative).protocol}")
+    if task.pool:
+        lines.append(f"  candidates: {task.pool.official:,}, shared by all languages")
+    if task.caution:
+        lines.append(f"  caution: {task.caution}")
+    settings = task.finetune.hyperparameters
+    trained = (
+        f"trained on {task.finetune.name} in {' '.join(task.finetune.languages)}" if settings else "not fine-tuned"
+    )
+    lines.append(f"  graph: {task.finetune.name}, {type(task.finetune.head).__name__}, {trained}")
+    if settings:
+        lines.append(
+            f"  defaults: learning rate {settings.learning_rate}, {settings.epochs} epochs, "
+            f"{settings.batch_rows} rows a step ({settings.source})"
+        )
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTable:
+    """The tree of checkpoints, and a sentence for each that cannot be read."""
+
+    table: Table
+    problems: Sequence[str]
+
+    def text(self) -> str:
+        """Return the tree, and what to mend below it."""
+        none = [] if self.table.rows or self.problems else ["  none yet; `harness train RECIPE` makes one"]
+        return "\n".join([self.table.text(), *none, *self.problems])
+
+
+@dataclass(slots=True)
+class _Node:
+    """A checkpoint, or one that others name as their start, with those that started from it."""
+
+    label: str
+    account: Mapping[str, Any] = field(default_factory=dict)
+    #: What was exported of it and is served.
+    graphs: Sequence[str] = (EMPTY, EMPTY)
+    children: "list[_Node]" = field(default_factory=list)
+
+
+def model_table(workspace: Workspace) -> ModelTable:
+    """Return the tree of checkpoints: phase 1, the models that started from it, their graphs.
+
+    A shared start stands there once. Each row has seed, steps, dev score, exported variants and served versions;
+    a mark tells of a model that was trained on evaluation sentences.
+    """
+    checkpoints, problems = _read_accounts(workspace)
+    roots = _tree(workspace, checkpoints)
+    trained = {(checkpoint.account["model"], checkpoint.account.get("finetune")) for checkpoint in checkpoints}
+    orphans: dict[str, _Node] = {}
+    for path in sorted(workspace.artifacts.root.glob("*/*/*/manifest.json")):
+        try:
+            artifact = read_artifact(path.parent)
+        except (ArtifactError, OSError) as error:
+            problems.append(str(error))
+            continue
+        if (artifact.model, artifact.finetune) not in trained:
+            trained.add((artifact.model, artifact.finetune))
+            orphan = orphans.setdefault(artifact.model, _Node(f"{artifact.model} (graphs only, no checkpoint here)"))
+            graphs = _served(workspace, artifact.model, artifact.finetune)
+            orphan.children.append(_Node(artifact.finetune, graphs=graphs))
+    rows = [row for root in [*roots, *orphans.values()] for row in _rows(root, 0)]
+    columns = ["model", "seed", "steps", "dev score", "variants", "served versions", "leak"]
+    return ModelTable(Table(f"models under {workspace.root}", columns, rows), problems)
+
+
+def _read_accounts(workspace: Workspace) -> tuple[list[Checkpoint], list[str]]:
+    """Return what can be read of the checkpoints, and a sentence for each that cannot."""
+    found, problems = [], []
+    for pattern in (f"*/{PHASE_FILE}", f"*/intermediate/{PHASE_FILE}", f"*/target/*/{PHASE_FILE}"):
+        for path in sorted(workspace.checkpoints.glob(pattern)):
+            try:
+                checkpoint = read_account(path.parent)
+                _check(checkpoint)
+            except CheckpointError as error:
+                problems.append(str(error))
+            except OSError as error:
+                problems.append(f"{path} cannot be read ({error}); give yourself the right to read it")
+            else:
+                found.append(checkpoint)
+    return found, problems
+
+
+def _check(checkpoint: Checkpoint) -> None:
+    """Refuse an account that lacks what the tree is made from.
+
+    Raises:
+        CheckpointError: says which file, and how it is mended.
+    """
+    wanted = {"phase": str, "model": str, "parents": dict}
+    for key, kind in wanted.items():
+        if not isinstance(checkpoint.account.get(key), kind):
+            message = (
+                f"{checkpoint.directory / PHASE_FILE} is damaged (it has no {key!r}); "
+                f"delete {checkpoint.directory} and run `harness train` again"
+            )
+            raise CheckpointError(message)
+
+
+def _tree(workspace: Workspace, checkpoints: Sequence[Checkpoint]) -> list[_Node]:
+    """Return the starts, with everything that was trained from them."""
+    nodes = {checkpoint.digest: _Node(_label(checkpoint), checkpoint.account) for checkpoint in checkpoints}
+    roots: list[_Node] = []
+    #: Start and model -> the node of a model without phase 2, or whose phase 2 is not here.
+    groups: dict[tuple[str, str], _Node] = {}
+
+    def start(digest: str, phase: str) -> _Node:
+        if digest not in nodes:
+            nodes[digest] = _Node(f"{phase} {digest[:12]} (not here)")
+            roots.append(nodes[digest])
+        return nodes[digest]
+
+    for checkpoint in checkpoints:
+        account, node = checkpoint.account, nodes[checkpoint.digest]
+        if not account["parents"]:
+            roots.append(node)
+        for phase, digest in account["parents"].items():
+            parent = start(digest, phase)
+            if "finetune" in account:
+                node.graphs = _served(workspace, account["model"], account["finetune"])
+                # Without phase 2 nothing but its name holds a model's graphs together.
+                if parent.account.get("model") != account["model"]:
+                    key = (digest, account["model"])
+                    if key not in groups:
+                        remark = "no phase 2" if phase == "pretrained" else "phase 2 is not here"
+                        groups[key] = _Node(f"{account['model']} ({remark})", {"seed": account.get("seed")})
+                        parent.children.append(groups[key])
+                    parent = groups[key]
+            parent.children.append(node)
+    return roots
+
+
+def _label(checkpoint: Checkpoint) -> str:
+    """Return how the tree calls a checkpoint: by its graph, its model, or where phase 1 lies."""
+    account = checkpoint.account
+    body = account.get("body")
+    if isinstance(body, dict):
+        return f"{account['finetune']} (after {body.get('finetune')})"
+    source = account.get("source")
+    return str(account.get("finetune") or account["model"]) + (f" ({source})" if source else "")
+
+
+def _rows(node: _Node, depth: int) -> Iterator[list[str]]:
+    account = node.account
+    leak = account.get("leak_allowed")
+    yield [
+        "  " * depth + node.label,
+        str(account.get("seed", EMPTY)),
+        f"{account['steps']:,}" if isinstance(account.get("steps"), int) else EMPTY,
+        _development(account),
+        *node.graphs,
+        f"LEAK: {leak}" if leak else EMPTY,
+    ]
+    for child in node.children:
+        yield from _rows(child, depth + 1)
+
+
+def _development(account: Mapping[str, Any]) -> str:
+    scores = account.get("development")
+    if not isinstance(scores, dict):
+        return EMPTY
+    return " ".join(
+        f"{code} {name} {value:.1f}"
+        for code, values in scores.items()
+        if isinstance(values, dict)
+        for name, value in values.items()
+        if isinstance(value, float)
+    )
+
+
+def _served(workspace: Workspace, model: str, finetune: str) -> list[str]:
+    folder = workspace.artifacts.root / model / finetune
+    variants = sorted(path.parent.name for path in folder.glob("*/manifest.json"))
+    served = [
+        f"{variant}:{','.join(map(str, numbers))}"
+        for variant in variants
+        if (numbers := versions(workspace.model_repository / f"{model}-{finetune}-{variant}"))
+    ]
+    return [" ".join(variants) or EMPTY, " ".join(served) or EMPTY]

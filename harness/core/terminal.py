@@ -1,0 +1,68 @@
+"""How a person sees that work goes on: bars on a terminal, one finished line each elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from harness.core.progress import Advance
+
+#: Steps that took less time say nothing outside a terminal.
+_WORTH_SAYING = 2.0
+
+
+class Terminal:
+    """Shows progress on standard error, so that standard output holds results only."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def step(self, description: str, total: int, unit: str) -> Iterator[Advance]:
+        """See `harness.core.progress.Progress`."""
+        begin = time.monotonic()
+        done = 0
+        if not self._console.is_terminal:
+
+            def count(newly: int) -> None:
+                nonlocal done
+                done += newly
+
+            yield count
+            seconds = time.monotonic() - begin
+            if seconds >= _WORTH_SAYING:
+                self.say(f"{description}: {done:,} {unit} in {seconds:.1f} s")
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(description, total=total)
+            yield lambda newly: bar.advance(task, newly)
+        seconds = time.monotonic() - begin
+        if seconds >= _WORTH_SAYING:
+            self.say(f"{description}: {seconds:.1f} s")
+
+    def say(self, line: str) -> None:
+        """See `harness.core.progress.Progress`."""
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes status lines
+
+
+class Quiet(Terminal):
+    """Shows status lines of failures only, that is: none."""
+
+    @contextmanager
+    def step(self, description: str, total: int, unit: str) -> Iterator[Advance]:
+        """See `harness.core.progress.Progress`."""
+        yield lambda newly: None
+
+    def say(self, line: str) -> None:
+        """See `harness.core.progress.Progress`."""

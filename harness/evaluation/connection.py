@@ -1,0 +1,239 @@
+"""From what `--endpoint` says to endpoints: in process, a running Triton, or one of our own."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkstemp
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from harness.artifacts.store import Artifact
+from harness.core.errors import EndpointError, UsageError, nearest
+from harness.core.progress import Progress
+from harness.evaluation.tuning import Setting
+from harness.inference.endpoints import Endpoint, check_signature
+from harness.serving.repository.store import CONFIG, read_config, serves, versions
+
+if TYPE_CHECKING:  # a heavy import, and only a local server needs it
+    from harness.serving.server.local import LocalTriton
+
+Connect = Callable[[Artifact], Endpoint]
+
+
+def _nothing_to_start() -> None:
+    pass
+
+
+def _this_process(artifact: Artifact) -> list[int]:
+    return [os.getpid()]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to open endpoints, and how results name the way."""
+
+    name: str
+    #: May be called from any thread once `begin` was; where the server is our own, opening loads the graph
+    #: and closing the endpoint unloads it.
+    open: Connect
+    #: Whether somebody else's server answers, so that its state is worth asking before any work.
+    remote: bool
+    #: Says that something will be asked: what takes seconds to start starts now, and nobody waits for it.
+    #: To be called from the main thread; `open` calls it where nobody did.
+    begin: Callable[[], None] = _nothing_to_start
+    #: The processes of this machine that hold a graph while its endpoint is open, by number.
+    processes: Callable[[Artifact], list[int]] = _this_process
+
+
+@contextmanager
+def connection(
+    endpoint: str | None,
+    artifacts: Sequence[Artifact],
+    repository: Path,
+    progress: Progress,
+    settings: Mapping[str, Setting] = MappingProxyType({}),
+) -> Iterator[Connection]:
+    """Give a way to open endpoints for the artifacts; never falls back from one way to another.
+
+    Args:
+        endpoint: None for a local Triton, which starts when something will be asked, lives until the
+            context ends and holds the graphs whose endpoints are open; ``onnx`` for this process, ``onnx:cuda``
+            and ``onnx:tensorrt`` for its GPU; ``triton://host:port[,host:port]`` for a server that runs already,
+            ``tritons://`` for one with TLS.
+        artifacts: every graph that will be asked.
+        repository: what a local Triton serves.
+        progress: told when a local Triton starts, loads a graph and stops.
+        settings: threads and instances of graphs, by their artifacts' names, looked up as each is opened. A graph
+            without them takes all cores in process, and its published config in a local Triton. Neither a GPU nor
+            somebody else's server takes them.
+
+    Raises:
+        UsageError: `endpoint` is none of these, or a local Triton would not serve the artifacts' graphs.
+    """
+    if endpoint is None:
+        with _local(artifacts, repository, progress, settings) as local:
+            yield local
+    elif endpoint.partition(":")[0] == "onnx":
+        from harness.inference.endpoints.onnx import OnnxEndpoint, parse_device
+
+        device = parse_device(endpoint)
+
+        def in_process(artifact: Artifact) -> Endpoint:
+            if device.kind != "cpu":
+                return _checked(OnnxEndpoint.of(artifact, device), artifact)
+            setting = settings.get(artifact.name)
+            if setting is None:
+                return _checked(OnnxEndpoint.for_batches(artifact), artifact)
+            opened = OnnxEndpoint.of(artifact, threads=setting.threads, calls=setting.instances)
+            return _checked(opened, artifact)
+
+        yield Connection(endpoint, in_process, False)
+    elif endpoint.startswith(("triton://", "tritons://")):
+        yield _remote(endpoint)
+    else:
+        hint = nearest(endpoint, ("onnx", "onnx:cuda", "triton://localhost:8001"))
+        message = (
+            f"no endpoint {endpoint!r}{hint}; it is `onnx`, `onnx:cuda`, `onnx:tensorrt`, "
+            "`triton[s]://host:port[,host:port]`, or left out"
+        )
+        raise UsageError(message)
+
+
+def _checked(endpoint: Endpoint, artifact: Artifact) -> Endpoint:
+    try:
+        check_signature(endpoint, artifact)
+    except EndpointError:
+        endpoint.close()
+        raise
+    return endpoint
+
+
+def _remote(uri: str) -> Connection:
+    from harness.inference.endpoints.triton import TritonEndpoint, parse_hosts, parse_tls
+
+    hosts, tls = parse_hosts(uri), parse_tls(uri, os.environ)
+    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact), True)
+
+
+@contextmanager
+def _log_file(repository: Path) -> Iterator[Path]:
+    """Give a file for the server's log, which stays only where an error's message names it."""
+    folder = repository.parent / "runs"
+    folder.mkdir(exist_ok=True)
+    descriptor, name = mkstemp(prefix="triton-", suffix=".log", dir=folder)
+    os.close(descriptor)
+    try:
+        yield Path(name)
+    except EndpointError:
+        raise
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    Path(name).unlink(missing_ok=True)
+
+
+class _LocalServer:
+    """A Triton of our own, from the first need of it until the stack ends."""
+
+    def __init__(self, repository: Path, progress: Progress, stack: ExitStack, settings: Mapping[str, Setting]) -> None:
+        self._repository = repository
+        self._progress = progress
+        self._stack = stack
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._server: LocalTriton | None = None
+
+    def begin(self) -> None:
+        """Start the server, unless that was done."""
+        self._started()
+
+    def open(self, artifact: Artifact) -> Endpoint:
+        """Load a graph and connect to it; closing the endpoint unloads it.
+
+        Raises:
+            EndpointError: the server does not start, or the graph does not load or answers wrongly.
+        """
+        from harness.inference.endpoints.triton import TritonEndpoint, parse_hosts
+
+        server = self._started()
+        if not server.is_listening:
+            with self._told("starting Triton", "server"):
+                server.wait_until_listening()
+        setting = self._settings.get(artifact.name)
+        with self._told(f"loading {artifact.name}", "model"):
+            server.add(artifact.name, None if setting is None else self._config(artifact.name, setting))
+        hosts, name = parse_hosts(server.uri), artifact.name
+        opened = TritonEndpoint(hosts, artifact, closed=lambda: server.remove(name))
+        if setting is not None:
+            # One more for each instance is on its way, or has come and waits, while all of them compute.
+            opened.concurrency = 2 * setting.instances
+        return _checked(opened, artifact)
+
+    def _config(self, name: str, setting: Setting) -> dict[str, Any]:
+        """Return the published config with other instances and threads."""
+        from harness.inference.endpoints.triton import config_json
+
+        config = config_json(read_config(self._repository / name / CONFIG))
+        (group,) = config["instance_group"]
+        group["count"] = setting.instances
+        config["parameters"]["intra_op_thread_count"] = {"string_value": str(setting.threads)}
+        return config
+
+    def processes(self, artifact: Artifact) -> list[int]:
+        """Return the backend processes of a graph."""
+        return [member.pid for member in self._started().members(artifact.name)]
+
+    def stop(self) -> None:
+        """Stop the server in order; where the stack ends without this, it is stopped as well."""
+        if self._server is not None:
+            with self._told("stopping Triton", "server"):
+                self._server.stop()
+
+    def _started(self) -> "LocalTriton":
+        with self._lock:
+            if self._server is None:
+                # Before the server starts: a Ctrl-C in the middle of grpc's import can be swallowed there.
+                from harness.inference.endpoints import triton as _loaded_early  # noqa: F401
+                from harness.serving.server.local import LocalTriton
+
+                log = self._stack.enter_context(_log_file(self._repository))
+                self._server = self._stack.enter_context(LocalTriton(self._repository, log=log))
+            return self._server
+
+    @contextmanager
+    def _told(self, description: str, unit: str) -> Iterator[None]:
+        """Show a step, unless in the background, where the main thread shows its own."""
+        shown: AbstractContextManager[Callable[[int], None]] = nullcontext(lambda _: None)
+        if threading.current_thread() is threading.main_thread():
+            shown = self._progress.step(description, 1, unit)
+        with shown as advance:
+            yield
+            advance(1)
+
+
+@contextmanager
+def _local(
+    artifacts: Sequence[Artifact], repository: Path, progress: Progress, settings: Mapping[str, Setting]
+) -> Iterator[Connection]:
+    for artifact in artifacts:
+        check_published(artifact, repository)
+    with ExitStack() as stack:
+        server = _LocalServer(repository, progress, stack, settings)
+        yield Connection("triton (local)", server.open, False, server.begin, server.processes)
+        server.stop()
+
+
+def check_published(artifact: Artifact, repository: Path) -> None:
+    """Refuse to serve another graph than the one that was exported.
+
+    Raises:
+        UsageError: the repository lacks the model or holds another graph under its name.
+    """
+    if not serves(artifact, repository):
+        state = "is published from another export" if versions(repository / artifact.name) else "is not published"
+        fix = f"publish it with `harness export --model {artifact.model}`"
+        message = f"model {artifact.name!r} {state} in {repository}; {fix}"
+        raise UsageError(message)

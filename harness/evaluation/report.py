@@ -1,0 +1,159 @@
+"""Tables from results: pure functions, values in, text out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.benchmark.suites import Suite, group_means, overall, rules
+from harness.core.languages import language, scripts, table
+from harness.core.tables import EMPTY, Table
+from harness.evaluation.exposure import MARKS
+from harness.evaluation.results import NOT_LATIN, TaskScore
+from harness.evaluation.runner import Result
+
+
+def _number(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return EMPTY
+    return f"{value:+.1f}" if signed else f"{value:.1f}"
+
+
+def language_table(tasks: Sequence[TaskScore], title: str) -> Table:
+    """Return one row for each language with its script, one column for each task: headline, percent."""
+    cells = {
+        (row.language, task.task.name): f"{task.headline(row):.1f}{MARKS[row.exposure] if row.exposure else ''}"
+        for task in tasks
+        for row in task.languages
+    }
+    codes = [code for code in table() if any((code, task.task.name) in cells for task in tasks)]
+    names = [task.task.name for task in tasks]
+    rows = [[f"{code} {language(code).script}", *(cells.get((code, name), EMPTY) for name in names)] for code in codes]
+    rows.append(["mean", *(_number(task.score) for task in tasks)])
+    if any(row.exposure for task in tasks for row in task.languages):
+        rows.append(["mean unseen", *(_number(task.unseen()) for task in tasks)])
+    return Table(title, ["language", *names], rows)
+
+
+def script_table(tasks: Sequence[TaskScore], title: str) -> Table:
+    """Return one row for each task, one column for each script: mean headline, percent.
+
+    The last columns are the mean over all languages not in Latin script, and the transfer gap.
+    """
+    means = {task.task.name: task.by_script() for task in tasks}
+    by_script = _by_script(means, {task.task.name: task.score for task in tasks}, title, signed=False)
+    rows = [
+        [*row, _number(task.latin_and_other().get(NOT_LATIN)), _number(task.transfer_gap(), signed=True)]
+        for row, task in zip(by_script.rows, tasks, strict=True)
+    ]
+    return Table(title, [*by_script.columns, NOT_LATIN, "en - others"], rows)
+
+
+def family_table(tasks: Sequence[TaskScore], title: str) -> Table:
+    """Return one row for each language family, one column for each task: mean headline, percent."""
+    means = [task.by_family() for task in tasks]
+    families = sorted({family for row in means for family in row})
+    rows = [[family, *(_number(row.get(family)) for row in means)] for family in families]
+    return Table(title, ["family", *(task.task.name for task in tasks)], rows)
+
+
+def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], title: str) -> Table:
+    """Return right minus left in percentage points: one row for each task, one column for each script."""
+    before = {task.task.name: task for task in left}
+    pairs = [_shared(before[task.task.name], task) for task in right if task.task.name in before]
+    pairs = [(old, new) for old, new in pairs if old.languages]
+    means = {
+        new.task.name: {
+            script: value - old.by_script()[script]
+            for script, value in new.by_script().items()
+            if script in old.by_script()
+        }
+        for old, new in pairs
+    }
+    return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
+
+
+def equal_line(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> str:
+    """Return what was equal in phase 2 of two models that are compared, and what was not."""
+    before, after = _sizes(left), _sizes(right)
+    told = [
+        f"{before[name]:,} {name} in both"
+        if before[name] == after[name]
+        else f"{name} {before[name]:,} and {after[name]:,}"
+        for name in before
+    ]
+    return f"phase 2: {', '.join(told)}"
+
+
+def _sizes(mix: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return the sizes of a phase 2; zeros where there was none."""
+    sources = mix["source_examples"].values() if mix else ()
+    return {
+        "optimiser steps": mix["steps"] if mix else 0,
+        "steps of text": mix["text_steps"] if mix else 0,
+        "source examples": sum(sum(languages.values()) for languages in sources),
+    }
+
+
+def _shared(old: TaskScore, new: TaskScore) -> tuple[TaskScore, TaskScore]:
+    """Return both with the languages that both have: means over different languages do not compare."""
+    common = {row.language for row in old.languages} & {row.language for row in new.languages}
+    kept = [replace(task, languages=[row for row in task.languages if row.language in common]) for task in (old, new)]
+    return kept[0], kept[1]
+
+
+def _by_script(
+    means: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], title: str, *, signed: bool
+) -> Table:
+    used = [script for script in scripts() if any(script in row for row in means.values())]
+    rows = [
+        [
+            name,
+            *(_number(row.get(script), signed=signed) for script in used),
+            _number(overall[name], signed=signed),
+        ]
+        for name, row in means.items()
+    ]
+    return Table(title, ["task", *used, "mean"], rows)
+
+
+def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
+    """Return for each task what its number depends on: split, languages, metric, choices, completeness."""
+    lines = []
+    for task in tasks:
+        parts = [f"{task.task.name}: mean of {' and '.join(task.task.headline)}", f"{len(task.languages)} languages"]
+        parts += [task.label, *filter(None, (task.task.protocol, task.representation, task.task.caution))]
+        if task.stand_in:
+            parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
+        if task.selected_on:
+            parts.append(f"{task.selected_on} dev also chose the model's step")
+        if task.leak:
+            parts.append(f"LEAK, the model was trained on evaluation sentences: {task.leak}")
+        lines.append(", ".join(parts))
+    if any(row.exposure not in (None, "unseen") for task in tasks for row in task.languages):
+        told = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)
+        lines.append(f"no mark: no labelled data of that language seen; {told}")
+    return lines
+
+
+def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
+    """Return the group means of a suite and its overall number by each rule; a partial task enters neither."""
+    complete = {task.task.name: task.means() for task in tasks if task.complete}
+    means = group_means(suite, {name: task.score for name, task in complete.items()})
+    values = overall(suite, complete)
+    rows = [(group, names, means.get(group)) for group, names in suite.groups.items()]
+    rows += [(f"overall, rule {rule.name}", rule.tasks(suite), values.get(rule.name)) for rule in rules(suite)]
+    lines = []
+    for title, names, value in rows:
+        absent = [name for name in names if name not in complete]
+        remark = f" (not complete: {', '.join(absent)})" if absent else ""
+        lines.append(f"{suite.name} {title}: {_number(value)}{remark}")
+    return lines
+
+
+def padding_line(result: Result) -> str:
+    """Return how much of what was computed was padding."""
+    padding = result.padding
+    return (
+        f"padded/useful tokens {padding['ratio']:.3f} ({padding['padded_tokens']:,} / {padding['useful_tokens']:,}) "
+        f"in {padding['batches']} batches, {padding['graph_seconds']:.1f} s in graphs"
+    )

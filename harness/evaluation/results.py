@@ -1,0 +1,167 @@
+"""What a run found: scores per task, language and script, with where they came from."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.benchmark.suites import TaskMeans
+from harness.core.languages import language, scripts
+from harness.core.task import AnyTask, Split
+from harness.evaluation.exposure import Exposure
+
+LATIN, NOT_LATIN = "Latin", "non-Latin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageScore:
+    """One task in one language."""
+
+    language: str
+    split: Split = "test"
+    examples: int
+    #: In percent.
+    scores: Mapping[str, float]
+    #: Whether the examples are as many as the official test file has.
+    official: bool
+    #: What the model was taught before; None where nobody knows, as for a folder of predictions.
+    exposure: Exposure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskScore:
+    """One task over its languages."""
+
+    task: AnyTask
+    languages: Sequence[LanguageScore]
+    #: The languages that the suite has for the task.
+    expected: tuple[str, ...]
+    #: Which vectors a retrieval task compared: "hidden state 14 of 24"; empty for other tasks.
+    representation: str = ""
+    #: The training set that stood in for the task's own; empty if none did.
+    stand_in: str = ""
+    #: Why the model was allowed to train on evaluation sentences; empty if it did not.
+    leak: str = ""
+    #: The language whose dev set chose the model's steps and is scored here; empty if none is.
+    selected_on: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every language of the suite was scored on its whole official test set."""
+        return set(self.expected) == {row.language for row in self.languages} and all(
+            row.official for row in self.languages
+        )
+
+    @property
+    def label(self) -> str:
+        """Return what was scored, as people write it: ``test``, or ``partial: 47/48 languages, dev``."""
+        if self.complete:
+            return "test"
+        parts = [f"{len(self.languages)}/{len(self.expected)} languages"]
+        counts = Counter(row.split for row in self.languages)
+        parts += [split if len(counts) == 1 else f"{split} {count}" for split, count in sorted(counts.items())]
+        short = [row.language for row in self.languages if row.split == "test" and not row.official]
+        if short:
+            whose = "" if len(short) == len(self.languages) else f" in {' '.join(short)}"
+            parts.append(f"not the official number of examples{whose}")
+        return "partial: " + ", ".join(parts)
+
+    def headline(self, row: LanguageScore) -> float:
+        """Return the number of one language: the mean of the task's headline scores, in percent."""
+        return sum(row.scores[name] for name in self.task.headline) / len(self.task.headline)
+
+    @property
+    def score(self) -> float:
+        """Return the task's number: the unweighted mean over its languages, in percent."""
+        return sum(self.headline(row) for row in self.languages) / len(self.languages)
+
+    def means(self) -> TaskMeans:
+        """Return the task's number and the mean of each metric, over its languages."""
+        rows = self.languages
+        names = rows[0].scores
+        return TaskMeans(self.score, {name: sum(row.scores[name] for row in rows) / len(rows) for name in names})
+
+    def by_script(self) -> dict[str, float]:
+        """Return the unweighted mean over the languages of each script, in percent."""
+        groups = self._grouped(lambda code: language(code).script)
+        return {script: groups[script] for script in scripts() if script in groups}
+
+    def by_family(self) -> dict[str, float]:
+        """Return the unweighted mean over the languages of each language family, in percent."""
+        return dict(sorted(self._grouped(lambda code: language(code).top_family).items()))
+
+    def latin_and_other(self) -> dict[str, float]:
+        """Return the means over the languages in Latin script, and over all others, in percent."""
+        return self._grouped(lambda code: LATIN if language(code).script == "Latn" else NOT_LATIN)
+
+    def unseen(self) -> float | None:
+        """Return the mean over the languages of which the model saw no labelled data, if there are any."""
+        values = [self.headline(row) for row in self.languages if row.exposure == "unseen"]
+        return sum(values) / len(values) if values else None
+
+    def transfer_gap(self) -> float | None:
+        """Return English minus the mean of all other languages, in points; None without either.
+
+        The cross-lingual transfer gap of the XTREME paper (Hu et al. 2020, section 5).
+        """
+        english = [self.headline(row) for row in self.languages if row.language == "en"]
+        others = [self.headline(row) for row in self.languages if row.language != "en"]
+        return english[0] - sum(others) / len(others) if english and others else None
+
+    def _grouped(self, key: Callable[[str], str]) -> dict[str, float]:
+        groups: dict[str, list[float]] = {}
+        for row in self.languages:
+            groups.setdefault(key(row.language), []).append(self.headline(row))
+        return {name: sum(values) / len(values) for name, values in groups.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of `scores.json`."""
+        return {
+            "score": self.score,
+            "label": self.label,
+            "complete": self.complete,
+            "headline": list(self.task.headline),
+            "protocol": self.task.protocol,
+            "representation": self.representation,
+            "stand_in": self.stand_in,
+            "leak": self.leak,
+            "selected_on": self.selected_on,
+            "languages": {row.language: _account(row) for row in self.languages},
+            "scripts": self.by_script(),
+            "families": self.by_family(),
+            **self.latin_and_other(),
+            "transfer_gap": self.transfer_gap(),
+            "unseen": self.unseen(),
+        }
+
+    @staticmethod
+    def from_json(task: AnyTask, expected: tuple[str, ...], value: Mapping[str, Any]) -> "TaskScore":
+        """Return the scores that `to_json` gave.
+
+        Args:
+            task: the task that was scored.
+            expected: the languages that the suite has for it.
+            value: the form of `scores.json`.
+        """
+        return TaskScore(
+            task=task,
+            languages=[_language_score(code, told) for code, told in value["languages"].items()],
+            expected=expected,
+            **{name: value[name] for name in ("representation", "stand_in", "leak", "selected_on")},
+        )
+
+
+def _language_score(code: str, told: Mapping[str, Any]) -> LanguageScore:
+    about = ("examples", "split", "official", "exposure")
+    scores = {name: value for name, value in told.items() if name not in about}
+    return LanguageScore(language=code, scores=scores, **{name: told[name] for name in about})
+
+
+def _account(row: LanguageScore) -> dict[str, Any]:
+    return {
+        **row.scores,
+        "examples": row.examples,
+        "split": row.split,
+        "official": row.official,
+        "exposure": row.exposure,
+    }

@@ -1,0 +1,90 @@
+"""Endpoints: one small protocol in front of whatever answers for a graph."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+from harness.artifacts.store import Artifact
+from harness.core.errors import EndpointError
+from harness.core.tensors import GraphSignature, Tensors
+
+
+class Endpoint(Protocol):
+    """A loaded graph that answers. `infer` may be called from `concurrency` threads at once."""
+
+    @property
+    def signature(self) -> GraphSignature:
+        """What the loaded graph itself says it takes and gives."""
+        ...
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls of `infer` are worth having in flight."""
+        ...
+
+    @property
+    def backend(self) -> str:
+        """What computes the answers, as results print it: ``onnxruntime (python backend)``."""
+        ...
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        """Return every output of the graph for one padded batch.
+
+        Raises:
+            EndpointError: the graph or its server did not answer; names the model and the host.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the graph or the connection."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Closing:
+    """The context manager part of an endpoint: leaving closes."""
+
+    def close(self) -> None:
+        """Release the graph or the connection."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class CallableEndpoint(Closing):
+    """An endpoint made of a function, for tests of everything above this seam."""
+
+    signature: GraphSignature
+    function: Callable[[Tensors], Tensors]
+    concurrency: int = 1
+    backend: str = "function"
+
+    def infer(self, inputs: Tensors) -> Tensors:
+        """See `harness.inference.endpoints.Endpoint`."""
+        return self.function(inputs)
+
+
+def check_signature(endpoint: Endpoint, artifact: Artifact) -> None:
+    """Refuse an endpoint whose graph is not of the artifact's kind.
+
+    Raises:
+        EndpointError: names both signatures.
+    """
+    if endpoint.signature != artifact.signature:
+        message = (
+            f"{endpoint.backend} serves {artifact.name!r} with {endpoint.signature.describe()}, "
+            f"the artifact has {artifact.signature.describe()}; "
+            f"publish it again with `harness export --model {artifact.model}` and restart the server"
+        )
+        raise EndpointError(message)

@@ -1,0 +1,496 @@
+"""Graphs into a model repository of Triton's layout, each change whole or not at all.
+
+::
+
+    <repository>/<model>-<finetune>-<variant>/
+      config.pbtxt                      profile evaluation, of the version that is served
+      configs/online.pbtxt              profile online, of the same version
+      <version>/model.onnx              a hard link to the artifact's where the file system allows
+      <version>/model.onnx.data         the same, only for a graph whose weights one file cannot hold
+      <version>/known_answer.json
+      <version>/manifest.json           the artifact's, and its gate.json where it has one
+      <version>/configs/<profile>.pbtxt what the two files above say while this version is served
+      <version>/files.json              the digest of each file above, and of the warm-up that it names
+      warmup/probe-<digest>-<input>     raw little-endian int64, one row
+    <repository>/<model>-<finetune>-<variant>_text/
+      config.pbtxt                      the text model, profile online only
+      <version>/...                     what its backend reads, known_answer.json, configs/online.pbtxt, files.json
+
+The files outside of the version folders select what is served. A server that runs may still read
+what an older selection named, so warm-ups and versions are only ever added.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.artifacts.store import GATE, GRAPH, MANIFEST, TOKENIZER, WEIGHTS, Artifact, graph_digests, joined_sha256
+from harness.core.errors import ArtifactError, UsageError, nearest
+from harness.core.files import file_sha256
+from harness.core.tensors import pad
+from harness.inference.endpoints import check_signature
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.planner import BatchPlanner
+from harness.serving.repository.config import Profile, Serving, WarmUp, check_name, render_config
+from harness.serving.repository.known_answer import FILE, KnownAnswer
+from harness.serving.repository.text_model import DECLARATION, SUFFIX, TextModel
+from harness.text.declaration import TextDeclaration
+from harness.text.pipeline import TextPipeline
+from harness.tokenization.tokenizer import FastTokenizer
+
+CONFIG = "config.pbtxt"
+CONFIGS = "configs"
+#: Of each file of a version the digest, by its path from the version's folder; written last.
+FILES = "files.json"
+_PROFILES = get_args(Profile)
+_SELECTED = re.compile(r"version_policy\s*\{\s*specific\s*\{\s*versions:\s*\[\s*(\d+)\s*\]")
+
+
+#: Makes the text model that asks one version of an artifact's graph, see `text_model`.
+MakeText = Callable[[Artifact, int, Serving], TextModel]
+
+
+def text_name(name: str) -> str:
+    """Return the name under which the text model of a graph is served."""
+    return name + SUFFIX
+
+
+def is_text(name: str) -> bool:
+    """Return whether a served name is that of a text model."""
+    return name.endswith(SUFFIX)
+
+
+def versions(model: Path) -> list[int]:
+    """Return the version numbers in a model's folder, ascending; none if there is no such folder."""
+    if not model.is_dir():
+        return []
+    return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
+
+
+def config_path(repository: Path, name: str, profile: Profile) -> Path:
+    """Return the file that a server of a profile reads for a model; a text model has one for all."""
+    model = repository / name
+    return model / CONFIG if profile == "evaluation" or is_text(name) else model / CONFIGS / f"{profile}.pbtxt"
+
+
+def selected(config: Path) -> int | None:
+    """Return the version that a config.pbtxt selects; None if the file is missing or selects none.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    return selected_in(read_config(config)) if config.is_file() else None
+
+
+def selected_in(config: str) -> int | None:
+    """Return the version that the text of a config.pbtxt selects; None if it selects none."""
+    found = _SELECTED.search(config)
+    return int(found[1]) if found else None
+
+
+def read_config(path: Path) -> str:
+    """Return the text of a config.pbtxt.
+
+    Raises:
+        ArtifactError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        message = f"{path} cannot be read ({reason}); select a version again with `harness models promote`"
+        raise ArtifactError(message) from error
+
+
+def with_text(repository: Path, names: Sequence[str]) -> list[str]:
+    """Return graphs and, right after each, its text model where one is published."""
+    both = [each for name in names for each in (name, text_name(name))]
+    return [name for name in both if not is_text(name) or (repository / name / CONFIG).is_file()]
+
+
+def published(repository: Path, names: Sequence[str]) -> list[str]:
+    """Return the served names of graphs: all of them, or those that names of models or of graphs stand for.
+
+    Raises:
+        UsageError: nothing is published, or a name stands for nothing; tells the nearest.
+    """
+    folders = (path for path in repository.glob("*") if (path / CONFIG).is_file())
+    there = sorted(path.name for path in folders if not is_text(path.name))
+    if not there:
+        message = f"nothing is published in {repository}; publish a model with `harness export --model NAME`"
+        raise UsageError(message)
+    chosen: dict[str, None] = {}
+    for name in names:
+        found = [served for served in there if name in (served, served.split("-")[0])]
+        if not found:
+            known = sorted({*there, *(served.split("-")[0] for served in there)})
+            models = ", ".join(sorted({served.split("-")[0] for served in there}))
+            message = f"nothing is published as {name!r}{nearest(name, known)}; {repository} has graphs of {models}"
+            raise UsageError(message)
+        chosen.update(dict.fromkeys(found))
+    return list(chosen) if names else there
+
+
+def serves(artifact: Artifact, repository: Path) -> bool:
+    """Return whether the version that is selected under an artifact's name is the artifact's graph."""
+    model = repository / artifact.name
+    version = selected(model / CONFIG)
+    return version is not None and _holds(model / str(version), artifact)
+
+
+def _holds(version: Path, artifact: Artifact) -> bool:
+    """Return whether a version is an artifact's graph with its tokenizer, whole."""
+    pairs = [(version / path.name, path) for path in artifact.graph_files]
+    if not all(path.is_file() for path, _ in pairs):
+        return False
+    told = version_manifest(version)
+    if told is not None and any(
+        told.get(key) != value
+        for key, value in (("graph_sha256", artifact.graph_sha256), ("tokenizer_sha256", artifact.tokenizer_sha256))
+    ):
+        return False
+    if all(path.samefile(own) for path, own in pairs):
+        return True
+    return graph_digests(version / GRAPH)["graph_sha256"] == artifact.graph_sha256
+
+
+def version_manifest(version: Path) -> dict[str, Any] | None:
+    """Return a version's manifest; None where it is missing or damaged."""
+    try:
+        value = json.loads((version / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def check_version(repository: Path, name: str, version: int) -> dict[str, Any]:
+    """Return the manifest of a published version after comparing its files with it.
+
+    Args:
+        repository: the model repository.
+        name: a graph's served name; the same version of its text model is checked with it.
+        version: its number.
+
+    Raises:
+        UsageError: the graph has no such version; tells those it has.
+        ArtifactError: a file is missing, or is not the one that was published.
+    """
+    model = repository / name
+    numbers = versions(model)
+    if version not in numbers:
+        there = ", ".join(map(str, numbers)) or "none"
+        message = f"{name} has no version {version} in {repository}; it has {there}, `harness models` lists them"
+        raise UsageError(message)
+    folder, text = model / str(version), repository / text_name(name) / str(version)
+    manifest = version_manifest(folder)
+    if manifest is None:
+        _refuse(folder / MANIFEST, "is missing or damaged")
+    weights = {} if manifest.get("weights_sha256") is None else {WEIGHTS: manifest["weights_sha256"]}
+    needed = {GRAPH, *weights, FILE, *(f"{CONFIGS}/{profile}.pbtxt" for profile in _PROFILES)}
+    found = _check_files(folder, weights, needed)
+    if joined_sha256(found[GRAPH], found.get(WEIGHTS)) != manifest.get("graph_sha256"):
+        _refuse(folder / GRAPH, "is not the file that was published")
+    if text.parent.is_dir():
+        _check_files(text, {TOKENIZER: manifest.get("tokenizer_sha256")}, {FILE, f"{CONFIGS}/online.pbtxt"})
+    return manifest
+
+
+def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -> dict[str, str]:
+    """Return the digest of each file of a version after comparing it with the one it was published with.
+
+    Args:
+        version: the version's folder.
+        known: digests that are told elsewhere, and count more than those of files.json.
+        needed: files that must be there besides.
+    """
+    told = _digests(version)
+    if told is None or needed - told.keys():
+        _refuse(version / FILES, "is missing or damaged")
+    found = {}
+    for name, digest in {**told, **known}.items():
+        path = version / name
+        if not path.is_file():
+            _refuse(path, "is missing")
+        found[name] = file_sha256(path)
+        if found[name] != digest:
+            _refuse(path, "is not the file that was published")
+    return found
+
+
+def _digests(version: Path) -> dict[str, str] | None:
+    """Return the digest of each file of a version, by its path from there; None where they are not told."""
+    try:
+        value = json.loads((version / FILES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _refuse(path: Path, what: str) -> NoReturn:
+    message = f"{path} {what}; publish the model again with `harness export`"
+    raise ArtifactError(message)
+
+
+def _known_answer(artifact: Artifact, inputs: dict[str, NDArray[np.int64]]) -> KnownAnswer:
+    with OnnxEndpoint.of(artifact) as endpoint:
+        check_signature(endpoint, artifact)
+        outputs = endpoint.infer(inputs)
+    for name, value in outputs.items():
+        if not np.isfinite(value).all():
+            message = (
+                f"graph {artifact.graph} gives values in {name!r} that are not finite; "
+                f"export it again with `harness export --model {artifact.model} --force`"
+            )
+            raise ArtifactError(message)
+    return KnownAnswer(
+        inputs={name: value.tolist() for name, value in inputs.items()},
+        outputs={name: value.tolist() for name, value in outputs.items()},
+    )
+
+
+def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
+    """Return what a text model must answer to its question, from the same graph in this process."""
+    pipeline = TextPipeline(
+        TextDeclaration.from_json(json.loads(text.files[DECLARATION])), FastTokenizer(artifact.tokenizer)
+    )
+    with OnnxEndpoint.of(artifact) as endpoint:
+        (answer,) = pipeline.ask([pipeline.read(text.question)], endpoint, BatchPlanner())
+    told = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
+    return KnownAnswer(
+        inputs={name: [row] for name, row in text.question.items()},
+        outputs={name: [value if isinstance(value, list) else [value]] for name, value in told.items()},
+    )
+
+
+def _parameters(artifact: Artifact) -> dict[str, str]:
+    parameters = {"graph_sha256": artifact.graph_sha256, "tokenizer_sha256": artifact.tokenizer_sha256}
+    vocabulary = artifact.manifest.get("vocabulary")
+    # With it, the Python backend names ids that are too large before the graph fails on them.
+    return parameters if vocabulary is None else {**parameters, "vocabulary": str(vocabulary)}
+
+
+@contextmanager
+def locked(repository: Path) -> Iterator[None]:
+    """Keep two processes from choosing the same next version, or from selecting two at once."""
+    descriptor = os.open(repository, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _version_for(model: Path, artifact: Artifact) -> int:
+    """Return the newest version that already is this graph, else the number after the newest."""
+    numbers = versions(model)
+    same = (number for number in reversed(numbers) if _holds(model / str(number), artifact))
+    return next(same, numbers[-1] + 1 if numbers else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Version:
+    """One version of one served model, ready to be written."""
+
+    name: str
+    number: int
+    #: The files of the version folder that are rendered or copied, by their path in it.
+    files: Mapping[str, bytes]
+    #: Hard-linked into the version folder: the graph's files.
+    linked: Sequence[Path] = ()
+    #: Files of the model's folder that are the same for all versions.
+    shared: Mapping[str, bytes] = field(default_factory=dict)
+
+    def is_whole(self, repository: Path) -> bool:
+        """Return whether all of it is there, and the known answer the one that was published."""
+        model = repository / self.name
+        folder = model / str(self.number)
+        wanted = {folder / name: value for name, value in self.files.items()}
+        wanted |= {model / name: value for name, value in self.shared.items()}
+        told, answer = _digests(folder) or {}, folder / FILE
+        there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
+        # What it tells of the other files follows from the files themselves.
+        if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):
+            return False
+        return all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
+
+    def _places(self) -> set[str]:
+        """Return the paths of its files from the version's folder."""
+        shared = {f"../{name}" for name in self.shared}
+        return {*self.files, FILE, *shared, *(path.name for path in self.linked)}
+
+    def write(self, repository: Path, staged: Path, answer: KnownAnswer) -> None:
+        """Write the version folder, at once where it is new; nothing is selected by that."""
+        model, draft = repository / self.name, staged / self.name / str(self.number)
+        for name, value in self.files.items():
+            _write(draft / name, value)
+        for path in self.linked:
+            _link(path, draft / path.name)
+        answer.write(draft / FILE)
+        for name, value in self.shared.items():
+            _write(staged / self.name / name, value)
+            (model / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staged / self.name / name, model / name)
+        model.mkdir(exist_ok=True)
+        place = model / str(self.number)
+        digests = {
+            name: file_sha256(model / name[3:] if name[:3] == "../" else draft / name) for name in self._places()
+        }
+        _write(draft / FILES, (json.dumps(digests, indent=1, sort_keys=True) + "\n").encode())
+        if not place.exists():
+            draft.rename(place)
+            return
+        # The digests last: a change that was cut short is seen by them.
+        for path in sorted((path for path in draft.rglob("*") if path.is_file()), key=lambda path: path.name == FILES):
+            target = place / path.relative_to(draft)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(path, target)
+
+
+def _write(path: Path, value: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(value)
+
+
+def _link(source: Path, destination: Path) -> None:
+    try:
+        os.link(source.resolve(), destination)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, destination)
+
+
+def select(repository: Path, chosen: Mapping[str, int]) -> None:
+    """Make versions of graphs the served ones, in all profiles and with their text models: all of them or none.
+
+    The caller holds the repository's lock, and has checked that the versions are whole.
+
+    Args:
+        repository: the model repository.
+        chosen: the version of each graph, by served name.
+    """
+    moves: list[tuple[Path, Path]] = []
+    for name, version in chosen.items():
+        kept = repository / name / str(version) / CONFIGS
+        text = repository / text_name(name)
+        if (text / str(version)).is_dir():
+            moves.append((text / str(version) / CONFIGS / "online.pbtxt", text / CONFIG))
+        # Evaluation last: what it selects is what the harness calls published.
+        for profile in sorted(get_args(Profile), reverse=True):
+            moves.append((kept / f"{profile}.pbtxt", config_path(repository, name, profile)))
+    before = {path: path.read_bytes() if path.is_file() else None for _, path in moves}
+    with tempfile.TemporaryDirectory(prefix=".select-", dir=repository) as scratch:
+        drafts = [(Path(scratch) / str(place), path) for place, (_, path) in enumerate(moves)]
+        for (kept, path), (draft, _) in zip(moves, drafts, strict=True):
+            draft.write_bytes(kept.read_bytes())
+            path.parent.mkdir(exist_ok=True)
+        try:
+            for draft, path in drafts:
+                if before[path] != draft.read_bytes():
+                    os.replace(draft, path)
+        except BaseException:
+            for path, value in before.items():
+                _restore(Path(scratch) / "back", path, value)
+            raise
+
+
+def _restore(draft: Path, path: Path, value: bytes | None) -> None:
+    if value is None:
+        path.unlink(missing_ok=True)
+    elif path.read_bytes() != value:
+        draft.write_bytes(value)
+        os.replace(draft, path)
+
+
+def _graph_version(
+    artifact: Artifact, number: int, serving: Serving, inputs: Mapping[str, NDArray[np.int64]]
+) -> _Version:
+    ids = inputs["input_ids"]
+    warm_up = WarmUp(name=f"probe-{sha256(ids.tobytes()).hexdigest()[:8]}", tokens=ids.shape[1])
+    files = {
+        f"{CONFIGS}/{profile}.pbtxt": render_config(
+            artifact.name,
+            artifact.signature,
+            serving,
+            parameters=_parameters(artifact),
+            version=number,
+            warmup=warm_up,
+            profile=profile,
+            pad_id=int(artifact.manifest.get("pad_id", 1)),
+        ).encode()
+        for profile in get_args(Profile)
+    }
+    for name in (MANIFEST, GATE):
+        if (artifact.directory / name).is_file():
+            files[name] = (artifact.directory / name).read_bytes()
+    return _Version(
+        name=artifact.name,
+        number=number,
+        files=files,
+        linked=artifact.graph_files,
+        shared={f"warmup/{warm_up.file(spec)}": inputs[spec.name].tobytes() for spec in artifact.signature.inputs},
+    )
+
+
+def _text_version(text: TextModel, number: int) -> _Version:
+    return _Version(
+        name=text.name, number=number, files={**text.files, f"{CONFIGS}/online.pbtxt": text.config.encode()}
+    )
+
+
+def publish(
+    artifact: Artifact,
+    repository: Path,
+    serving: Serving,
+    *,
+    probe_ids: Sequence[int],
+    text: MakeText | None = None,
+) -> int:
+    """Return the version under which Triton now finds a graph, writing only what changed.
+
+    A graph that was never published gets a new version beside the old ones; one that was is
+    selected again; changed settings replace the configs only. The graph is hard-linked: a later
+    export must replace the artifact's file, never write into it.
+
+    Args:
+        artifact: an exported graph.
+        repository: Triton's model repository; made if missing.
+        serving: batching, instances and threads.
+        probe_ids: token ids of a real sentence, special tokens included, for the warm-up and the
+            known answer.
+        text: makes the text model that is published with the graph; none is where None.
+
+    Raises:
+        UsageError: the artifact's name cannot name a served model.
+        ArtifactError: the graph gives values that are not finite.
+        EndpointError: the graph does not load, or does not answer the probe, or has another signature.
+    """
+    check_name(artifact.name)
+    if not probe_ids:
+        message = "probe_ids is empty; a sentence has at least its special tokens"
+        raise ValueError(message)
+    inputs = pad([np.asarray(probe_ids, dtype="<i8")], pad_id=0)
+    repository.mkdir(parents=True, exist_ok=True)
+    with locked(repository):
+        number = _version_for(repository / artifact.name, artifact)
+        graph = _graph_version(artifact, number, serving, inputs)
+        due = [] if graph.is_whole(repository) else [(graph, _known_answer(artifact, inputs))]
+        if text is not None:
+            model = text(artifact, number, serving)
+            answering = _text_version(model, number)
+            due += [] if answering.is_whole(repository) else [(answering, _known_text(artifact, model))]
+        with tempfile.TemporaryDirectory(prefix=f".{artifact.name}-", dir=repository) as scratch:
+            for each, answer in due:
+                each.write(repository, Path(scratch), answer)
+        select(repository, {artifact.name: number})
+    return number

@@ -1,0 +1,484 @@
+"""`harness serve`: a local Triton that follows its repository, and whose models are asked, not believed.
+
+A version that the repository newly selects is proven in a server of its own (`harness.serving.server.trial`),
+then loaded beside the old one, and only then is the old one let go: no request fails. A model whose
+backend process died or hangs is loaded again; Triton itself goes on reporting it ready. A model that is
+only busy is left alone, as long as its processes compute or its requests get answers.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from harness.core.errors import ArtifactError, EndpointError, HarnessError, UsageError, nearest
+from harness.core.progress import Progress
+from harness.serving.access import Access
+from harness.serving.repository.config import Profile
+from harness.serving.repository.store import (
+    check_version,
+    config_path,
+    is_text,
+    published,
+    read_config,
+    selected,
+    selected_in,
+    text_name,
+    with_text,
+)
+from harness.serving.server.local import Busy, LocalTriton
+from harness.serving.server.trial import Trial
+
+#: Seconds between two looks at the repository.
+POLL = 1.0
+#: Seconds between two rounds of known questions.
+ROUND = 5.0
+#: Seconds for the answer to a known question. One that takes longer waits behind others.
+_QUESTION = 10.0
+#: Seconds without an answer, to the known question or anybody's, after which a model whose processes do not
+#: compute either is taken to hang. Six known questions in a row.
+_HUNG = 6 * _QUESTION
+#: The same for one whose processes compute: the longest that an evaluation waits for one batch
+#: (`harness.inference.endpoints.triton.TritonEndpoint`).
+_STUCK = 900.0
+#: The share of its time for which a waiting process computes at most: it looks for messages now and then.
+_IDLE = 0.02
+#: Looks at the repository during which a selection may be half written before that is said.
+_HALF_WRITTEN = 5
+#: So often a model is loaded again within `_WINDOW` seconds; more often means that it cannot be healed.
+_HEALINGS = 3
+_WINDOW = 300.0
+#: Seconds for a version to finish its running requests and leave.
+_LEAVE = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the services listen; a free port where None."""
+
+    http: int | None = None
+    grpc: int | None = None
+    metrics: int | None = None
+
+
+def check_profile(name: str) -> Profile:
+    """Return the profile of a name.
+
+    Raises:
+        UsageError: there is no such profile.
+    """
+    known = get_args(Profile)
+    if name not in known:
+        message = f"no profile {name!r}{nearest(name, known)}; the profiles are {' and '.join(known)}"
+        raise UsageError(message)
+    return cast("Profile", name)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the repository selects for a graph and its text model."""
+
+    version: int
+    #: The text of each model's config, by served name.
+    configs: Mapping[str, str]
+    #: When the files were written: a version that was refused is tried again once they are written anew.
+    written: tuple[int, ...]
+
+
+def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selection:
+    """Return what is selected for a graph and its text model.
+
+    Args:
+        repository: the model repository.
+        names: the graph's served name, and its text model's where that is served too.
+        profile: which of the graph's configs is meant.
+
+    Raises:
+        ArtifactError: a config cannot be read, or they select different versions, as they do while that is
+            being changed.
+    """
+    paths = [config_path(repository, name, profile) for name in names]
+    try:
+        written = tuple(path.stat().st_mtime_ns for path in paths)
+    except OSError as error:
+        message = f"{error.filename} cannot be read ({error.strerror})"
+        raise ArtifactError(message) from error
+    configs = {name: read_config(path) for name, path in zip(names, paths, strict=True)}
+    found = {name: selected_in(text) for name, text in configs.items()}
+    (version, *others) = set(found.values())
+    if version is None or others:
+        message = ", ".join(f"{name} selects version {chosen or 'none'}" for name, chosen in found.items())
+        raise ArtifactError(message)
+    return Selection(version, configs, written)
+
+
+def read_configs(repository: Path, names: Sequence[str], profile: Profile) -> dict[str, str]:
+    """Return the text of each model's config, by served name.
+
+    Raises:
+        ArtifactError: one cannot be read.
+    """
+    return {name: read_config(config_path(repository, name, profile)) for name in names}
+
+
+def beside(old: Mapping[str, Any], new: Mapping[str, Any], versions: Sequence[int]) -> dict[str, Any]:
+    """Return the configuration under which two versions of a graph are served at once.
+
+    It is the new one's, so that nothing has to be loaded again when the old version leaves. What fits
+    only one of two graphs with different vocabularies is left out for that time: the warm-up, which the
+    known question stands in for, and the largest token id.
+
+    Args:
+        old: the configuration that is loaded.
+        new: the one that is wanted.
+        versions: both.
+    """
+    both = {**new, "version_policy": {"specific": {"versions": sorted(versions)}}}
+    old_parameters, parameters = old.get("parameters", {}), new.get("parameters", {})
+    alike = old.get("model_warmup") == new.get("model_warmup")
+    if not alike or old_parameters.get("vocabulary") != parameters.get("vocabulary"):
+        both["model_warmup"] = []
+        both["parameters"] = {key: value for key, value in parameters.items() if key != "vocabulary"}
+    return both
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """A model that gave no answer to its known questions for some time."""
+
+    since: float
+    #: What it had answered, see `LocalTriton.answered`.
+    answered: tuple[int, int]
+    #: Processor time that its processes had used.
+    computed: float
+
+    def verdict(self, now: float, computed: float) -> str | None:
+        """Return in which way the model hangs; None if it may still be at work."""
+        seconds, used = now - self.since, computed - self.computed
+        if seconds >= _HUNG and used < _IDLE * seconds:
+            return f"no answer for {seconds:.0f} s, in which its processes did nothing"
+        if seconds >= _STUCK:
+            return f"no answer for {seconds:.0f} s"
+        return None
+
+
+class Service:
+    """Watches over a server that has started."""
+
+    def __init__(self, server: LocalTriton, configs: Mapping[str, str], progress: Progress) -> None:
+        """Take note of what is served.
+
+        Args:
+            server: a server that runs.
+            configs: the text of each model's config as it was before the server read it: what is selected
+                while models load differs from it, and is followed.
+            progress: told of everything that changes.
+        """
+        self._server = server
+        self._progress = progress
+        self._trial: Trial | None = None
+        #: What the trial is about: the graph and what was selected for it.
+        self._tried: tuple[str, Selection] | None = None
+        self._refused: dict[str, Selection] = {}
+        #: For each graph whose selection is not clear: why, and at how many looks in a row.
+        self._unclear: dict[str, tuple[str, int]] = {}
+        self._healed: dict[str, deque[float]] = {}
+        self._silent: dict[str, _Silence] = {}
+        self._versions = {name: server.served_versions(name)[-1] for name in server.models}
+        self._loaded = {name: server.config(name) for name in server.models}
+        self._configs = dict(configs)
+
+    @property
+    def graphs(self) -> list[str]:
+        """Return the served graphs."""
+        return [name for name in self._server.models if not is_text(name)]
+
+    def version(self, name: str) -> int:
+        """Return the version of a model that is served."""
+        return self._versions[name]
+
+    def run(self) -> None:
+        """Watch until the server ends.
+
+        Raises:
+            EndpointError: it ended by itself, or a model cannot be healed.
+        """
+        due = time.monotonic() + ROUND
+        try:
+            while True:
+                self._server.wait(POLL)
+                self.follow()
+                if time.monotonic() >= due:
+                    self.ask_all()
+                    due = time.monotonic() + ROUND
+        finally:
+            if self._trial is not None:
+                self._trial.stop()
+
+    # Versions
+
+    def follow(self) -> None:
+        """Take one step towards what the repository selects: start a trial, or judge the one that ended."""
+        if self._trial is None:
+            self._start_trial()
+            return
+        assert self._tried is not None
+        name, tried = self._tried
+        try:
+            configs = self._trial.result()
+        except EndpointError as error:
+            self._refuse(name, tried, str(error))
+        else:
+            if configs is None:
+                return
+            # What was selected meanwhile has to be tried itself.
+            if self._selection(name) == tried:
+                self._switch(name, tried, configs)
+        self._trial = self._tried = None
+
+    def _start_trial(self) -> None:
+        for name in self.graphs:
+            wanted = self._selection(name)
+            if wanted is None or wanted == self._refused.get(name):
+                continue
+            if any(self._configs[each] != text for each, text in wanted.configs.items()):
+                self._progress.say(f"{name}: trying version {wanted.version} in another process")
+                log = self._server.log.with_suffix(".trial.log")
+                self._trial = Trial(
+                    self._server.repository, list(wanted.configs), wanted.version, self._server.profile, log
+                )
+                self._tried = (name, wanted)
+                return
+
+    def _pair(self, name: str) -> list[str]:
+        return [each for each in (name, text_name(name)) if each in self._server.models]
+
+    def _selection(self, name: str) -> Selection | None:
+        """Return what is selected for a graph; None where that is not clear, which is said once it stays so."""
+        try:
+            wanted = selection(self._server.repository, self._pair(name), self._server.profile)
+        except ArtifactError as error:
+            reason, looks = self._unclear.get(name, ("", 0))
+            looks = looks + 1 if reason == str(error) else 1
+            self._unclear[name] = str(error), looks
+            if looks == _HALF_WRITTEN:
+                self._progress.say(
+                    f"{name}: version {self._versions[name]} goes on, what is selected is not clear: {error}; "
+                    "select a version again with `harness models promote`"
+                )
+            return None
+        self._unclear.pop(name, None)
+        return wanted
+
+    def _refuse(self, name: str, wanted: Selection, reason: str) -> None:
+        self._refused[name] = wanted
+        self._progress.say(
+            f"{name}: version {wanted.version} is refused, version {self._versions[name]} goes on: {reason}"
+        )
+
+    def _switch(self, name: str, wanted: Selection, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Serve what a trial has proven; whoever asks meanwhile gets an answer from one version or the other."""
+        before = self._versions[name]
+        try:
+            if wanted.version != before:
+                self._change_version(name, wanted.version, configs)
+            else:
+                for each, text in wanted.configs.items():
+                    if text != self._configs[each]:
+                        self._server.load(each, configs[each])
+                        self._server.check_alive(each, _LEAVE)
+        except EndpointError as error:
+            self._put_back(name)
+            self._refuse(name, wanted, str(error))
+            return
+        for each in wanted.configs:
+            self._versions[each] = wanted.version
+            self._loaded[each] = dict(configs[each])
+        self._configs.update(wanted.configs)
+        what = "new settings" if wanted.version == before else f"version {before} has left"
+        self._progress.say(f"{name}: version {wanted.version} is served, {what}")
+
+    def _put_back(self, name: str) -> None:
+        """Load what was served, the graph before the text model that asks it."""
+        for each in self._pair(name):
+            try:
+                self._server.load(each, self._loaded[each])
+            except EndpointError as error:
+                # The next round of known questions finds it, and heals it.
+                self._progress.say(f"{each}: version {self._versions[each]} could not be put back: {error}")
+
+    def _change_version(self, name: str, version: int, configs: Mapping[str, Mapping[str, Any]]) -> None:
+        before = self._versions[name]
+        self._server.load(name, beside(self._loaded[name], configs[name], [before, version]))
+        self._server.check_alive(name, _LEAVE)
+        text = text_name(name)
+        if text in configs:
+            self._server.load(text, configs[text])
+            self._server.check_alive(text, _LEAVE)
+            # Requests that the old one still answers ask the old graph.
+            self._server.wait_until_gone(text, _LEAVE, [before])
+        self._server.load(name, configs[name])
+        self._server.wait_until_gone(name, _LEAVE, [before])
+
+    # Health
+
+    def ask_all(self) -> None:
+        """Send each model its known question, graphs before the text models that ask them; heal those that fail.
+
+        Raises:
+            EndpointError: a model failed again and again, or the server ended.
+        """
+        busy: set[str] = set()
+        for name in [*self.graphs, *(name for name in self._server.models if is_text(name))]:
+            try:
+                self._server.check_alive(name, _QUESTION)
+            except Busy as error:
+                busy.add(name)
+                # A text model has to wait for a graph that is silent itself.
+                waits = is_text(name) and any(text_name(graph) == name for graph in busy)
+                self._heal_if_dead(name, str(error), waits=waits)
+            except EndpointError as error:
+                self._heal(name, str(error))
+            else:
+                self._silent.pop(name, None)
+
+    def _heal_if_dead(self, name: str, reason: str, *, waits: bool) -> None:
+        """Load a busy model again if a process of it is gone or hangs: the queue of such a one is full too."""
+        try:
+            lost = self._server.lost_processes(name)
+            hangs = None if lost or waits else self._hangs(name)
+        except Busy:  # the server itself has too much to do to tell
+            return
+        except EndpointError as error:
+            self._heal(name, str(error))
+            return
+        if lost:
+            self._heal(name, f"{lost} of its processes are gone; {reason}")
+        elif waits:
+            self._silent.pop(name, None)
+        elif hangs is not None:
+            # Unloading waits for running requests, which such a process never finishes.
+            self._server.kill(name)
+            self._heal(name, f"{hangs}; {reason}")
+
+    def _hangs(self, name: str) -> str | None:
+        """Return in which way a model hangs; None if it does not, or not for long enough."""
+        now, answered = time.monotonic(), self._server.answered(name)
+        computed = sum(member.seconds for member in self._server.members(name))
+        silence = self._silent.get(name)
+        if silence is None or silence.answered != answered:
+            self._silent[name] = _Silence(now, answered, computed)
+            return None
+        return silence.verdict(now, computed)
+
+    def _heal(self, name: str, reason: str) -> None:
+        """Load a model again.
+
+        Raises:
+            EndpointError: it was loaded again several times already, or the server ended.
+        """
+        # Where the server itself is gone, there is nothing to heal.
+        self._server.wait(POLL)
+        times = self._healed.setdefault(name, deque(maxlen=_HEALINGS))
+        now = time.monotonic()
+        if len(times) == _HEALINGS and now - times[0] < _WINDOW:
+            message = f"model {name!r} was loaded again {_HEALINGS} times in {now - times[0]:.0f} s and fails: {reason}"
+            raise EndpointError(message)
+        times.append(now)
+        self._silent.pop(name, None)
+        self._progress.say(f"{name}: does not answer, loading it again: {reason}")
+        try:
+            # Triton refuses to ask a stopped process, but leaves it there with its memory.
+            self._server.kill(name, only_stopped=True)
+            # Nobody waits for the old one to be gone: without its process it takes long, and nothing comes of it.
+            self._server.unload(name)
+            self._server.load(name, self._loaded[name])
+            self._server.check_alive(name, _QUESTION)
+        except Busy as error:
+            self._progress.say(f"{name}: loaded again: {error}")
+            return
+        except EndpointError as error:
+            self._progress.say(f"{name}: still does not answer: {error}")
+            return
+        self._progress.say(f"{name}: answers again")
+
+
+def check_published(repository: Path, graphs: Sequence[str], profile: Profile) -> None:
+    """Check the selected version of each graph, and its text model's, before a server reads them.
+
+    Raises:
+        ArtifactError: one is damaged; names it, and how the others can be served.
+    """
+    broken: dict[str, HarnessError] = {}
+    for name in graphs:
+        try:
+            version = selected(config_path(repository, name, profile))
+            if version is None:
+                message = f"its config for the profile {profile} selects no version; publish it with `harness export`"
+                raise ArtifactError(message)
+            check_version(repository, name, version)
+        except HarnessError as error:
+            broken[name] = error
+    if broken:
+        first, reason = next(iter(broken.items()))
+        more = f" (nor can {len(broken) - 1} more)" if len(broken) > 1 else ""
+        others = ",".join(name for name in graphs if name not in broken)
+        hint = f"; the others are served with `--models {others}`" if others else ""
+        message = f"{first} cannot be served{more}: {reason}{hint}"
+        raise ArtifactError(message)
+
+
+def serve(
+    repository: Path,
+    wanted: Sequence[str],
+    *,
+    ports: Ports,
+    host: str,
+    profile: Profile,
+    access: Access,
+    log: Path,
+    progress: Progress,
+) -> Iterator[str]:
+    """Serve models until Ctrl-C; yield the lines that say where.
+
+    Args:
+        repository: the model repository.
+        wanted: names of models or of graphs; all that is published where empty.
+        ports: where the services listen.
+        host: the address they listen on.
+        profile: which of each graph's configs is loaded; text models belong to ``online``.
+        access: who may call what.
+        log: gets the server's output.
+        progress: told of each model, and of everything that changes.
+
+    Raises:
+        UsageError: nothing is published under such a name.
+        ArtifactError: what a graph selects is damaged; tells how the others can be served.
+        EndpointError: the server does not start or ends by itself, or a model cannot be healed.
+    """
+    graphs = published(repository, wanted)
+    names = with_text(repository, graphs) if profile == "online" else graphs
+    check_published(repository, graphs, profile)
+    configs = read_configs(repository, names, profile)
+    with LocalTriton(
+        repository,
+        names,
+        http_port=ports.http,
+        grpc_port=ports.grpc,
+        metrics_port=ports.metrics,
+        host=host,
+        profile=profile,
+        access=access,
+        log=log,
+    ) as server:
+        service = Service(server, configs, progress)
+        for name in names:
+            progress.say(f"{name}: version {service.version(name)}, {profile}, ready")
+        yield f"Triton serves {len(names)} models: gRPC {server.uri}, HTTP http://{server.http_host}:{server.http_port}"
+        if profile == "evaluation":
+            yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
+        else:
+            yield f"ask with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
+        service.run()

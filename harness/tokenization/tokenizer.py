@@ -1,0 +1,72 @@
+"""The tokenizer of a model, over `tokenizers` alone, so that evaluation needs no transformers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer as RustTokenizer
+
+from harness.core.errors import ArtifactError
+from harness.core.features import Pieces
+
+
+class FastTokenizer:
+    """Reads `tokenizer.json`; the frame of special tokens is the one its post-processor puts.
+
+    Truncation is the featurizers' business, hence pieces come without special tokens and the
+    frame is put on afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._tokenizer = RustTokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises a bare Exception for every failure
+            message = f"tokenizer {path} cannot be read ({error}); export the model again with `harness export`"
+            raise ArtifactError(message) from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._frame_single = self._frame(self._tokenizer.encode("a"))
+        self._frame_pair = self._frame(self._tokenizer.encode("a", "b"))
+        self.pad_id = self._id("<pad>", "[PAD]")
+        self.unknown_id = self._id("<unk>", "[UNK]")
+        self.separator_id = self._id("</s>", "[SEP]")
+
+    def _id(self, *names: str) -> int:
+        for name in names:
+            found = self._tokenizer.token_to_id(name)
+            if found is not None:
+                return int(found)
+        message = f"tokenizer has none of the tokens {', '.join(names)}; it cannot serve an encoder of this family"
+        raise ArtifactError(message)
+
+    @staticmethod
+    def _frame(encoding: "object") -> list[list[int]]:
+        """Return the runs of special ids before, between and after the sequences."""
+        runs: list[list[int]] = [[]]
+        inside = False
+        for token, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True):  # type: ignore[attr-defined]
+            if special:
+                runs[-1].append(token)
+                inside = False
+            elif not inside:
+                runs.append([])
+                inside = True
+        return runs
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """See `harness.core.features.Tokenizer`."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def pieces_with_offsets(self, texts: Sequence[str]) -> list[Pieces]:
+        """See `harness.core.features.Tokenizer`."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [Pieces(encoding.ids, encoding.offsets) for encoding in encodings]
+
+    def single(self, first: Sequence[int]) -> list[int]:
+        """See `harness.core.features.Tokenizer`."""
+        before, after = self._frame_single
+        return [*before, *first, *after]
+
+    def pair(self, first: Sequence[int], second: Sequence[int]) -> list[int]:
+        """See `harness.core.features.Tokenizer`."""
+        before, between, after = self._frame_pair
+        return [*before, *first, *between, *second, *after]

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from harness.benchmark.postprocessors.span import BestSpan
+from harness.core.examples import Answer, QuestionExample
+from harness.core.features import Feature
+
+CONTEXT = "abcdefghij"
+#: Two tokens before the context, one letter each token, one token after.
+LEAD = 2
+
+
+def window(example: int = 0, *, best: str = "1" * 10, start: int = 0, end: int = 10) -> Feature:
+    """A window of the context's letters; `best` flags those whose maximal context is here."""
+    rows = [[letter, letter + 1, int(best[letter])] for letter in range(start, end)]
+    alignment = np.array([*[[-1, -1, -1]] * LEAD, *rows, [-1, -1, -1]])
+    return Feature(example, np.zeros(len(alignment), dtype=np.int64), None, alignment)
+
+
+def outputs(feature: Feature, starts: dict[int, float], ends: dict[int, float]) -> dict[str, np.ndarray]:
+    """Logits that are -10 but at the tokens that are named."""
+    made = {"start_logits": starts, "end_logits": ends}
+    found = {name: np.full(len(feature.input_ids), -10, dtype=np.float32) for name in made}
+    for name, values in made.items():
+        for token, value in values.items():
+            found[name][token] = value
+    return found
+
+
+def example(context: str = CONTEXT) -> QuestionExample:
+    return QuestionExample("0", "q", context, (Answer(context[:1], 0),))
+
+
+def answer(starts: dict[int, float], ends: dict[int, float], **options: object) -> str:
+    feature = window(**options)
+    (text,) = BestSpan()([example()], [feature], [outputs(feature, starts, ends)])
+    return text
+
+
+def test_answer_is_the_contexts_text_between_start_and_end() -> None:
+    assert answer({LEAD + 2: 5}, {LEAD + 4: 5}) == "cde"
+
+
+def test_start_and_end_are_chosen_together() -> None:
+    # the best end lies before the best start
+    assert answer({LEAD + 5: 5, LEAD + 1: 4}, {LEAD + 3: 5, LEAD + 6: 1}) == "bcd"
+
+
+@pytest.mark.parametrize("token", [0, 1, LEAD + 10], ids=["frame", "question", "separator"])
+def test_token_outside_the_context_is_no_start(token: int) -> None:
+    assert answer({token: 9, LEAD + 1: 1}, {LEAD + 1: 5}) == "b"
+
+
+def test_token_outside_the_context_is_no_end() -> None:
+    assert answer({LEAD + 1: 5}, {LEAD + 10: 9, LEAD + 1: 1}) == "b"
+
+
+def test_start_without_maximal_context_is_left_out() -> None:
+    assert answer({LEAD + 1: 9, LEAD + 3: 1}, {LEAD + 3: 5}, best="0001111111") == "d"
+
+
+def test_end_needs_no_maximal_context() -> None:
+    assert answer({LEAD + 1: 5}, {LEAD + 3: 5}, best="1110000000") == "bcd"
+
+
+@pytest.mark.parametrize(("length", "expected"), [(4, "abcd"), (3, "abc")])
+def test_answer_holds_at_most_max_answer_tokens(length: int, expected: str) -> None:
+    feature = window()
+    found = outputs(feature, {LEAD: 5}, {LEAD + 3: 5, LEAD + 2: 1})
+    assert BestSpan(max_answer=length)([example()], [feature], [found]) == [expected]
+
+
+def test_only_the_best_starts_and_ends_are_combined() -> None:
+    feature = window()
+    found = outputs(feature, {0: 9, LEAD + 1: 5}, {LEAD + 1: 9})
+    assert BestSpan(n_best=1)([example()], [feature], [found]) == [""]
+
+
+def test_no_valid_span_gives_the_empty_answer() -> None:
+    assert answer({LEAD + 1: 5}, {LEAD + 1: 5}, best="0" * 10) == ""
+
+
+def test_best_window_of_a_question_wins() -> None:
+    features = [window(start=0, end=6), window(start=4, end=10)]
+    found = [outputs(features[0], {LEAD: 1}, {LEAD: 1}), outputs(features[1], {LEAD + 1: 3}, {LEAD + 2: 3})]
+    assert BestSpan()([example()], features, found) == ["fg"]
+
+
+def test_first_of_equal_windows_wins() -> None:
+    features = [window(start=0, end=6), window(start=4, end=10)]
+    found = [outputs(feature, {LEAD: 1}, {LEAD: 1}) for feature in features]
+    assert BestSpan()([example()], features, found) == ["a"]
+
+
+def test_first_of_equal_starts_wins() -> None:
+    assert answer({LEAD + 1: 5, LEAD + 2: 5}, {LEAD + 2: 5}) == "bc"
+
+
+def test_windows_answer_their_own_question() -> None:
+    features = [window(0), window(1)]
+    found = [outputs(features[0], {LEAD: 5}, {LEAD: 5}), outputs(features[1], {LEAD + 9: 1}, {LEAD + 9: 1})]
+    assert BestSpan()([example(), example()], features, found) == ["a", "j"]
+
+
+def test_spaces_around_the_answer_are_cut() -> None:
+    feature = window()
+    found = outputs(feature, {LEAD + 2: 5}, {LEAD + 6: 5})
+    assert BestSpan()([example("ab   ef  i")], [feature], [found]) == ["ef"]
+
+
+@pytest.mark.parametrize(("silent", "answer"), [(-1.0, "b"), (9.0, "")], ids=["answered", "nothing"])
+def test_first_token_stands_for_no_answer(silent: float, answer: str) -> None:
+    alignment = np.array([[-1, -1, -1], [0, 1, 1], [2, 3, 1]])
+    feature = Feature(0, np.array([0, 4, 5]), None, alignment)
+    output = {
+        "start_logits": np.array([silent, 0.0, 2.0], dtype=np.float32),
+        "end_logits": np.array([silent, 0.0, 2.0], dtype=np.float32),
+    }
+    example = QuestionExample("1", "q", "a b", ())
+    assert BestSpan(null=True)([example], [feature], [output]) == [answer]
+    assert BestSpan()([example], [feature], [output]) == ["b"]

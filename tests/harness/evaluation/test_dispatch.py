@@ -1,0 +1,61 @@
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from harness.core.features import Feature
+from harness.core.progress import Silent
+from harness.core.tensors import Tensors
+from harness.evaluation.dispatch import _Answer, _Busy, answer
+from harness.evaluation.journal import Journal
+from harness.inference.endpoints import CallableEndpoint
+from harness.inference.planner import BatchPlanner
+
+
+@pytest.mark.parametrize(
+    ("calls", "added"),
+    [
+        ([(0, 2), (2, 5)], [2, 3]),
+        ([(0, 4), (1, 6)], [4, 2]),
+        ([(0, 6), (1, 4), (5, 8)], [6, 0, 2]),
+        ([(0, 1), (9, 10)], [1, 1]),
+    ],
+)
+def test_each_moment_counts_once(calls: list[tuple[float, float]], added: list[float]) -> None:
+    busy = _Busy()
+    assert [busy.add(_Answer({}, *call)) for call in calls] == added
+
+
+def slow(inputs: Tensors) -> Tensors:
+    time.sleep(0.02)
+    return {"logits": np.zeros((len(inputs["input_ids"]), 3), dtype=np.float32)}
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_graph_seconds_never_exceed_the_clock(graph_of: Callable, tmp_path, concurrency: int) -> None:
+    rows = [Feature(number, np.array([0, 17, *[5] * number, 2])) for number in range(9)]
+    artifact = graph_of("mnli")
+    plan = BatchPlanner(max_rows=1).plan([len(row.input_ids) for row in rows])
+    begin = time.perf_counter()
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        endpoint = CallableEndpoint(artifact.signature, slow, concurrency)
+        answer(artifact, rows, plan, endpoint, 1, journal, Silent())
+        told = journal.padding()["graph_seconds"]
+    assert 0 < told <= time.perf_counter() - begin + 0.001
+
+
+def test_as_many_calls_are_in_flight_as_the_endpoint_takes(graph_of: Callable, tmp_path) -> None:
+    together = threading.Barrier(3, timeout=30)
+
+    def meeting(inputs: Tensors) -> Tensors:
+        together.wait()
+        return slow(inputs)
+
+    rows = [Feature(number, np.array([0, 17, *[5] * number, 2])) for number in range(6)]
+    artifact = graph_of("mnli")
+    plan = BatchPlanner(max_rows=1).plan([len(row.input_ids) for row in rows])
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        answer(artifact, rows, plan, CallableEndpoint(artifact.signature, meeting, 3), 1, journal, Silent())
+        assert len(journal.answered(artifact.graph_sha256)) == 6

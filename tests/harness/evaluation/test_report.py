@@ -1,0 +1,183 @@
+from pathlib import Path
+
+import pytest
+
+from harness.benchmark import tasks
+from harness.benchmark.suites import RULES, SUITES
+from harness.core.tables import Table
+from harness.evaluation.report import (
+    difference_table,
+    equal_line,
+    family_table,
+    language_table,
+    padding_line,
+    protocol_lines,
+    script_table,
+    suite_lines,
+)
+from harness.evaluation.results import LanguageScore, TaskScore
+from harness.evaluation.runner import Result
+
+
+def score(
+    name: str, *, complete: bool = True, split: str = "test", exposure: str | None = None, **languages: float
+) -> TaskScore:
+    task = tasks.load(name)
+    rows = [
+        LanguageScore(
+            language=code,
+            split=split,
+            examples=10,
+            scores=dict.fromkeys(task.headline, value),
+            official=complete,
+            exposure=exposure,
+        )
+        for code, value in languages.items()
+    ]
+    return TaskScore(task=task, languages=rows, expected=tuple(languages))
+
+
+XNLI, XQUAD = score("xnli", ru=70, en=80, bg=72), score("xquad", ru=50, en=60.04, zh=40)
+
+
+def test_language_table_has_a_dash_where_a_task_lacks_the_language() -> None:
+    table = language_table([XNLI, XQUAD], "t")
+    assert table.rows == [
+        ["bg Cyrl", "72.0", "-"],
+        ["en Latn", "80.0", "60.0"],
+        ["ru Cyrl", "70.0", "50.0"],
+        ["zh Hani", "-", "40.0"],
+        ["mean", "74.0", "50.0"],
+    ]
+
+
+def test_language_table_has_a_column_for_each_task() -> None:
+    assert language_table([XNLI, XQUAD], "t").columns == ["language", "xnli", "xquad"]
+
+
+def test_script_table_has_a_dash_where_a_task_lacks_the_script() -> None:
+    table = script_table([XNLI, XQUAD], "t")
+    assert (table.columns, table.rows) == (
+        ["task", "Latn", "Cyrl", "Hani", "mean", "non-Latin", "en - others"],
+        [
+            ["xnli", "80.0", "71.0", "-", "74.0", "71.0", "+9.0"],
+            ["xquad", "60.0", "50.0", "40.0", "50.0", "45.0", "+15.0"],
+        ],
+    )
+
+
+def test_family_table_has_a_row_for_each_family() -> None:
+    table = family_table([XNLI, XQUAD], "t")
+    assert table.rows == [["Indo-European", "74.0", "55.0"], ["Sino-Tibetan", "-", "40.0"]]
+
+
+def test_cells_are_marked_with_what_the_model_has_seen() -> None:
+    seen = [score("xnli", exposure="task and language seen", en=80), score("xquad", exposure="language seen", en=60)]
+    table = language_table(seen, "t")
+    assert table.rows == [["en Latn", "80.0**", "60.0*"], ["mean", "80.0", "60.0"], ["mean unseen", "-", "-"]]
+    assert protocol_lines(seen)[-1] == (
+        "no mark: no labelled data of that language seen; * language seen, ** task and language seen"
+    )
+
+
+def test_mean_over_unseen_languages_has_its_row() -> None:
+    assert language_table([score("xnli", exposure="unseen", ru=70)], "t").rows[-1] == ["mean unseen", "70.0"]
+
+
+def test_difference_table_is_right_minus_left_with_signs() -> None:
+    table = difference_table([XNLI, XQUAD], [score("xnli", ru=73, en=79, bg=72), XQUAD], "t")
+    assert (table.columns, table.rows) == (
+        ["task", "Latn", "Cyrl", "Hani", "mean"],
+        [["xnli", "-1.0", "+1.5", "-", "+0.7"], ["xquad", "+0.0", "+0.0", "+0.0", "+0.0"]],
+    )
+
+
+def test_difference_table_leaves_out_tasks_of_one_side() -> None:
+    assert [row[0] for row in difference_table([XNLI], [XNLI, XQUAD], "t").rows] == ["xnli"]
+
+
+def test_difference_table_has_a_dash_for_scripts_of_one_side() -> None:
+    table = difference_table([score("xnli", ru=70, en=80)], [score("xnli", ru=71, en=82, zh=50)], "t")
+    assert table.columns == ["task", "Latn", "Cyrl", "mean"]
+
+
+def test_difference_of_means_is_over_the_languages_of_both_sides() -> None:
+    table = difference_table([score("xnli", ru=70, en=80)], [score("xnli", ru=71, en=81, zh=50)], "t")
+    assert table.rows == [["xnli", "+1.0", "+1.0", "+1.0"]]
+
+
+def test_difference_of_a_script_is_over_the_languages_of_both_sides() -> None:
+    table = difference_table([score("xnli", ru=70, bg=50)], [score("xnli", ru=71)], "t")
+    assert table.rows[0][1] == "+1.0"
+
+
+def test_text_aligns_names_left_and_numbers_right() -> None:
+    assert Table("t", ["task", "a"], [["xnli", "7.0"], ["x", "10.0"]]).text() == (
+        "t\n  task     a\n  xnli   7.0\n  x     10.0"
+    )
+
+
+def test_markdown_aligns_numbers_right() -> None:
+    assert Table("t", ["task", "a"], [["xnli", "7.0"]]).markdown() == (
+        "**t**\n\n| task | a |\n| --- | --: |\n| xnli | 7.0 |"
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "line"),
+    [
+        (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
+        (
+            score("xnli", complete=False, ru=1, en=1),
+            "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, not the official number of examples",
+        ),
+        (
+            score("udpos", complete=False, split="dev", ru=1),
+            "udpos: mean of f1, 1 languages, partial: 1/1 languages, dev, seqeval legacy (up to 0.0.13) on bare tags",
+        ),
+    ],
+    ids=["complete", "partial", "dev-with-protocol"],
+)
+def test_protocol_line_says_what_a_number_depends_on(task: TaskScore, line: str) -> None:
+    assert protocol_lines([task]) == [line]
+
+
+def test_group_with_a_partial_or_missing_task_has_no_mean() -> None:
+    lines = suite_lines(SUITES["xtreme-r"], [XNLI, score("xcopa", complete=False, th=50)])
+    assert lines[0] == "xtreme-r classification: - (not complete: xcopa)"
+
+
+def test_group_of_complete_tasks_has_its_mean() -> None:
+    lines = suite_lines(SUITES["xtreme-r"], [XNLI, score("xcopa", th=50)])
+    assert lines[0] == "xtreme-r classification: 62.0"
+
+
+def test_suite_has_a_line_for_each_group() -> None:
+    titles = [line.partition(":")[0] for line in suite_lines(SUITES["xtreme"], [])]
+    assert titles[: len(SUITES["xtreme"].groups)] == [f"xtreme {group}" for group in SUITES["xtreme"].groups]
+
+
+def test_every_overall_names_its_rule() -> None:
+    lines = suite_lines(SUITES["xtreme-r"], [XNLI])[len(SUITES["xtreme-r"].groups) :]
+    assert [line.partition(":")[0] for line in lines] == [f"xtreme-r overall, rule {rule.name}" for rule in RULES]
+
+
+def test_overall_of_complete_tasks_has_its_number() -> None:
+    everything = [score(name, en=50) for name in SUITES["xtreme"].tasks]
+    assert "xtreme overall, rule tasks: 50.0" in suite_lines(SUITES["xtreme"], everything)
+
+
+def test_padding_line_gives_ratio_tokens_and_seconds() -> None:
+    padding = {"ratio": 1.25, "padded_tokens": 12500, "useful_tokens": 10000, "batches": 3, "graph_seconds": 2.0}
+    assert padding_line(Result("m", Path("run"), [], padding)) == (
+        "padded/useful tokens 1.250 (12,500 / 10,000) in 3 batches, 2.0 s in graphs"
+    )
+
+
+def test_comparison_says_what_was_equal_in_phase_2() -> None:
+    english = {"steps": 400, "text_steps": 90, "source_examples": {"mnli": {"en": 1000}, "squad": {"en": 1400}}}
+    mixed = {"steps": 400, "text_steps": 80, "source_examples": {"mnli": {"en": 1200, "ru": 1200}}}
+    assert equal_line(english, mixed) == (
+        "phase 2: 400 optimiser steps in both, steps of text 90 and 80, 2,400 source examples in both"
+    )
+    assert equal_line(None, mixed).startswith("phase 2: optimiser steps 0 and 400")

@@ -26,7 +26,8 @@ from harness.core.languages import language as language_row
 from harness.core.layout import Layout
 from harness.core.tables import Table
 from harness.core.task import AnyTask, Split
-from harness.evaluation.provenance import commit, data_sha256, packages
+from harness.core.version import packages
+from harness.evaluation.provenance import commit, data_sha256
 from harness.evaluation.workload import Job
 
 ENGLISH = "en"

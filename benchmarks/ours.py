@@ -8,8 +8,9 @@ from harness.core.features import Feature
 from harness.core.progress import Silent
 from harness.core.task import Outputs
 from harness.core.tensors import pad
-from harness.evaluation.dispatch import answer, owed_batches
+from harness.evaluation.dispatch import answer
 from harness.evaluation.journal import Journal
+from harness.evaluation.plan import pending_batches
 from harness.evaluation.workload import unanswered
 from harness.inference.endpoints import Endpoint
 from harness.inference.planner import Batch, BatchPlanner
@@ -51,7 +52,7 @@ class Harness:
         """Answer everything into a new journal, planning and writing included."""
         self._runs += 1
         with Journal(self._journal()) as journal:
-            rows, plan = owed_batches(self._artifact, self._features(), set(), self._planner)
+            rows, plan = pending_batches(self._artifact, self._features(), set(), self._planner)
             answer(self._artifact, rows, plan, self._endpoint, self._workload.pad_id, journal, Silent())
 
     def outputs(self) -> list[list[Outputs]]:

@@ -23,7 +23,7 @@ from harness.core.files import read_json, write_json
 from harness.core.languages import language
 from harness.core.tables import Table
 from harness.core.task import AnyTask
-from harness.evaluation.runner import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL, SCORES
 from harness.statistics.bootstrap import Pair, paired_interval
 
 

@@ -22,7 +22,8 @@ from harness.core.files import write_json
 from harness.core.machine import describe
 from harness.core.progress import Advance
 from harness.core.tables import EMPTY, Table
-from harness.evaluation.provenance import commit, packages
+from harness.core.version import packages
+from harness.evaluation.provenance import commit
 
 #: Suffixes of the image formats that are drawn.
 PLOTS = (".png", ".svg")

@@ -29,7 +29,7 @@ from harness.core.errors import HarnessError, UsageError
 from harness.core.files import read_json
 from harness.core.progress import Progress
 from harness.core.terminal import Terminal
-from harness.evaluation.runner import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL, SCORES
 from harness.evaluation.workload import EXACT
 
 UNIT = "seconds"

@@ -15,8 +15,8 @@ from harness.core.errors import CheckpointError
 from harness.core.files import file_sha256
 from harness.core.layout import Layout
 from harness.core.progress import Progress
-from harness.core.version import __version__
-from harness.evaluation.provenance import commit, packages
+from harness.core.version import __version__, packages
+from harness.evaluation.provenance import commit
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
 from training.distributed import once, rank
 from training.leaks import Overlap, check

@@ -9,10 +9,13 @@ from benchmarks.compare.works import XNLI, both, twice
 from benchmarks.ours import Harness
 from benchmarks.padding import measure as measure_padding
 from harness.benchmark.tasks import names as task_names
+from harness.commands import evaluate
 from harness.core.progress import Silent
-from harness.evaluation import runner as evaluate
 from harness.evaluation.connection import connection
 from harness.evaluation.journal import Journal
+from harness.evaluation.plan import plan
+from harness.evaluation.request import JOURNAL, Evaluation
+from harness.evaluation.stages import Stages
 from harness.evaluation.workload import EXACT, GraphWorkload
 
 #: One of so many parts of the sample goes through Triton.
@@ -80,7 +83,7 @@ def overhead(session: Session) -> list[runner.Row]:
     network = session.network(XNLI.finetune, scored=False)
     jobs = session.jobs(XNLI.tasks, limit)
     output: Path = session.folder / "evaluation"
-    planned = evaluate.Evaluation(
+    evaluation = Evaluation(
         model=network.shape.name,
         variant=EXACT,
         workloads=[GraphWorkload(network.exact, jobs)],
@@ -94,12 +97,12 @@ def overhead(session: Session) -> list[runner.Row]:
         connection("onnx", [network.exact], session.folder, session.progress) as opened,
     ):
         timing = runner.alternate(
-            [runner.Function("wall", lambda: evaluate.run(planned, opened.open, opened.name, Silent()))],
+            [runner.Function("wall", lambda: evaluate.run(plan(evaluation), opened, Stages(), Silent()))],
             warmup=0,
             repeats=1,
         )["wall"]
         advance(1)
-    with Journal(output / evaluate.JOURNAL) as journal:
+    with Journal(output / JOURNAL) as journal:
         told = journal.padding()
     graph = told["graph_seconds"]
     return [

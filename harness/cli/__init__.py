@@ -264,9 +264,10 @@ def eval_command(
 ) -> None:
     """Evaluate models on tasks through an endpoint, and print scores per language and per script."""
     from harness.artifacts.workspace import Workspace
-    from harness.commands import evaluation
+    from harness.commands import evaluate
+    from harness.evaluation.request import EvaluationRequest
 
-    request = evaluation.Request(
+    request = EvaluationRequest(
         models=tuple(dict.fromkeys(model)),
         tasks=tuple(_names(tasks)),
         suite=suite,
@@ -285,7 +286,9 @@ def eval_command(
     )
     progress, workspace = _progress(quiet), Workspace.current()
     lines = (
-        evaluation.dry_run(request, workspace, progress) if dry_run else evaluation.run(request, workspace, progress)
+        evaluate.dry_run(request, workspace, progress)
+        if dry_run
+        else evaluate.report(evaluate.evaluate(request, workspace, progress))
     )
     for line in lines:
         typer.echo(line)
@@ -311,7 +314,7 @@ def tune(
     from harness.artifacts.workspace import Workspace
     from harness.commands import tune as search
 
-    request = search.Request(
+    request = search.TuneRequest(
         model=model,
         tasks=tuple(_names(tasks)),
         variants=tuple(_names(variant)),
@@ -357,11 +360,11 @@ def rescore(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compute a run's scores again from its journal; no graph is asked."""
+    """Compute a run's scores again from its journal; no graph is queried."""
     from harness.artifacts.workspace import Workspace
-    from harness.commands import evaluation
+    from harness.commands import evaluate
 
-    for line in evaluation.rescore(run, submission, Workspace.current(), _progress(quiet)):
+    for line in evaluate.report_rescored(evaluate.rescore(run, submission, Workspace.current(), _progress(quiet))):
         typer.echo(line)
 
 

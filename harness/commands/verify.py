@@ -22,13 +22,13 @@ from typing import Any, cast, get_args
 from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_account, read_checkpoint
 from harness.artifacts.store import GATE, MANIFEST, Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
-from harness.commands import evaluation
+from harness.commands.evaluate import report_rescored, rescore
 from harness.core.errors import ArtifactError, HarnessError, UsageError, nearest
 from harness.core.files import file_sha256, read_json
 from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.evaluation.provenance import data_sha256
-from harness.evaluation.runner import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL, SCORES
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
 from harness.evaluation.workload import Job
 from harness.serving.repository.config import Profile
@@ -318,7 +318,7 @@ class _Chain:
                 if path.name == SCORES or path.name.startswith(JOURNAL):
                     shutil.copyfile(path, copy / path.name)
             try:
-                for _ in evaluation.rescore(copy, None, self._workspace, progress):
+                for _ in report_rescored(rescore(copy, None, self._workspace, progress)):
                     pass
             except HarnessError as error:
                 raise ArtifactError(str(error).replace(str(copy), str(run))) from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, UsageError, nearest
 from harness.core.progress import Progress
-from harness.evaluation.tuning import Setting
+from harness.evaluation.tuning.record import Setting
 from harness.inference.endpoints import Endpoint, check_signature
 from harness.serving.repository.store import CONFIG, read_config, serves, versions
 

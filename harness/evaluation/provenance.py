@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,8 @@ from harness.core import machine
 from harness.core.files import content_sha256
 from harness.core.heads import is_retrieval
 from harness.core.layout import Layout
-from harness.core.version import __version__
+from harness.core.version import packages
 from harness.evaluation.workload import Job, by_task
-
-_PACKAGES = (
-    "numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "tritonclient", "nvidia-pytriton", "faiss-cpu",
-    "faiss-gpu-cu12", "torch", "transformers", "optimum", "optimum-onnx", "onnx", "datasets",
-)  # fmt: skip
-
-
-def packages() -> dict[str, str]:
-    """Return the versions of the packages that a score depends on, as far as they are installed."""
-    found = {"xtreme-harness": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def commit() -> dict[str, Any]:

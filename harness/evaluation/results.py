@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from harness.benchmark.suites import TaskMeans
@@ -145,16 +146,26 @@ class TaskScore:
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, told) for code, told in value["languages"].items()],
+            languages=[_language_score(code, fields) for code, fields in value["languages"].items()],
             expected=expected,
             **{name: value[name] for name in ("representation", "stand_in", "leak", "selected_on")},
         )
 
 
-def _language_score(code: str, told: Mapping[str, Any]) -> LanguageScore:
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run of one model."""
+
+    model: str
+    directory: Path
+    tasks: Sequence[TaskScore]
+    padding: dict[str, float]
+
+
+def _language_score(code: str, fields: Mapping[str, Any]) -> LanguageScore:
     about = ("examples", "split", "official", "exposure")
-    scores = {name: value for name, value in told.items() if name not in about}
-    return LanguageScore(language=code, scores=scores, **{name: told[name] for name in about})
+    scores = {name: value for name, value in fields.items() if name not in about}
+    return LanguageScore(language=code, scores=scores, **{name: fields[name] for name in about})
 
 
 def _account(row: LanguageScore) -> dict[str, Any]:

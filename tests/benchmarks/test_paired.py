@@ -7,7 +7,7 @@ import pytest
 from benchmarks.paired import differences, main
 from harness.core.errors import UsageError
 from harness.evaluation.journal import Journal
-from harness.evaluation.runner import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL, SCORES
 from harness.statistics.bootstrap import Pair, paired_interval
 
 

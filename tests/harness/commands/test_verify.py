@@ -14,8 +14,8 @@ from harness.artifacts.checkpoint import read_checkpoint
 from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes
-from harness.commands import evaluation
-from harness.commands.evaluation import Request
+from harness.commands import evaluate as evaluation
+from harness.commands import verify as verification
 from harness.commands.verify import verify
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.files import file_sha256
@@ -23,6 +23,7 @@ from harness.core.heads import describe
 from harness.core.layout import Layout
 from harness.core.progress import Silent
 from harness.evaluation.provenance import provenance
+from harness.evaluation.request import EvaluationRequest
 from harness.serving.repository.config import Serving
 from harness.serving.repository.releases import promote
 from harness.serving.repository.store import publish
@@ -116,11 +117,11 @@ def workspace_of(
 
 
 def evaluate(workspace: Workspace, data: Path, output: Path) -> None:
-    request = Request(
+    request = EvaluationRequest(
         models=("tiny",), tasks=("xnli",), suite=None, languages=("ru",), scripts=(), split="test", data=data,
         endpoint="onnx", variant="fp32", limit=None, output=output,
     )  # fmt: skip
-    assert list(evaluation.run(request, workspace, Silent()))
+    assert evaluation.evaluate(request, workspace, Silent()).results
 
 
 def links(workspace: Workspace, target: str = "first") -> list[str]:
@@ -187,7 +188,8 @@ def test_graph_of_another_variant_than_the_run_is_found(
     assert told["variant"] == {"mnli": "fp32"}
     assert json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]["variant"] == {"mnli": "fp32"}
     edit(scores(home), variant="int8")
-    monkeypatch.setattr(evaluation, "rescore", lambda *_: iter(()))
+    monkeypatch.setattr(verification, "rescore", lambda *_: None)
+    monkeypatch.setattr(verification, "report_rescored", lambda _: iter(()))
     assert "ok  artifact artifacts/tiny/mnli/fp32" in [line.partition(":")[0] for line in links(home)]
     recorded = json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]
     edit(scores(home), provenance={key: value for key, value in recorded.items() if key != "variant"}, variant="fp32")

@@ -15,8 +15,7 @@ from harness.evaluation.report import (
     script_table,
     suite_lines,
 )
-from harness.evaluation.results import LanguageScore, TaskScore
-from harness.evaluation.runner import Result
+from harness.evaluation.results import LanguageScore, RunResult, TaskScore
 
 
 def score(
@@ -169,7 +168,7 @@ def test_overall_of_complete_tasks_has_its_number() -> None:
 
 def test_padding_line_gives_ratio_tokens_and_seconds() -> None:
     padding = {"ratio": 1.25, "padded_tokens": 12500, "useful_tokens": 10000, "batches": 3, "graph_seconds": 2.0}
-    assert padding_line(Result("m", Path("run"), [], padding)) == (
+    assert padding_line(RunResult("m", Path("run"), [], padding)) == (
         "padded/useful tokens 1.250 (12,500 / 10,000) in 3 batches, 2.0 s in graphs"
     )
 

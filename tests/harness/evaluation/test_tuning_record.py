@@ -10,19 +10,10 @@ import pytest
 
 from harness.artifacts.store import Artifact, ArtifactStore
 from harness.core.errors import UsageError
-from harness.evaluation import tuning
-from harness.evaluation.tuning import (
-    Applied,
-    Engine,
-    Entry,
-    Known,
-    Record,
-    Setting,
-    Trial,
-    TunedGraph,
-    fastest_engine,
-    pick,
-)
+from harness.evaluation.tuning import record as tuning
+from harness.evaluation.tuning.applied import AppliedTuning, ModelTuning, fastest_engine, load_tuning
+from harness.evaluation.tuning.record import Engine, FinetuneTuning, Setting, Trial, TunedGraph, TuningRecord
+from harness.evaluation.tuning.search import pick
 
 MACHINE = {"processor": "One", "cores": 2, "memory_gib": 8}
 PACKAGES = {"onnxruntime": "1.31.1", "numpy": "1.26.4"}
@@ -34,11 +25,11 @@ def trial(setting: Setting, *rates: float, variant: str = "fp32") -> Trial:
     return Trial(stage="winners", variant=variant, setting=setting, rates=rates, padding=1.01, memory=80)
 
 
-def entry_of(graphs: dict[str, TunedGraph], variant: str = "fp32", tokens: int = 1_000) -> Entry:
-    account = {"created": "2026-11-22T10:00:00+00:00", "rows": 10}
+def entry_of(graphs: dict[str, TunedGraph], variant: str = "fp32", tokens: int = 1_000) -> FinetuneTuning:
+    metadata = {"created": "2026-11-22T10:00:00+00:00", "rows": 10}
     default = trial(DEFAULT, 100.0, 101.0, 102.0)
-    return Entry(
-        variant=variant, default=default, graphs=graphs, useful_tokens=tokens, account=account, table=[default]
+    return FinetuneTuning(
+        variant=variant, default=default, graphs=graphs, useful_tokens=tokens, metadata=metadata, table=[default]
     )
 
 
@@ -52,8 +43,8 @@ def tuned(
     return TunedGraph(graph_sha256=digest, engine=engine, best=best)
 
 
-def record_of(**entries: Entry) -> Record:
-    return Record(model="tiny", machine=MACHINE, packages=PACKAGES, entries=entries)
+def record_of(**entries: FinetuneTuning) -> TuningRecord:
+    return TuningRecord(model="tiny", machine=MACHINE, packages=PACKAGES, entries=entries)
 
 
 @pytest.fixture
@@ -67,9 +58,9 @@ def mnli(graph_of: Callable[..., Artifact]) -> Artifact:
 
 
 @pytest.fixture
-def known(mnli: Artifact, store: ArtifactStore) -> Known:
+def known(mnli: Artifact, store: ArtifactStore) -> ModelTuning:
     graph = tuned(mnli.graph_sha256, max_tokens=2_048)
-    return Known(model="tiny", store=store, record=record_of(mnli=entry_of({"fp32": graph})))
+    return ModelTuning(model="tiny", store=store, record=record_of(mnli=entry_of({"fp32": graph})))
 
 
 # The file
@@ -187,7 +178,7 @@ def test_record_of_another_machine_does_not_count(
     store: ArtifactStore, mnli: Artifact, machine: dict[str, Any], packages: dict[str, str], whose: str
 ) -> None:
     tuning.write(store, record_of(mnli=entry_of({"fp32": tuned(mnli.graph_sha256)})))
-    known = tuning.consult(store, "tiny", machine, packages)
+    known = load_tuning(store, "tiny", machine, packages)
     assert known.applied([mnli], "onnx") is None
     line = known.untuned([mnli])
     assert line.startswith("not tuned: ")
@@ -199,13 +190,13 @@ def test_record_of_another_machine_does_not_count(
 
 def test_record_of_this_machine_counts_whatever_else_changed(store: ArtifactStore, mnli: Artifact) -> None:
     tuning.write(store, record_of(mnli=entry_of({"fp32": tuned(mnli.graph_sha256)})))
-    known = tuning.consult(store, "tiny", {**MACHINE, "memory_gib": 4}, {**PACKAGES, "numpy": "2.0"})
+    known = load_tuning(store, "tiny", {**MACHINE, "memory_gib": 4}, {**PACKAGES, "numpy": "2.0"})
     assert known.untuned([mnli]) == ""
     assert known.applied([mnli], "onnx") is not None
 
 
 def test_nothing_is_said_of_a_model_that_was_never_tuned(store: ArtifactStore, mnli: Artifact) -> None:
-    known = tuning.consult(store, "tiny", MACHINE, PACKAGES)
+    known = load_tuning(store, "tiny", MACHINE, PACKAGES)
     assert known.applied([mnli], "onnx") is None
     assert known.untuned([mnli]) == ""
     with pytest.raises(UsageError, match="model 'tiny' was never tuned; make it with `harness tune --model tiny`"):
@@ -213,14 +204,14 @@ def test_nothing_is_said_of_a_model_that_was_never_tuned(store: ArtifactStore, m
 
 
 @pytest.mark.parametrize(("engine", "budget"), [("onnx", 2_048), ("triton", 4_096)])
-def test_settings_are_those_of_the_engine(known: Known, mnli: Artifact, engine: Engine, budget: int) -> None:
+def test_settings_are_those_of_the_engine(known: ModelTuning, mnli: Artifact, engine: Engine, budget: int) -> None:
     applied = known.applied([mnli], engine)
     assert applied is not None
     assert applied.settings["mnli"].max_tokens == budget
     assert applied.settings["mnli"].engine == engine
 
 
-def test_graph_that_was_exported_again_is_not_tuned(known: Known, mnli: Artifact) -> None:
+def test_graph_that_was_exported_again_is_not_tuned(known: ModelTuning, mnli: Artifact) -> None:
     again = replace(mnli, graph_sha256="f" * 64)
     path = mnli.directory / "manifest.json"
     path.write_text(path.read_text().replace(mnli.graph_sha256, again.graph_sha256))
@@ -229,7 +220,9 @@ def test_graph_that_was_exported_again_is_not_tuned(known: Known, mnli: Artifact
     assert known.untuned([again]) == line
 
 
-def test_graph_that_was_never_tuned_is_named(known: Known, mnli: Artifact, graph_of: Callable[..., Artifact]) -> None:
+def test_graph_that_was_never_tuned_is_named(
+    known: ModelTuning, mnli: Artifact, graph_of: Callable[..., Artifact]
+) -> None:
     udpos = graph_of("udpos")
     applied = known.applied([mnli, udpos], "onnx")
     assert applied is not None
@@ -239,13 +232,15 @@ def test_graph_that_was_never_tuned_is_named(known: Known, mnli: Artifact, graph
 
 def test_line_tells_the_setting_of_all_graphs() -> None:
     setting = replace(ONNX, max_tokens=2_048)
-    applied = Applied(engine="onnx", settings={"mnli": setting, "panx": setting}, created="2026-11-22T10:00:00+00:00")
+    applied = AppliedTuning(
+        engine="onnx", settings={"mnli": setting, "panx": setting}, created="2026-11-22T10:00:00+00:00"
+    )
     assert applied.describe() == "tuned: onnx in process, 2 threads, budget 2048 (tuning.json of 2026-11-22)"
 
 
 def test_line_tells_whose_setting_is_whose() -> None:
     settings = {"mnli": replace(DEFAULT, instances=2, threads=1), "panx": DEFAULT, "squad": DEFAULT}
-    applied = Applied(engine="triton", settings=settings, created="2026-11-22T10:00:00+00:00")
+    applied = AppliedTuning(engine="triton", settings=settings, created="2026-11-22T10:00:00+00:00")
     assert applied.describe() == (
         "tuned: triton (local), 2 instances x 1 thread, budget 4096 for mnli; "
         "triton (local), 1 instance x 2 threads, budget 4096 for panx, squad (tuning.json of 2026-11-22)"
@@ -253,36 +248,36 @@ def test_line_tells_whose_setting_is_whose() -> None:
 
 
 def test_applied_is_read_from_a_run() -> None:
-    applied = Applied(engine="onnx", settings={"mnli": ONNX}, created="2026-11-22T10:00:00+00:00")
-    assert Applied.from_json(json.loads(json.dumps(applied.to_json()))) == applied
-    assert "created" not in applied.told()
+    applied = AppliedTuning(engine="onnx", settings={"mnli": ONNX}, created="2026-11-22T10:00:00+00:00")
+    assert AppliedTuning.from_json(json.loads(json.dumps(applied.to_json()))) == applied
+    assert "created" not in applied.answer_settings()
 
 
 # Variants
 
 
 @pytest.fixture
-def with_int8(mnli: Artifact, store: ArtifactStore) -> Known:
+def with_int8(mnli: Artifact, store: ArtifactStore) -> ModelTuning:
     """The fp32 graph, and an int8 one that is faster."""
     folder = store.directory("tiny", "mnli", "int8")
     folder.mkdir()
     told = json.loads((mnli.directory / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**told, "variant": "int8", "graph_sha256": "8" * 64}))
     graphs = {"fp32": tuned(mnli.graph_sha256), "int8": tuned("8" * 64, onnx=400.0)}
-    return Known(model="tiny", store=store, record=record_of(mnli=entry_of(graphs, "int8")))
+    return ModelTuning(model="tiny", store=store, record=record_of(mnli=entry_of(graphs, "int8")))
 
 
-def test_tuned_variant_is_the_fastest(with_int8: Known) -> None:
+def test_tuned_variant_is_the_fastest(with_int8: ModelTuning) -> None:
     assert with_int8.variant("mnli") == "int8"
 
 
-def test_finetune_that_was_never_tuned_answers_in_fp32(with_int8: Known) -> None:
+def test_finetune_that_was_never_tuned_answers_in_fp32(with_int8: ModelTuning) -> None:
     assert with_int8.variant("udpos") == "fp32"
 
 
 @pytest.mark.parametrize("gone", [True, False])
 def test_fast_variant_that_was_exported_again_or_is_gone_is_not_taken(
-    with_int8: Known, mnli: Artifact, gone: bool
+    with_int8: ModelTuning, mnli: Artifact, gone: bool
 ) -> None:
     path = mnli.directory.parent / "int8/manifest.json"
     if gone:
@@ -296,8 +291,8 @@ def test_fast_variant_that_was_exported_again_or_is_gone_is_not_taken(
 # The engine
 
 
-def engine_of(store: ArtifactStore, artifacts: list[Artifact], **entries: Entry) -> Engine:
-    return fastest_engine([(Known(model="tiny", store=store, record=record_of(**entries)), artifacts)])
+def engine_of(store: ArtifactStore, artifacts: list[Artifact], **entries: FinetuneTuning) -> Engine:
+    return fastest_engine([(ModelTuning(model="tiny", store=store, record=record_of(**entries)), artifacts)])
 
 
 @pytest.mark.parametrize(("tokens", "engine"), [(100, "triton"), (100_000, "onnx")])

@@ -13,16 +13,20 @@ import pytest
 
 from harness.artifacts.store import Artifact, ArtifactStore, read_artifact
 from harness.benchmark import tasks
+from harness.commands import evaluate
 from harness.core.errors import ArtifactError, EndpointError, UsageError
 from harness.core.features import Feature
 from harness.core.layout import Layout
 from harness.core.progress import Silent
 from harness.core.task import Task
 from harness.core.tensors import Tensors
-from harness.evaluation import dispatch as answering
-from harness.evaluation import runner as evaluate
+from harness.evaluation import dispatch
+from harness.evaluation.connection import Connect, Connection
 from harness.evaluation.journal import Journal
-from harness.evaluation.runner import Evaluation, Result
+from harness.evaluation.plan import pending_batches, plan
+from harness.evaluation.request import Evaluation
+from harness.evaluation.results import RunResult
+from harness.evaluation.stages import Stages
 from harness.evaluation.workload import GraphWorkload, Job, group
 from harness.inference.endpoints import CallableEndpoint
 from harness.inference.planner import BatchPlanner
@@ -64,6 +68,10 @@ class Counting:
         return sum(len(call["input_ids"]) for call in self.calls)
 
 
+def run_plan(evaluation: Evaluation, connect: Connect) -> RunResult:
+    return evaluate.run(plan(evaluation), Connection("function", connect, False), Stages(), Silent())
+
+
 @pytest.fixture
 def files(write) -> None:
     write("xnli/test-ru.tsv", RUSSIAN)
@@ -72,10 +80,10 @@ def files(write) -> None:
 
 
 @pytest.fixture
-def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., Result]:
+def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., RunResult]:
     """Evaluate XNLI: ``run(Counting(), languages=("ru", "en"))``."""
 
-    def start(graph: Callable[[Tensors], Tensors] | None = None, **options: Any) -> Result:
+    def start(graph: Callable[[Tensors], Tensors] | None = None, **options: Any) -> RunResult:
         model = options.get("model", "tiny")
         if not (tmp_path / "artifacts" / model).exists():
             graph_of("mnli", model=model)
@@ -96,7 +104,7 @@ def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., Result
         def connect(artifact: Artifact) -> CallableEndpoint:
             return CallableEndpoint(artifact.signature, graph or Counting(), options.get("concurrency", 1))
 
-        return evaluate.run(evaluation, connect, "function", Silent())
+        return run_plan(evaluation, connect)
 
     return start
 
@@ -340,7 +348,7 @@ def test_retrieval_counts_queries_as_its_examples(write, layout, graph_of, tmp_p
         output=tmp_path / "run",
         request={},
     )
-    result = evaluate.run(evaluation, lambda each: CallableEndpoint(each.signature, vectors), "function", Silent())
+    result = run_plan(evaluation, lambda each: CallableEndpoint(each.signature, vectors))
     assert result.tasks[0].to_json()["languages"] == {
         "ru": {"accuracy": 100.0, "examples": 2, "split": "test", "official": False, "exposure": "unseen"}
     }
@@ -363,10 +371,10 @@ def test_graphs_with_different_tokenizers_are_refused(files, graph_of, layout, t
         request={},
     )
     with pytest.raises(ArtifactError, match="the graphs of 'tiny' have 2 tokenizers"):
-        evaluate.featurize(evaluation, Silent())
+        plan(evaluation)
 
 
-def test_answer_asks_only_what_is_owed(graph_of, tmp_path: Path) -> None:
+def test_answer_asks_only_what_is_pending(graph_of, tmp_path: Path) -> None:
     rows = [Feature(number, np.array([0, 17, *[5] * number, 2])) for number in range(6)]
     artifact = graph_of("mnli")
     asked = []
@@ -374,9 +382,9 @@ def test_answer_asks_only_what_is_owed(graph_of, tmp_path: Path) -> None:
         for part in (rows[:4], rows):
             graph = Counting()
             answered = journal.answered(artifact.graph_sha256)
-            owed, plan = answering.owed_batches(artifact, part, answered, BatchPlanner())
+            pending, plan = pending_batches(artifact, part, answered, BatchPlanner())
             endpoint = CallableEndpoint(artifact.signature, graph)
-            answering.answer(artifact, owed, plan, endpoint, 1, journal, Silent())
+            dispatch.answer(artifact, pending, plan, endpoint, 1, journal, Silent())
             asked.append(graph.rows)
     assert asked == [4, 2]
 
@@ -386,14 +394,14 @@ def test_a_resumed_run_asks_the_batches_of_a_whole_one_where_answers_depend_on_t
     graph = graph_of("mnli")
     dependent = dataclasses.replace(graph, manifest={**graph.manifest, "batch_dependent": True})
     planner = BatchPlanner(max_rows=3)
-    _, whole = answering.owed_batches(dependent, rows, set(), planner)
+    _, whole = pending_batches(dependent, rows, set(), planner)
     first = {rows[row].key for row in whole[0].rows}
 
-    owed, rest = answering.owed_batches(dependent, rows, first, planner)
-    assert (rest, len(owed)) == (whole[1:], 9)
-    owed, rest = answering.owed_batches(graph, rows, first, planner)
+    pending, rest = pending_batches(dependent, rows, first, planner)
+    assert (rest, len(pending)) == (whole[1:], 9)
+    pending, rest = pending_batches(graph, rows, first, planner)
     assert sorted(row for batch in rest for row in batch.rows) == list(range(6))
-    assert len(owed) == 6
+    assert len(pending) == 6
 
 
 def test_graph_gets_padded_rows_with_their_mask(run) -> None:
@@ -405,11 +413,11 @@ def test_graph_gets_padded_rows_with_their_mask(run) -> None:
 
 
 @pytest.fixture
-def linked(write, layout, graph_of, tmp_path: Path, monkeypatch) -> Callable[..., Result]:
+def linked(write, layout, graph_of, tmp_path: Path, monkeypatch) -> Callable[..., RunResult]:
     """Mewsli-X with two mentions and three entities; an entity's first letter decides who is near."""
     monkeypatch.setattr("harness.evaluation.workload.POOL_BLOCK", 2)
     monkeypatch.setattr("harness.tokenization.rows.POOL_BLOCK", 2)
-    monkeypatch.setattr("harness.evaluation.runner.POOL_BLOCK", 2)
+    monkeypatch.setattr("harness.evaluation.scoring.POOL_BLOCK", 2)
     rows = [("Q1", "b."), ("Q2", "c."), ("Q3", "d.")]
     write(
         "mewslix/candidate_set_entities.jsonl",
@@ -438,10 +446,10 @@ def linked(write, layout, graph_of, tmp_path: Path, monkeypatch) -> Callable[...
             submission=tmp_path / "submission",
         )
 
-    def start(*, again: bool = False, task: Task | None = None) -> Result:
+    def start(*, again: bool = False, task: Task | None = None) -> RunResult:
         if again:
-            return evaluate.rescore(make(task), Silent())
-        return evaluate.run(make(task), lambda artifact: CallableEndpoint(artifact.signature, vectors), "f", Silent())
+            return evaluate.score_again(plan(make(task)), Silent())
+        return run_plan(make(task), lambda artifact: CallableEndpoint(artifact.signature, vectors))
 
     return start
 

@@ -6,21 +6,18 @@ measured on, and for the graphs with the digests that it names.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, TypeAlias, get_args
 
-from harness.artifacts.store import Artifact, ArtifactStore, read_artifact
-from harness.core.errors import ArtifactError, UsageError
+from harness.artifacts.store import ArtifactStore
+from harness.core.errors import UsageError
 from harness.core.files import write_json
-from harness.evaluation.workload import EXACT
 from harness.inference.planner import BatchPlanner
 
 TUNING = "tuning.json"
-#: What `--variant` takes for the fastest variant of each graph.
-TUNED = "tuned"
 #: A Triton of our own, which answers where nothing else is said, and onnxruntime in this process.
 Engine: TypeAlias = Literal["triton", "onnx"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -52,7 +49,7 @@ class Setting:
     max_tokens: int = DEFAULT_BUDGET
 
     @property
-    def place(self) -> str:
+    def placement(self) -> str:
         """Return engine, instances and threads, as people read them."""
         if self.engine == "onnx":
             at_once = "" if self.instances == 1 else f"{self.instances} calls x "
@@ -61,7 +58,7 @@ class Setting:
 
     def describe(self) -> str:
         """Return the whole setting: ``onnx in process, 2 threads, budget 2048``."""
-        return f"{self.place}, budget {self.max_tokens}"
+        return f"{self.placement}, budget {self.max_tokens}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,28 +120,6 @@ class Trial:
         )
 
 
-def pick(trials: Sequence[Trial], default: Setting) -> Trial:
-    """Return the fastest trial, or of those that tie with it the simplest one.
-
-    Simpler is the exact variant, the default's engine, fewer instances, the default's threads, and the
-    budget that is nearer to the default's, in this order.
-    """
-    best = max(trials, key=lambda trial: trial.rate)
-
-    def simplicity(trial: Trial) -> tuple[bool, bool, int, bool, float]:
-        setting = trial.setting
-        budgets = sorted((setting.max_tokens, default.max_tokens))
-        return (
-            trial.variant != EXACT,
-            setting.engine != default.engine,
-            setting.instances,
-            setting.threads != default.threads,
-            budgets[1] / budgets[0],
-        )
-
-    return min((trial for trial in trials if trial.ties(best)), key=simplicity)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedGraph:
     """The settings that won for one variant of a finetune."""
@@ -162,7 +137,7 @@ class TunedGraph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class FinetuneTuning:
     """What was found for one finetune."""
 
     #: The fastest variant whose gate passed.
@@ -174,7 +149,7 @@ class Entry:
     #: Of the rows that were answered each time.
     useful_tokens: int
     #: Rows, rows per language, tasks, data with its digests, commit, and when: what repeats the search.
-    account: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     #: All that was tried, in order.
     table: Sequence[Trial] = field(repr=False)
 
@@ -202,14 +177,14 @@ class Entry:
                 for variant, graph in self.graphs.items()
             },
             "useful_tokens": self.useful_tokens,
-            "account": dict(self.account),
+            "account": dict(self.metadata),
             "table": [trial.to_json() for trial in self.table],
         }
 
     @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Entry":
+    def from_json(value: Mapping[str, Any]) -> "FinetuneTuning":
         """Return what `to_json` gave."""
-        entry = Entry(
+        entry = FinetuneTuning(
             variant=value["winner"]["variant"],
             default=Trial.from_json(value["default"]),
             graphs={
@@ -221,7 +196,7 @@ class Entry:
                 for variant, told in value["graphs"].items()
             },
             useful_tokens=int(value["useful_tokens"]),
-            account={**value["account"], "created": str(value["account"]["created"])},
+            metadata={**value["account"], "created": str(value["account"]["created"])},
             table=[Trial.from_json(trial) for trial in value["table"]],
         )
         # Each graph's winner is looked up, so that what is read is whole.
@@ -232,7 +207,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class TuningRecord:
     """What was found for one model on one machine."""
 
     model: str
@@ -241,10 +216,10 @@ class Record:
     #: As `harness.evaluation.provenance.packages` gives them.
     packages: Mapping[str, str]
     #: By finetune.
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, FinetuneTuning]
 
-    def stranger(self, machine: Mapping[str, Any], packages: Mapping[str, str]) -> str:
-        """Return whose the record is, where it is of another machine or onnxruntime; empty where it counts here."""
+    def mismatch(self, machine: Mapping[str, Any], packages: Mapping[str, str]) -> str:
+        """Return the machine and onnxruntime of the record where they differ from these; empty otherwise."""
         here, there = _kind(machine, packages), _kind(self.machine, self.packages)
         if here == there:
             return ""
@@ -262,7 +237,7 @@ def record_path(store: ArtifactStore, model: str) -> Path:
     return store.root / model / TUNING
 
 
-def write(store: ArtifactStore, record: Record) -> Path:
+def write(store: ArtifactStore, record: TuningRecord) -> Path:
     """Write a record whole or not at all, and return its file."""
     path = record_path(store, record.model)
     document = {
@@ -276,7 +251,7 @@ def write(store: ArtifactStore, record: Record) -> Path:
     return path
 
 
-def read(store: ArtifactStore, model: str) -> Record | None:
+def read(store: ArtifactStore, model: str) -> TuningRecord | None:
     """Return a model's record; None where it was never tuned.
 
     Raises:
@@ -291,176 +266,12 @@ def read(store: ArtifactStore, model: str) -> Record | None:
         if value["format"] != _FORMAT:
             message = f"{path} has format {value['format']}, this version reads {_FORMAT}; {fix}"
             raise UsageError(message)
-        return Record(
+        return TuningRecord(
             model=value["model"],
             machine=dict(value["machine"]),
             packages=dict(value["packages"]),
-            entries={finetune: Entry.from_json(told) for finetune, told in value["finetunes"].items()},
+            entries={finetune: FinetuneTuning.from_json(told) for finetune, told in value["finetunes"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{path} is damaged ({error!r}); {fix}"
         raise UsageError(message) from error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What an evaluation of one model takes of its record."""
-
-    engine: Engine
-    #: By finetune; a graph that is not in it is asked by the defaults.
-    settings: Mapping[str, Setting]
-    #: When the newest of them was found, ISO 8601.
-    created: str
-
-    def describe(self) -> str:
-        """Return one line: ``tuned: onnx in process, 2 threads, budget 2048 (tuning.json of 2026-11-22)``."""
-        groups: dict[str, list[str]] = {}
-        for finetune, setting in self.settings.items():
-            groups.setdefault(setting.describe(), []).append(finetune)
-        alone = len(groups) == 1
-        told = "; ".join(told if alone else f"{told} for {', '.join(names)}" for told, names in groups.items())
-        return f"tuned: {told} ({TUNING} of {self.created[:10]})"
-
-    def told(self) -> dict[str, Any]:
-        """Return what an answer may depend on, as JSON values: not when it was found."""
-        return {"engine": self.engine, "settings": {name: asdict(each) for name, each in self.settings.items()}}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the form of `scores.json`."""
-        return {**self.told(), "created": self.created}
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Applied":
-        """Return what `to_json` gave."""
-        settings = {name: Setting(**told) for name, told in value["settings"].items()}
-        return Applied(engine=value["engine"], settings=settings, created=value["created"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is known of a model here and now."""
-
-    model: str
-    store: ArtifactStore
-    #: None where the model was never tuned, or on another machine.
-    record: Record | None
-    #: Why a record that is there does not count; empty where it does.
-    remark: str = ""
-
-    def graph(self, artifact: Artifact) -> TunedGraph | None:
-        """Return what was found for a graph; None where nothing was, or for another export of it."""
-        entry = self._entry(artifact.finetune)
-        found = None if entry is None else entry.graphs.get(artifact.variant)
-        return found if found is not None and found.graph_sha256 == artifact.graph_sha256 else None
-
-    def _entry(self, finetune: str) -> Entry | None:
-        return None if self.record is None else self.record.entries.get(finetune)
-
-    def variant(self, finetune: str) -> str:
-        """Return the fastest variant of a finetune whose gate passed; fp32 where that graph was exported again.
-
-        Raises:
-            UsageError: nothing is known of the model on this machine.
-        """
-        if self.record is None:
-            why = self.remark or f"model {self.model!r} was never tuned"
-            message = f"`--variant {TUNED}` needs a search: {why}; make it with `harness tune --model {self.model}`"
-            raise UsageError(message)
-        entry = self._entry(finetune)
-        if entry is None:
-            return EXACT
-        try:
-            artifact = read_artifact(self.store.directory(self.model, finetune, entry.variant))
-        except ArtifactError:
-            return EXACT
-        return EXACT if self.graph(artifact) is None else entry.variant
-
-    def untuned(self, artifacts: Sequence[Artifact]) -> str:
-        """Return one line that names the graphs which are asked by the defaults and why; empty if none is."""
-        fix = f"`harness tune --model {self.model}`"
-        if self.remark:
-            return f"not tuned: {self.remark}; {fix}"
-        if self.record is None:
-            return ""
-        reasons = []
-        for artifact in artifacts:
-            entry = self._entry(artifact.finetune)
-            variants = [] if entry is None else list(dict.fromkeys((artifact.variant, entry.variant)))
-            left = [variant for variant in variants if self._exported_again(artifact.finetune, variant)]
-            if left:
-                reasons.append(f"{artifact.finetune} {' and '.join(left)} was exported again since")
-            elif self.graph(artifact) is None:
-                reasons.append(f"{artifact.finetune} {artifact.variant} was never tuned")
-        return f"not tuned: {', '.join(reasons)}; {fix}" if reasons else ""
-
-    def _exported_again(self, finetune: str, variant: str) -> bool:
-        """Return whether what was found for a variant is of another export than the one that is there."""
-        entry = self._entry(finetune)
-        if entry is None or variant not in entry.graphs:
-            return False
-        try:
-            artifact = read_artifact(self.store.directory(self.model, finetune, variant))
-        except ArtifactError:
-            return True
-        return artifact.graph_sha256 != entry.graphs[variant].graph_sha256
-
-    def applied(self, artifacts: Sequence[Artifact], engine: Engine) -> Applied | None:
-        """Return what an evaluation of these graphs by an engine takes; None where nothing was found for any."""
-        found = {
-            artifact.finetune: graph.best[engine].setting
-            for artifact in artifacts
-            if (graph := self.graph(artifact)) is not None and engine in graph.best
-        }
-        if not found or self.record is None:
-            return None
-        created = max(self.record.entries[finetune].account["created"] for finetune in found)
-        return Applied(engine=engine, settings=found, created=created)
-
-
-def consult(store: ArtifactStore, model: str, machine: Mapping[str, Any], packages: Mapping[str, str]) -> Known:
-    """Return what is known of a model on this machine.
-
-    Args:
-        store: the artifacts, which the record lies beside.
-        model: an exported model.
-        machine: as `harness.core.machine.describe` gives it.
-        packages: as `harness.evaluation.provenance.packages` gives them.
-
-    Raises:
-        UsageError: its record is damaged.
-    """
-    record = read(store, model)
-    whose = "" if record is None else record.stranger(machine, packages)
-    if whose:
-        return Known(model=model, store=store, record=None, remark=f"{record_path(store, model)} is of {whose}")
-    return Known(model=model, store=store, record=record)
-
-
-def fastest_engine(asked: Iterable[tuple[Known, Sequence[Artifact]]]) -> Engine:
-    """Return the engine that takes the least time for graphs, over the rows that each was tuned with.
-
-    The default's where nothing is known, and where the repeats do not tell the engines apart. An engine
-    counts only where every graph that was tuned was tuned with it.
-    """
-    found = [
-        (known.record.entries[artifact.finetune].useful_tokens, graph)
-        for known, artifacts in asked
-        for artifact in artifacts
-        if known.record is not None and (graph := known.graph(artifact)) is not None
-    ]
-    seconds: dict[Engine, float] = {}
-    slack: dict[Engine, float] = {}
-    for engine in ENGINES:
-        if not found or any(engine not in graph.best for _, graph in found):
-            continue
-        trials = [(tokens, graph.best[engine]) for tokens, graph in found]
-        seconds[engine] = sum(tokens / trial.rate for tokens, trial in trials)
-        # What the spread of the rates is in seconds, to first order.
-        slack[engine] = sum(tokens / trial.rate * trial.spread / trial.rate for tokens, trial in trials)
-    if not seconds:
-        return DEFAULT_ENGINE
-    best = min(seconds, key=lambda engine: seconds[engine])
-    if DEFAULT_ENGINE not in seconds:
-        return best
-    gained = seconds[DEFAULT_ENGINE] - seconds[best]
-    return DEFAULT_ENGINE if gained <= max(slack[DEFAULT_ENGINE], slack[best]) else best

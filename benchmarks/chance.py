@@ -23,9 +23,9 @@ from harness.benchmark import tasks
 from harness.core.errors import DataError, UsageError
 from harness.core.files import write_json
 from harness.core.languages import language as language_row
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.tables import Table
-from harness.core.task import AnyTask, Split
+from harness.core.task import AnyTask
 from harness.core.version import packages
 from harness.evaluation.provenance import commit, data_sha256
 from harness.evaluation.workload import Job

@@ -20,9 +20,9 @@ from benchmarks.workload import evenly, file_order
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import DataError, UsageError
 from harness.core.features import Feature, Tokenizer
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.progress import Progress
-from harness.core.task import AnyTask, Split
+from harness.core.task import AnyTask
 from harness.core.terminal import Terminal
 from harness.evaluation.selection import choose_jobs, choose_tasks, parse_splits
 from harness.evaluation.workload import EXACT, Job, available, by_task, check_splits

@@ -22,8 +22,8 @@ from harness.core.examples import first
 from harness.core.features import Feature, Tokenizer
 from harness.core.heads import Head, TokenClassification
 from harness.core.languages import language
-from harness.core.layout import Layout
-from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source
 from harness.core.tensors import GraphSignature, Tensors, pad
 from harness.evaluation.journal import pack, unpack
 from harness.evaluation.workload import Job, unanswered

@@ -23,8 +23,8 @@ from harness.core.examples import (
     SentenceExample,
     WordsExample,
 )
-from harness.core.layout import Layout
-from harness.core.task import AnyTask, Source, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import AnyTask, Source
 
 #: Letters and digits below which a sentence may be anybody's ("Thank you very much"). Those of scripts
 #: that write a word with one or two count double.

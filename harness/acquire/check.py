@@ -9,9 +9,8 @@ from harness.acquire.catalogue import Dataset
 from harness.acquire.get import Unit, units
 from harness.acquire.manifest import Record, load, relative
 from harness.core.errors import DataError
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.progress import Progress
-from harness.core.task import Split
 
 State = Literal["whole", "unknown", "unofficial", "missing", "different", "changed", "unreadable"]
 

@@ -12,10 +12,9 @@ from harness.acquire.supply import Supplier, Supply
 from harness.benchmark import tasks
 from harness.core.errors import DataError, UsageError
 from harness.core.files import file_sha256
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.origins import Written
 from harness.core.progress import Advance, Progress
-from harness.core.task import Split
 
 #: The name under which candidates are told that belong to no language.
 POOL = "candidates"

@@ -6,6 +6,7 @@ function `main(arguments)`. Nothing of it is imported before it is chosen.
 
 import ast
 import importlib
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,11 @@ def benches() -> Mapping[str, Bench]:
     Raises:
         UsageError: the package of the benchmarks is not there.
     """
-    try:
-        import benchmarks
-    except ImportError as error:
+    package = importlib.util.find_spec("benchmarks")
+    if package is None or package.submodule_search_locations is None:
         message = "the benchmarks are not installed; run `harness bench` in a checkout, installed by `make install`"
-        raise UsageError(message) from error
-    found = {name: bench for folder in benchmarks.__path__ for name, bench in _found(Path(folder))}
+        raise UsageError(message)
+    found = {name: bench for folder in package.submodule_search_locations for name, bench in _found(Path(folder))}
     return dict(sorted(found.items()))
 
 

@@ -18,11 +18,11 @@ from harness.core.progress import Progress
 from harness.core.tables import Table
 from harness.core.version import packages
 from harness.evaluation.connection import check_published
+from harness.evaluation.measure import SettingTimer, fitting, rows_to_time
 from harness.evaluation.provenance import commit, data_sha256
 from harness.evaluation.resolve import layout_of
 from harness.evaluation.selection import choose_jobs, choose_tasks
 from harness.evaluation.tuning.applied import load_tuning
-from harness.evaluation.tuning.measure import SettingTimer, fitting, rows_to_time
 from harness.evaluation.tuning.record import (
     ENGINES,
     Engine,

@@ -20,6 +20,7 @@ from typing import Literal
 from harness.core.errors import DataError
 
 Section = Literal["xtreme", "intermediate", "text", "tokenizers"]
+Split = Literal["train", "dev", "test"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from harness.core.errors import UsageError, nearest
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature, Featurizer
 from harness.core.heads import Head
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.origins import Hub
 
 ExampleT = TypeVar("ExampleT")
@@ -22,7 +22,6 @@ PredictionT_co = TypeVar("PredictionT_co", covariant=True)
 PredictionT_contra = TypeVar("PredictionT_contra", contravariant=True)
 
 SuiteName = Literal["xtreme", "xtreme-r"]
-Split = Literal["train", "dev", "test"]
 #: One feature's share of the graph's outputs, padding cut off: output name -> array.
 Outputs: TypeAlias = Mapping[str, NDArray[np.float32]]
 

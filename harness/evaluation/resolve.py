@@ -9,8 +9,8 @@ from harness.artifacts.store import ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import UsageError
 from harness.core.files import read_json
-from harness.core.layout import Layout
-from harness.core.task import AnyTask, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import AnyTask
 from harness.evaluation.plan import fingerprint
 from harness.evaluation.request import SCORES, Evaluation, EvaluationRequest
 from harness.evaluation.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits

@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.benchmark.suites import TaskMeans
 from harness.core.languages import language, scripts
-from harness.core.task import AnyTask, Split
+from harness.core.layout import Split
+from harness.core.task import AnyTask
 from harness.evaluation.exposure import Exposure
 
 LATIN, NOT_LATIN = "Latin", "non-Latin"

@@ -7,7 +7,8 @@ from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.core.errors import UsageError, nearest
 from harness.core.languages import check_script, language
-from harness.core.task import AnyTask, Split, SuiteName
+from harness.core.layout import Split
+from harness.core.task import AnyTask, SuiteName
 from harness.evaluation.workload import Job
 
 

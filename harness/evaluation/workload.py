@@ -11,8 +11,8 @@ from harness.core.errors import ArtifactError, UsageError
 from harness.core.examples import first
 from harness.core.features import Feature
 from harness.core.heads import is_retrieval
-from harness.core.layout import Layout, check_files
-from harness.core.task import AnyFinetune, AnyTask, Split
+from harness.core.layout import Layout, Split, check_files
+from harness.core.task import AnyFinetune, AnyTask
 from harness.tokenization.rows import POOL_BLOCK, Rows, Unread
 
 #: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.

@@ -11,9 +11,9 @@ from harness.benchmark.postprocessors.label import BestLabel
 from harness.benchmark.sources.rows import Tsv, one_of
 from harness.core.examples import PairExample
 from harness.core.heads import SequenceClassification
-from harness.core.layout import DataFile
+from harness.core.layout import DataFile, Split
 from harness.core.origins import Hub, Part
-from harness.core.task import Finetune, Hyperparameters, Split
+from harness.core.task import Finetune, Hyperparameters
 
 LABELS = ("0", "1")
 

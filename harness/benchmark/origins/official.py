@@ -17,7 +17,7 @@ from harness.core.errors import DataError
 from harness.core.origins import Row, fill
 
 if TYPE_CHECKING:
-    from harness.core.task import Split
+    from harness.core.layout import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,7 @@ from harness.benchmark.sources.lines import iterate_lines, malformed, stripped
 from harness.benchmark.sources.rows import text_of
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 T = TypeVar("T")
 

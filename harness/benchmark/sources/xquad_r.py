@@ -15,8 +15,7 @@ from harness.benchmark.sources.sentences import sentence_breaks
 from harness.benchmark.sources.squad_json import SquadJson, read_json
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 
 def answer_text(sentence: str, context: str) -> str:

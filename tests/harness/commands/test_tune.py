@@ -23,12 +23,12 @@ from harness.core.files import file_sha256, read_json
 from harness.core.progress import Silent
 from harness.core.tensors import pad
 from harness.core.version import packages
+from harness.evaluation import measure
 from harness.evaluation.connection import connection
+from harness.evaluation.measure import SettingTimer, fitting, rows_for, rows_to_time
 from harness.evaluation.request import EvaluationRequest
-from harness.evaluation.tuning import measure
 from harness.evaluation.tuning import record as tuning
 from harness.evaluation.tuning.choice import MachineTuning
-from harness.evaluation.tuning.measure import SettingTimer, fitting, rows_for, rows_to_time
 from harness.evaluation.tuning.record import FinetuneTuning, Setting, Trial, TunedGraph, TuningRecord
 from harness.evaluation.tuning.search import BUDGETS, Comparison, Measurement, SearchResult, placements, search
 from harness.inference.endpoints.onnx import OnnxEndpoint

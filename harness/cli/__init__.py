@@ -263,6 +263,7 @@ def eval_command(
     quiet: Quiet = False,
 ) -> None:
     """Evaluate models on tasks through an endpoint, and print scores per language and per script."""
+    from harness import api
     from harness.artifacts.workspace import Workspace
     from harness.commands import evaluate
     from harness.evaluation.request import EvaluationRequest
@@ -288,7 +289,7 @@ def eval_command(
     lines = (
         evaluate.dry_run(request, workspace, progress)
         if dry_run
-        else evaluate.report(evaluate.evaluate(request, workspace, progress))
+        else evaluate.report(api.evaluate_request(request, workspace, progress))
     )
     for line in lines:
         typer.echo(line)
@@ -344,7 +345,7 @@ def predict(
     from harness.artifacts.workspace import Workspace
     from harness.commands import predict as prediction
 
-    request = prediction.Request(
+    request = prediction.PredictionRequest(
         model=model, task=task, texts=tuple(texts or ()), file=file, variant=variant, endpoint=endpoint
     )
     for question, answer in prediction.run(request, Workspace.current()):
@@ -388,7 +389,7 @@ def score(
     """Score prediction files as the official XTREME scorer does; no model is needed."""
     from harness.commands import scoring
 
-    request = scoring.Request(
+    request = scoring.ScoringRequest(
         predictions=predictions,
         labels=labels,
         suite=suite,

@@ -27,7 +27,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ScoringRequest:
     """What the command line asked for."""
 
     predictions: Path
@@ -108,7 +108,7 @@ class Scores:
         }
 
 
-def run(request: Request) -> Iterator[str]:
+def run(request: ScoringRequest) -> Iterator[str]:
     """Score the folders, write the output file, and return the lines of the report.
 
     Raises:
@@ -136,7 +136,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def score(request: Request) -> Scores:
+def score(request: ScoringRequest) -> Scores:
     """Return the scores of the folders.
 
     Raises:
@@ -186,7 +186,7 @@ def _check_variant(name: str) -> Variant:
     return cast(Variant, name)
 
 
-def _choose(request: Request, suite: Suite, folders: Sequence[str]) -> list[AnyTask]:
+def _choose(request: ScoringRequest, suite: Suite, folders: Sequence[str]) -> list[AnyTask]:
     """Return the tasks to score, in the suite's order."""
     if request.tasks is None:
         names = [name for name in suite.tasks if name in folders]
@@ -205,7 +205,7 @@ def _choose(request: Request, suite: Suite, folders: Sequence[str]) -> list[AnyT
     return sorted(chosen, key=lambda task: suite.tasks.index(task.name))
 
 
-def _files(request: Request, task: AnyTask, suite: Suite) -> list[Files]:
+def _files(request: ScoringRequest, task: AnyTask, suite: Suite) -> list[Files]:
     names = {code: f"{task.name}/test-{code}.{task.submission.suffix}" for code in task.languages[suite.name]}
     return [
         Files(language=code, labels=request.labels / name, predictions=request.predictions / name)

@@ -14,7 +14,7 @@ from benchmarks.submission import write
 from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.commands import scoring
-from harness.commands.scoring import Request
+from harness.commands.scoring import ScoringRequest
 from harness.core.errors import DataError, UsageError
 from harness.core.languages import language
 
@@ -40,11 +40,11 @@ def folder(written, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def request_of(tmp_path: Path) -> Callable[..., Request]:
+def request_of(tmp_path: Path) -> Callable[..., ScoringRequest]:
     """Ask for the scores of a folder with `predictions` and `labels` in it."""
 
-    def make(folder: Path, **changes: Any) -> Request:
-        return Request(
+    def make(folder: Path, **changes: Any) -> ScoringRequest:
+        return ScoringRequest(
             **{
                 "predictions": folder / "predictions",
                 "labels": folder / "labels",

@@ -83,7 +83,7 @@ def write_random(
         network.save_pretrained(draft)
         (draft / "tokenizer.json").write_bytes(tokenizer.read_bytes())
 
-    account = {
+    metadata = {
         "phase": "target",
         "model": shape.name,
         "finetune": finetune.name,
@@ -92,7 +92,7 @@ def write_random(
         "retrieval_layer": retrieval_layer,
         "recipe": {"name": shape.name, "description": "random weights, no score"},
     }
-    return write_checkpoint(folder / "checkpoints" / shape.name / "target" / finetune.name, account, save)
+    return write_checkpoint(folder / "checkpoints" / shape.name / "target" / finetune.name, metadata, save)
 
 
 def export_random(
@@ -103,7 +103,7 @@ def export_random(
     Raises:
         ArtifactError: the graph differs from PyTorch.
     """
-    out = folder / "artifacts" / checkpoint.account["model"] / finetune.name / "fp32"
+    out = folder / "artifacts" / checkpoint.metadata.model / finetune.name / "fp32"
     artifact = export_artifact(checkpoint.directory, finetune, "fp32", out, probes, ())
-    publish(artifact, folder / "model_repository", Serving(threads=cores()), probe_ids=artifact.manifest["probe"])
+    publish(artifact, folder / "model_repository", Serving(threads=cores()), probe_ids=artifact.manifest.probe)
     return artifact

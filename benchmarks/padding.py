@@ -313,7 +313,7 @@ def sources(options: argparse.Namespace, workspace: Workspace) -> tuple[Path, La
     if options.model is not None:
         workspace.artifacts.check_names(options.model, EXACT)
         artifact = workspace.artifacts.of(options.model)[0]
-        recipe = artifact.manifest["checkpoint"]["account"].get("recipe", {}).get("data")
+        recipe = artifact.checkpoint.data
         path = path or artifact.tokenizer
     if not path.is_file():
         message = f"tokenizer {path} does not exist; name a tokenizer.json with `--tokenizer`"

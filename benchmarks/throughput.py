@@ -111,7 +111,7 @@ def trained(model: str, workspace: Workspace) -> Subject:
     task = tasks.load(TASK)
     artifact = checked(workspace.artifacts.find(model, task.finetune.name, "fp32"), task)
     checkpoint = read_checkpoint(workspace.checkpoints / model / "target" / task.finetune.name)
-    if checkpoint.digest != artifact.manifest["checkpoint"]["digest"]:
+    if checkpoint.digest != artifact.manifest.checkpoint.digest:
         message = (
             f"graph {artifact.graph} was exported from another checkpoint than {checkpoint.directory}; "
             f"export it again with `harness export --model {model}`"
@@ -225,13 +225,13 @@ def _account(rows: Workload, subject: Subject) -> dict[str, Any]:
         "languages": [item.job.language for item in rows.featurized],
         "metric": " and ".join(rows.task.headline),
         "weights": "trained" if subject.scored else "random",
-        "vocabulary": subject.artifact.manifest["vocabulary"],
+        "vocabulary": subject.artifact.manifest.vocabulary,
         "graph_sha256": subject.artifact.graph_sha256,
     }
 
 
 def _layout(options: Options, workspace: Workspace, artifact: Artifact) -> Layout:
-    recipe = artifact.manifest["checkpoint"]["account"].get("recipe", {})
+    recipe = artifact.checkpoint.recipe
     return workspace.layout(options.data, recipe.get("data"))
 
 

@@ -187,7 +187,7 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
                 signature=signature,
                 decision=loaded.module.decision,
                 tolerance=VARIANTS["int8"].tolerance,
-            ).account["scripts"]
+            ).record["scripts"]
         rows += [
             [
                 name,

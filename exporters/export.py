@@ -17,7 +17,10 @@ from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
 from exporters.parity import parity
 from exporters.variants import Variant, find_variant
-from harness.artifacts.store import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, read_artifact
+from harness.artifacts.checkpoint import HeadRecord
+from harness.artifacts.gate import GATE
+from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact
 from harness.core.errors import ArtifactError, CheckpointError, EndpointError
 from harness.core.files import file_sha256, write_json
 from harness.core.heads import Head, SentenceEmbedding, describe
@@ -87,16 +90,16 @@ def export_artifact(
         agreement = parity(loaded.module, draft / GRAPH, probes, loaded.pad_id, TRACE_TOLERANCE)
         _apply(chosen, draft / GRAPH, loaded)
         verdict = _judge(loaded, draft / GRAPH, samples, signature, chosen)
-        account = _gate_account(verdict, checkpoint, finetune, chosen, accept_drift)
+        record = _gate_record(verdict, checkpoint, finetune, chosen, accept_drift)
         if not verdict.passed and accept_drift is None:
-            write_json(refused / GATE, account)
+            write_json(refused / GATE, record)
             message = (
                 f"the gate refuses {finetune.name} in {chosen.name}: {verdict.problems[0]}"
-                f"{_others(verdict)}; it was not published, {refused / GATE} has the whole account, and "
+                f"{_others(verdict)}; it was not published, {refused / GATE} has the whole record, and "
                 f"`--accept-drift REASON` publishes all the same"
             )
             raise Refusal(message)
-        write_json(draft / GATE, account)
+        write_json(draft / GATE, record)
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
         told = manifest(
             draft,
@@ -139,19 +142,20 @@ def _judge(
         raise ArtifactError(message) from error
 
 
-def _gate_account(
+def _gate_record(
     verdict: Verdict, checkpoint: Checkpoint, finetune: AnyFinetune, variant: Variant, accepted: str | None
 ) -> dict[str, Any]:
     """Return the content of gate.json."""
     return {
-        "model": checkpoint.account["model"],
+        "format": 1,
+        "model": checkpoint.metadata.model,
         "finetune": finetune.name,
         "variant": variant.name,
         "checkpoint": checkpoint.digest,
         "passed": verdict.passed,
         "problems": list(verdict.problems),
         "accepted": None if verdict.passed else accepted,
-        **verdict.account,
+        **verdict.record,
         "machine": describe_machine(),
     }
 
@@ -161,7 +165,7 @@ def _others(verdict: Verdict) -> str:
 
 
 def _check_finetune(checkpoint: Checkpoint, finetune: AnyFinetune) -> None:
-    trained = checkpoint.account.get("finetune")
+    trained = checkpoint.metadata.finetune
     # An encoder of phase 1 or 2 was trained for no finetune.
     if trained not in (None, finetune.name):
         message = f"checkpoint {checkpoint.directory} was trained for {trained!r}, {finetune.name!r} is wanted"
@@ -191,16 +195,16 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
         # Missing or damaged: either way there is something to write.
         return None
     made = artifact.manifest
-    layer = retrieval_layer(head, checkpoint, made["layers"]) if isinstance(head, SentenceEmbedding) else None
+    layer = retrieval_layer(head, checkpoint, made.layers or 0) if isinstance(head, SentenceEmbedding) else None
     same = (
-        made["checkpoint"]["digest"] == checkpoint.digest
+        made.checkpoint.digest == checkpoint.digest
         and artifact.variant == variant.name
-        and made.get("steps") == variant.step_names
-        and made["head"] == describe(head)
-        and made["retrieval_layer"] == layer
+        and made.steps == list(variant.step_names)
+        and made.head == HeadRecord(**describe(head))
+        and made.retrieval_layer == layer
     )
     gate = out / GATE
-    if not same or not gate.is_file() or file_sha256(gate) != made.get("gate_sha256"):
+    if not same or not gate.is_file() or file_sha256(gate) != made.gate_sha256:
         return None
     return artifact if artifact.damaged() is None else None
 

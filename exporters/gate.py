@@ -214,7 +214,7 @@ def ask(infer: Infer, features: Iterable[Feature], pad_id: int, signature: Graph
 class Verdict:
     """What the gate found, in the form of gate.json, and every reason against the graph."""
 
-    account: Mapping[str, Any]
+    record: Mapping[str, Any]
     problems: tuple[str, ...]
 
     @property
@@ -250,7 +250,7 @@ def judge(
     problems = _unusable(given, signature)
     if problems:
         # Nothing can be predicted from such answers.
-        return Verdict(account={"tolerance": tolerance.to_json(decision), "scripts": {}}, problems=tuple(problems))
+        return Verdict(record={"tolerance": tolerance.to_json(decision), "scripts": {}}, problems=tuple(problems))
     cells = [_Cell.of(sample, right, given) for sample in samples]
     scripts = {
         script: _compare([cell for cell in cells if cell.sample.script == script])
@@ -265,8 +265,8 @@ def judge(
             f"({trained['model']:.1f} against {trained['ignoring_the_text']:.1f}), so that nothing can be learned "
             "about what this variant loses; train it first"
         )
-    account = {"tolerance": tolerance.to_json(decision), "trained": trained, "scripts": scripts}
-    return Verdict(account=account, problems=tuple(problems))
+    record = {"tolerance": tolerance.to_json(decision), "trained": trained, "scripts": scripts}
+    return Verdict(record=record, problems=tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)

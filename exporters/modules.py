@@ -36,6 +36,7 @@ from harness.core.heads import (
     TokenClassification,
     describe,
 )
+from harness.core.records import to_json
 from harness.core.tensors import Tensors
 from training.checkpoint import Checkpoint
 from training.modules import DualEncoderModel
@@ -160,7 +161,7 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         CheckpointError: the checkpoint is of another kind or label count, lacks weights, or is an
             encoder whose retrieval layer nobody named.
     """
-    trained = checkpoint.account.get("head")
+    trained = None if checkpoint.metadata.head is None else to_json(checkpoint.metadata.head)
     # An encoder straight from phase 1 or 2 has no head of its own to disagree.
     if trained != describe(head) and not (trained is None and isinstance(head, SentenceEmbedding)):
         message = f"checkpoint {checkpoint.directory} was trained with head {trained}, {describe(head)} is wanted"
@@ -230,7 +231,7 @@ def retrieval_layer(head: SentenceEmbedding, checkpoint: Checkpoint, layers: int
         CheckpointError: neither the head nor the recipe names one for this depth, or it is none of
             the network's.
     """
-    layer = head.layers.get(layers, checkpoint.account.get("retrieval_layer"))
+    layer = head.layers.get(layers, checkpoint.metadata.retrieval_layer)
     if layer is None:
         message = (
             f"checkpoint {checkpoint.directory} has {layers} hidden layers, for which no retrieval layer is known "

@@ -102,7 +102,7 @@ def evaluated_texts(finetune: AnyFinetune, layout: Layout, language: str) -> set
 
 
 def _reads(example: Any) -> str:
-    """Return what tells whether two examples are about the same: a paragraph, or a question that is searched with."""
+    """Return the key by which two examples are about the same: a paragraph, or a question that is searched with."""
     return str(next((getattr(example, name) for name in ("context", "query", "text") if hasattr(example, name)), ""))
 
 
@@ -126,9 +126,9 @@ def _answers(finetune: AnyFinetune, model: PreTrainedModel, features: Sequence[F
             inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
         with torch.inference_mode():
             results = model(**inputs)
-        for place, row in enumerate(batch.rows):
+        for index, row in enumerate(batch.rows):
             length = len(features[row].input_ids)
-            answers[row] = {name: _share(results[name][place], length, batch.width) for name in names}
+            answers[row] = {name: _share(results[name][index], length, batch.width) for name in names}
     return answers
 
 

@@ -1,4 +1,4 @@
-"""What `harness train --dry-run` tells: what each phase would train on and how long it would take; trains nothing."""
+"""What `harness train --dry-run` prints: what each phase would train on and how long it would take; trains nothing."""
 
 import os
 import tempfile
@@ -194,14 +194,14 @@ def _state(training: Training, inputs: Inputs | None, steps: int) -> tuple[str, 
 
 
 def _done(name: str, checkpoint: Checkpoint) -> Planned:
-    account = checkpoint.account
-    given = account.get("source_examples", {})
+    metadata = checkpoint.metadata
+    given = metadata.source_examples
     parts = [
         Part(name=f"  {task} {language}", examples=given.get(task, {}).get(language), drawn=drawn, tokens=None)
-        for task, languages in account.get("drawn", {}).items()
+        for task, languages in metadata.drawn.items()
         for language, drawn in languages.items()
     ]
-    return Planned(name=name, state="done", steps=account.get("steps", 0), left=0.0, parts=parts)
+    return Planned(name=name, state="done", steps=metadata.steps or 0, left=0.0, parts=parts)
 
 
 @contextmanager
@@ -425,12 +425,12 @@ def _number(value: int | None) -> str:
 
 
 def _time(item: Planned, measured: tuple[Speed, str] | None) -> tuple[str, str]:
-    """Return the time of a training, and how it is told."""
+    """Return the time of a training, and how it is shown."""
     if measured is None:
         return duration(0.0), EMPTY
     speed, name = measured
-    told = f"{speed.steps} step{'s' if speed.steps > 1 else ''}" + (f" / {speed.parts}" if speed.parts > 1 else "")
-    return duration(_seconds(item, speed)), told if name == item.name else f"as {name}"
+    shown = f"{speed.steps} step{'s' if speed.steps > 1 else ''}" + (f" / {speed.parts}" if speed.parts > 1 else "")
+    return duration(_seconds(item, speed)), shown if name == item.name else f"as {name}"
 
 
 def _seconds(item: Planned, speed: Speed) -> float:
@@ -460,14 +460,14 @@ def _remarks(
         )
     if speeds:
         steps = sorted({speed.steps for speed, _ in speeds.values()})
-        told = " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1])))
+        shown = " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1])))
         yield (
-            f"  time: an estimate from {told} optimiser steps of a kind, timed on this machine ({cores()} cores) and "
+            f"  time: an estimate from {shown} optimiser steps of a kind, timed on this machine ({cores()} cores) and "
             f"carried over by the token; reading files, scoring the dev set and export come on top, and patience may "
             f"end a training sooner"
         )
         if load > cores() / 2:
-            yield f"  the machine was busy with other work (load {load:.1f}); alone it trains faster than told here"
+            yield f"  the machine was busy with other work (load {load:.1f}); alone it trains faster than this"
         if any(speed.parts > 1 for speed, _ in speeds.values()):
             yield "  N steps / P: of those steps one of P parts of the rows was timed, the rest is extrapolated"
     if any(item.left for item in planned):

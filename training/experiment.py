@@ -78,19 +78,19 @@ class Training:
             resume=self.resume,
         )
 
-    def keep(self, directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
+    def keep(self, directory: Path, metadata: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
         """Write a phase's checkpoint, and drop the states from which its training could have gone on.
 
         Raises:
             CheckpointError: the checkpoint cannot be written; an older one there stays.
         """
         try:
-            kept = once(lambda: write_checkpoint(directory, account, save), lambda: read_checkpoint(directory))
+            kept = once(lambda: write_checkpoint(directory, metadata, save), lambda: read_checkpoint(directory))
         except (OSError, SafetensorError) as error:
             message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
             raise CheckpointError(message) from error
         if rank() == 0:
-            shutil.rmtree(self.place(account["key"], "").states, ignore_errors=True)
+            shutil.rmtree(self.place(metadata["key"], "").states, ignore_errors=True)
         return kept
 
     def steps(self, wanted: int) -> int:
@@ -117,8 +117,10 @@ class Inputs:
         return current(self.directory, self.identity)
 
 
-def account(training: Training, phase: str, identity: str, parents: Mapping[str, str], **more: Any) -> dict[str, Any]:
-    """Return what a checkpoint says of itself."""
+def metadata_of(
+    training: Training, phase: str, identity: str, parents: Mapping[str, str], **more: Any
+) -> dict[str, Any]:
+    """Return the metadata of a checkpoint as JSON values."""
     found = training.overlaps()
     return {
         "phase": phase,
@@ -161,7 +163,7 @@ def current(directory: Path, identity: str) -> Checkpoint | None:
     if not is_complete(directory):
         return None
     found = read_checkpoint(directory)
-    return found if found.account.get("key") == identity else None
+    return found if found.metadata.key == identity else None
 
 
 def digests_of(layout: Layout, paths: Sequence[Path]) -> dict[str, str]:

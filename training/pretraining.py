@@ -16,7 +16,7 @@ from harness.core.files import file_sha256
 from harness.core.layout import check_files
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
-from training.experiment import Inputs, Training, account, digests_of, identity_of
+from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
 from training.modules import MaskedLanguageModel, load_encoder
 from training.recipe import Scratch, TextMix
 from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
@@ -62,11 +62,11 @@ def pretrained(training: Training) -> Checkpoint:
         # Parallel text teaches to align languages, which is what retrieval tasks measure.
         aligned = corpus.aligned(cut)
         seen = {"alignment": aligned} if aligned else {}
-        told = account(
+        metadata = metadata_of(
             training, "pretrained", identity, {}, data_sha256=inputs.data, steps=cut.steps, seen=seen,
             **fitted.to_json(),
         )  # fmt: skip
-        return training.keep(inputs.directory, {**told, "model": inputs.directory.name}, save)
+        return training.keep(inputs.directory, {**metadata, "model": inputs.directory.name}, save)
 
 
 def cut_of(training: Training, scratch: Scratch) -> Scratch:
@@ -138,10 +138,10 @@ def text_model_of(checkpoint: Checkpoint) -> XLMRobertaForMaskedLM:
     Raises:
         CheckpointError: there is none, or it has no such head.
     """
-    source = checkpoint.account.get("source") or checkpoint.directory
+    source = checkpoint.metadata.source or checkpoint.directory
     try:
         model, info = XLMRobertaForMaskedLM.from_pretrained(
-            str(source), revision=checkpoint.account.get("revision") or "main", output_loading_info=True
+            str(source), revision=checkpoint.metadata.revision or "main", output_loading_info=True
         )
     except (OSError, ValueError) as error:
         message = f"no masked language model can be loaded from {str(source)!r}: {error}"
@@ -249,17 +249,17 @@ def _public(training: Training) -> Checkpoint:
     if found is not None:
         return found
     start = training.recipe.pretrained
-    told = account(
+    metadata = metadata_of(
         training, "pretrained", inputs.identity, {}, source=start.checkpoint, revision=start.revision, seen={}
     )
     return training.keep(
         inputs.directory,
-        {**told, "model": inputs.directory.name},
+        {**metadata, "model": inputs.directory.name},
         lambda folder: save_public_tokenizer(training, folder),
     )
 
 
 def encoder_of(checkpoint: Checkpoint) -> XLMRobertaModel:
     """Return the encoder of a checkpoint of phase 1 or 2; a public one is loaded from where it lies."""
-    source = checkpoint.account.get("source")
-    return load_encoder(source or checkpoint.directory, checkpoint.account.get("revision"))
+    source = checkpoint.metadata.source
+    return load_encoder(source or checkpoint.directory, checkpoint.metadata.revision)

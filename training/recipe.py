@@ -193,7 +193,7 @@ class Compute:
     accumulation: int = 1
     gradient_checkpointing: bool = False
     bf16: bool = False
-    #: Steps between the states from which a stopped training goes on.
+    #: Steps between the states from which a stopped training is resumed.
     save_every: int = 500
     #: Trackers of transformers' Trainer; those other than TensorBoard have to be installed.
     report_to: tuple[str, ...] = ("tensorboard",)
@@ -383,10 +383,10 @@ def _compute_problems(recipe: Recipe) -> Iterator[str]:
         yield f"[compute] {problem}"
     named = {"[intermediate]": recipe.intermediate}
     named |= {f"[target.overrides.{name}]": part for name, part in recipe.target.overrides.items()}  # type: ignore[misc]
-    for place, part in named.items():
+    for section, part in named.items():
         rows = None if part is None else part.batch_rows
         if rows is not None and 0 < rows < compute.accumulation:
-            yield f"[compute] accumulation is {compute.accumulation}, more than {place} batch_rows, {rows}"
+            yield f"[compute] accumulation is {compute.accumulation}, more than {section} batch_rows, {rows}"
 
 
 def _task_problems(task: Mixed, *, weighted: bool) -> Iterator[str]:

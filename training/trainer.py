@@ -26,7 +26,7 @@ from training.distributed import any_of_all, rank, wait, world
 from training.experiment import Place
 from training.recipe import Compute
 from training.shares import Shares
-from training.stopping import Stop, first_interrupt_asks
+from training.stopping import Stop, stop_on_first_interrupt
 
 transformers.utils.logging.set_verbosity_error()
 logging.getLogger("torch.distributed").setLevel(logging.ERROR)
@@ -224,7 +224,7 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
             if self.out_of_patience:
                 control.should_training_stop = True
         # All processes stop after the same step, or those that go on would wait for the others.
-        if any_of_all(self._stop.asked):
+        if any_of_all(self._stop.requested):
             self.stopped = state.global_step
             control.should_save = control.should_training_stop = True
 
@@ -352,7 +352,7 @@ def fit(
     shares = Shares(batches, parts=compute.accumulation, rank=rank(), world=world())
     with (
         progress.step(description, schedule.steps, "steps") as advance,
-        first_interrupt_asks(progress.say) as stop,
+        stop_on_first_interrupt(progress.say) as stop,
     ):
         every = math.ceil(schedule.steps / selection.evaluations) if selection else schedule.steps
         follow = _Follow(advance, model, folder, every, selection, stop)

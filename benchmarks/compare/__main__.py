@@ -182,7 +182,7 @@ def measure(
     from benchmarks.compare.works import XNLI
 
     exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
-    recipe = exact.manifest["checkpoint"]["account"].get("recipe", {})
+    recipe = exact.checkpoint.recipe
     rows: list[runner.Row] = []
     seconds: dict[str, float] = {}
     with TemporaryDirectory(prefix="harness-compare-") as folder:

@@ -26,7 +26,8 @@ from benchmarks.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
-from harness.artifacts.store import GRAPH, MANIFEST, TOKENIZER, Artifact, read_artifact, weights_file
+from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact, weights_file
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.files import file_sha256, write_json
@@ -90,7 +91,7 @@ def trained(model: str, finetune: AnyFinetune, workspace: Workspace) -> Network:
     """
     exact = workspace.artifacts.find(model, finetune.name, EXACT)
     checkpoint = read_checkpoint(workspace.checkpoints / model / "target" / finetune.name)
-    if checkpoint.digest != exact.manifest["checkpoint"]["digest"]:
+    if checkpoint.digest != exact.manifest.checkpoint.digest:
         message = (
             f"graph {exact.graph} was exported from another checkpoint than {checkpoint.directory}; "
             f"export it again with `harness export --model {model}`"
@@ -113,7 +114,7 @@ def trained(model: str, finetune: AnyFinetune, workspace: Workspace) -> Network:
         ),
         tokenizer=exact.tokenizer,
         torch=load_model(checkpoint.directory, finetune.head),
-        layer=exact.manifest["retrieval_layer"],
+        layer=exact.manifest.retrieval_layer,
         graphs={EXACT: exact, **found},
         reasons=choice.reasons,
     )
@@ -285,7 +286,7 @@ class RandomNetworks:
             (folder / f"{number}-{GRAPH}").unlink()
         self._whole(folder / GRAPH)
         shutil.copyfile(self._tokenizer, folder / TOKENIZER)
-        account = {
+        manifest = {
             "model": self.shape.name,
             "finetune": finetune.name,
             "variant": variant,
@@ -302,10 +303,10 @@ class RandomNetworks:
             "retrieval_layer": layer,
             "checkpoint": {
                 "digest": "random weights",
-                "account": {"model": self.shape.name, "seen": {}, "recipe": {"name": self.shape.name}},
+                "account": {"phase": "target", "model": self.shape.name, "recipe": {"name": self.shape.name}},
             },
         }
-        write_json(folder / MANIFEST, account)
+        write_json(folder / MANIFEST, manifest)
 
     def _whole(self, graph: Path) -> None:
         """Replace the traced table of a graph by the whole one.

@@ -6,7 +6,6 @@ function `main(arguments)`. Nothing of it is imported before it is chosen.
 
 import ast
 import importlib
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +32,12 @@ def benches() -> Mapping[str, Bench]:
     Raises:
         UsageError: the package of the benchmarks is not there.
     """
-    package = importlib.util.find_spec("benchmarks")
-    if package is None or package.submodule_search_locations is None:
+    try:
+        package = importlib.import_module("benchmarks")
+    except ImportError as error:
         message = "the benchmarks are not installed; run `harness bench` in a checkout, installed by `make install`"
-        raise UsageError(message)
-    found = {name: bench for folder in package.submodule_search_locations for name, bench in _found(Path(folder))}
+        raise UsageError(message) from error
+    found = {name: bench for folder in package.__path__ for name, bench in _found(Path(folder))}
     return dict(sorted(found.items()))
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.artifacts.store import GATE, Artifact, ArtifactStore
+from harness.artifacts.gate import GATE
+from harness.artifacts.store import Artifact, ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core import machine
 from harness.core.errors import ArtifactError, DataError, UsageError, nearest

@@ -2,7 +2,7 @@
 
 ::
 
-    checkpoints   each file against phase.json, each parent against the child's account
+    checkpoints   each file against phase.json, each parent against the child's metadata
     artifact      graph and tokenizer against manifest.json, the checkpoint against its digest there
     repository    the published files against the manifest, the configs against the version they select
     run           graphs, checkpoints and data against the provenance in scores.json
@@ -19,8 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_account, read_checkpoint
-from harness.artifacts.store import GATE, MANIFEST, Artifact, read_artifact
+from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_checkpoint, read_metadata
+from harness.artifacts.gate import GATE
+from harness.artifacts.manifest import MANIFEST, differing_metadata
+from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.commands.evaluate import report_rescored, rescore
 from harness.core.errors import ArtifactError, HarnessError, UsageError, nearest
@@ -124,7 +126,7 @@ class _Chain:
         self._by_digest: dict[str, Checkpoint] = {}
         for path in _finished(workspace, f"**/{PHASE_FILE}"):
             try:
-                found = read_account(path.parent)
+                found = read_metadata(path.parent)
             except HarnessError:
                 continue  # said where the chain leads there: its digest is then not to be found
             self._by_digest[found.digest] = found
@@ -134,7 +136,7 @@ class _Chain:
         workspace = self._workspace
         for path in _targets(workspace, model):
             with _link(f"checkpoint {self._place(path.parent)}"):
-                checkpoint = read_account(path.parent)
+                checkpoint = read_metadata(path.parent)
             yield from self._ancestry(checkpoint)
         artifacts = []
         for manifest in sorted((workspace.artifacts.root / model).glob(f"*/*/{MANIFEST}")):
@@ -177,10 +179,10 @@ class _Chain:
         if checkpoint.digest in self._done:
             return
         self._done.add(checkpoint.digest)
-        parents = dict(checkpoint.account.get("parents", {}))
-        body = checkpoint.account.get("body")
-        if body:
-            parents[f"body {body['finetune']}"] = body["digest"]
+        parents = dict(checkpoint.metadata.parents)
+        body = checkpoint.metadata.body
+        if body is not None:
+            parents[f"body {body.finetune}"] = body.digest
         for role, digest in parents.items():
             parent = self._by_digest.get(digest)
             if parent is None:
@@ -194,7 +196,7 @@ class _Chain:
         with _link(f"checkpoint {place}"):
             read_checkpoint(checkpoint.directory)
         told = ", ".join(f"{role} {digest[:_SHORT]}" for role, digest in parents.items())
-        files = len(checkpoint.account["files"])
+        files = len(checkpoint.metadata.files)
         yield f"ok  checkpoint {place}: {files} files as written" + (f", from {told}" if told else "")
 
     def _artifact(self, artifact: Artifact) -> Iterator[str]:
@@ -211,11 +213,11 @@ class _Chain:
         with _link(f"artifact {place}"):
             self._workspace.artifacts.find(artifact.model, artifact.finetune, artifact.variant)
             fix = f"export again with `harness export --model {artifact.model} --force`"
-            written = checkpoint.account["files"].get("tokenizer.json")
+            written = checkpoint.metadata.files.get("tokenizer.json")
             _require(written, artifact.tokenizer_sha256, "its tokenizer", fix)
-            _require_account(artifact, checkpoint, fix)
+            _require_origin(artifact, checkpoint, fix)
             # Graphs from before the gate, and those written without it, name none.
-            _require(artifact.manifest.get("gate_sha256"), _digest(artifact.directory / GATE), f"its {GATE}", fix)
+            _require(artifact.manifest.gate_sha256, _digest(artifact.directory / GATE), f"its {GATE}", fix)
         yield f"ok  artifact {place}: graph and tokenizer as in its manifest, from {_short(checkpoint.digest)}"
 
     def _served(self, artifact: Artifact) -> str:
@@ -251,7 +253,7 @@ class _Chain:
         repository = self._workspace.model_repository
         manifest = check_version(repository, artifact.name, version)
         fix = f"publish the artifact with `harness export --model {artifact.model}`, or promote its version"
-        _require(artifact.graph_sha256, manifest["graph_sha256"], f"the graph of version {version}", fix)
+        _require(artifact.graph_sha256, manifest.graph_sha256, f"the graph of version {version}", fix)
         folder = repository / artifact.name / str(version)
         for name in (MANIFEST, GATE):
             ours, theirs = artifact.directory / name, folder / name
@@ -265,8 +267,8 @@ class _Chain:
         """Return the line of the published version that holds a run's graph, served now or not."""
         repository, name = self._workspace.model_repository, artifact.name
         for version in reversed(versions(repository / name)):
-            manifest = version_manifest(repository / name / str(version)) or {}
-            if manifest.get("graph_sha256") == artifact.graph_sha256:
+            manifest = version_manifest(repository / name / str(version))
+            if manifest is not None and manifest.graph_sha256 == artifact.graph_sha256:
                 with _link(f"model repository, {name}"):
                     self._version(artifact, version)
                 return f"ok  model repository, {name}: version {version} is the graph of the run"
@@ -357,15 +359,13 @@ def _check_whole(path: Path, told: Mapping[str, Any]) -> None:
             raise ArtifactError(message)
 
 
-def _require_account(artifact: Artifact, checkpoint: Checkpoint, fix: str) -> None:
-    """Compare what a manifest tells elsewhere too: where it lies, and what its checkpoint says of itself."""
+def _require_origin(artifact: Artifact, checkpoint: Checkpoint, fix: str) -> None:
+    """Compare what is recorded elsewhere too: where the artifact lies, and its checkpoint's metadata."""
     place = "/".join(artifact.directory.parts[-3:])
-    _require("/".join((artifact.model, artifact.finetune, artifact.variant)), place, "its place", fix)
-    account = artifact.manifest["checkpoint"].get("account", {})
-    for key, value in account.items():
-        if key != "omitted" and checkpoint.account.get(key) != value:
-            message = f"its manifest tells another {key} than its checkpoint; {fix}"
-            raise ArtifactError(message)
+    _require("/".join((artifact.model, artifact.finetune, artifact.variant)), place, "its folder", fix)
+    if key := differing_metadata(artifact.directory / MANIFEST, checkpoint):
+        message = f"its manifest has another {key} than its checkpoint; {fix}"
+        raise ArtifactError(message)
 
 
 def _profiles() -> Sequence[Profile]:
@@ -373,11 +373,7 @@ def _profiles() -> Sequence[Profile]:
 
 
 def _ancestor(artifact: Artifact) -> str:
-    try:
-        return str(artifact.manifest["checkpoint"]["digest"])
-    except (KeyError, TypeError) as error:
-        message = f"{artifact.directory / MANIFEST} names no checkpoint; export the model again with `harness export`"
-        raise ArtifactError(message) from error
+    return artifact.manifest.checkpoint.digest
 
 
 def _digest(path: Path) -> str | None:

@@ -60,7 +60,7 @@ class Repository:
 
     #: ``owner/name``.
     name: str
-    #: The commit, 40 hex digits; None where no public code pins one, and the current one is taken and told.
+    #: The commit, 40 hex digits; None where no public code pins one, and the current one is taken and reported.
     revision: str | None
     #: Where the pin was seen in public.
     seen: str
@@ -85,7 +85,7 @@ class Part:
     id_prefix: str = ""
     #: The hub's column -> the column that the converter expects, where they differ.
     rename: Mapping[str, str] = field(default_factory=dict)
-    #: What is known to be wrong with these rows; told where their number is not the official one.
+    #: What is known to be wrong with these rows; reported where their number is not the official one.
     defect: str = ""
     #: Why these rows are not the benchmark's own. Such a part is used only if `--repository` names it.
     unofficial: str = ""

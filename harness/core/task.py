@@ -220,7 +220,7 @@ class Task(Generic[ExampleT, PredictionT]):
     headline: tuple[str, ...]
     #: Official examples per language: a number for all, or by language. What differs is incomplete.
     official: int | Mapping[str, int]
-    #: The metric's column whose sum `official` tells, where that is not the number of examples.
+    #: The metric's column whose sum `official` gives, where that is not the number of examples.
     counted: str = ""
     paper: str
     #: The official file format of predictions.

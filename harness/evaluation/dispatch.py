@@ -42,7 +42,7 @@ def answer(
             while waiting:
                 _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
     except EndpointError:
-        # One batch failed; what was answered beside it is kept, so that a resumed run owes less.
+        # One batch failed; what was answered beside it is kept, so that less is pending in a resumed run.
         for batch, future in waiting:
             if not future.cancel() and future.exception() is None:
                 _record(artifact, pending, batch, future, journal, lambda _: None, busy)

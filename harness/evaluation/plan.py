@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from harness.artifacts.store import MANIFEST, Artifact
+from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
 from harness.core.features import Feature
 from harness.core.files import code_sha256, file_sha256, read_json

@@ -64,7 +64,7 @@ def provenance(jobs: Sequence[Job], layout: Layout, artifacts: Sequence[Artifact
         "variant": {artifact.finetune: artifact.variant for artifact in artifacts},
         "graph_sha256": {artifact.finetune: artifact.graph_sha256 for artifact in artifacts},
         "tokenizer_sha256": artifacts[0].tokenizer_sha256,
-        "checkpoint_sha256": {artifact.finetune: artifact.manifest["checkpoint"]["digest"] for artifact in artifacts},
+        "checkpoint_sha256": {artifact.finetune: artifact.manifest.checkpoint.digest for artifact in artifacts},
         "backend": backend,
         **_search(jobs),
         "machine": machine.describe(),

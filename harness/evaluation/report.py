@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from harness.artifacts.checkpoint import MixRecord
 from harness.artifacts.workspace import SAMPLE
 from harness.benchmark.suites import SUITES, Suite, group_means, overall, rules
 from harness.core.languages import language, scripts, table
@@ -76,7 +76,7 @@ def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], titl
     return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
 
 
-def equal_line(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> str:
+def equal_line(left: MixRecord | None, right: MixRecord | None) -> str:
     """Return what was equal in phase 2 of two models that are compared, and what was not."""
     before, after = _sizes(left), _sizes(right)
     shown = [
@@ -88,12 +88,12 @@ def equal_line(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) 
     return f"phase 2: {', '.join(shown)}"
 
 
-def _sizes(mix: Mapping[str, Any] | None) -> dict[str, int]:
+def _sizes(mix: MixRecord | None) -> dict[str, int]:
     """Return the sizes of a phase 2; zeros where there was none."""
-    sources = mix["source_examples"].values() if mix else ()
+    sources = mix.source_examples.values() if mix else ()
     return {
-        "optimiser steps": mix["steps"] if mix else 0,
-        "steps of text": mix["text_steps"] if mix else 0,
+        "optimiser steps": mix.steps if mix else 0,
+        "steps of text": mix.text_steps if mix else 0,
         "source examples": sum(sum(languages.values()) for languages in sources),
     }
 
@@ -195,8 +195,8 @@ def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> 
 def difference_lines(
     first: RunResult,
     other: RunResult,
-    first_mix: Mapping[str, Any] | None,
-    other_mix: Mapping[str, Any] | None,
+    first_mix: MixRecord | None,
+    other_mix: MixRecord | None,
     is_sample: bool,
 ) -> Iterator[str]:
     """Yield the table of differences between two models, and what was equal in their phase 2."""

@@ -1,10 +1,10 @@
 """From a request to evaluations: every name is checked, every graph and file is found, before any work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from harness.artifacts.checkpoint import MixRecord
 from harness.artifacts.store import ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import UsageError
@@ -158,18 +158,13 @@ def layout_of(models: Sequence[str], data: Path | None, workspace: Workspace) ->
         DataError: there is no such folder.
         UsageError: the models were trained for different data, and none was given.
     """
-    named = {
-        artifact.manifest["checkpoint"]["account"].get("recipe", {}).get("data")
-        for model in models
-        for artifact in workspace.artifacts.of(model)
-    }
+    named = {artifact.checkpoint.data for model in models for artifact in workspace.artifacts.of(model)}
     if data is None and len(named) > 1:
         message = f"the recipes of {', '.join(models)} name different data; choose one with `--data`"
         raise UsageError(message)
     return workspace.layout(data, next(iter(named), None))
 
 
-def phase_2(evaluation: Evaluation) -> Mapping[str, Any] | None:
+def phase_2(evaluation: Evaluation) -> MixRecord | None:
     """Return what a model's checkpoints record of their phase 2; None if it had none."""
-    mix: Mapping[str, Any] | None = evaluation.artifacts[0].manifest["checkpoint"]["account"].get("mix")
-    return mix
+    return evaluation.artifacts[0].checkpoint.mix

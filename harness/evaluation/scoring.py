@@ -44,20 +44,20 @@ def score_run(evaluation: Evaluation, journal: Journal, progress: Progress) -> l
 
 def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows: Sequence[LanguageScore]) -> TaskScore:
     order = task.all_languages(evaluation.suite)
-    recorded = artifact.manifest["checkpoint"]["account"]
-    taught_by = recorded.get("taught_by")
+    recorded = artifact.checkpoint
+    taught_by = recorded.taught_by
     # Only where the task is evaluated on the very files that its training set names dev (PAN-X, PAWS-X, UDPOS).
     shared = task.source is task.finetune.train and taught_by in (None, task.finetune.name)
-    chosen_by = recorded.get("development") or {}
+    chosen_by = recorded.development or {}
     selected = {code for code, found in chosen_by.items() if shared and found.get("origin") == "dev"}
-    layer, layers = artifact.manifest.get("retrieval_layer"), artifact.manifest.get("layers")
+    layer, layers = artifact.manifest.retrieval_layer, artifact.manifest.layers
     answered_by = [] if layer is None else [f"hidden state {layer} of {layers}"]
     answered_by += [] if artifact.variant == evaluation.variant else [f"answered in {artifact.variant}"]
     return TaskScore(
         task=task,
         languages=tuple(sorted(rows, key=lambda row: order.index(row.language))),
         expected=order,
-        leak=recorded.get("leak_allowed") or "",
+        leak=recorded.leak_allowed or "",
         selected_on=next((row.language for row in rows if row.split == "dev" and row.language in selected), ""),
         stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
         representation=", ".join(answered_by),
@@ -114,7 +114,7 @@ def score_language(
         and job.limit is None
         and whole
         and task.size(examples, totals) == task.official_count(job.language),
-        exposure=exposure(task, job.language, artifact.manifest["checkpoint"]["account"]["seen"]),
+        exposure=exposure(task, job.language, artifact.checkpoint.seen),
     )
 
 

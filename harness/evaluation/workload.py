@@ -1,4 +1,4 @@
-"""What a run has to answer: jobs, and the features that each graph still owes."""
+"""What a run has to answer: jobs, and the rows that are still pending for each graph."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -217,7 +217,7 @@ def checked(artifact: Artifact, task: AnyTask) -> Artifact:
     Raises:
         ArtifactError: names both signatures.
     """
-    declared = task.finetune.head.signature(int(artifact.manifest["hidden"]))
+    declared = task.finetune.head.signature(artifact.manifest.hidden)
     if artifact.signature != declared:
         message = (
             f"graph {artifact.graph} gives {artifact.signature.describe()}, task {task.name!r} needs "

@@ -98,7 +98,7 @@ class Link(NamedTuple):
 
 
 def report(rng: random.Random, split: str, profile: Sentence) -> Sentence:
-    """Return an event of an entity, told with its name and city."""
+    """Return an event of an entity, with its name and city."""
     return deed_of(rng, split, profile.agent)._replace(kind="news", person=profile.person, city=profile.city)
 
 
@@ -128,7 +128,7 @@ def entity(rng: random.Random, split: str, profile: Sentence) -> Entity:
 def story(rng: random.Random, split: str, entities: list[Sentence], count: int) -> Story:
     """Return a story that mentions `count` of the entities, of different names.
 
-    A mention's own sentence tells what distinguishes the entity from others of that name.
+    A mention's own sentence has what distinguishes the entity from others of that name.
     """
     people = rng.sample(sorted({profile.person for profile in entities}), count)
     sentences: list[Sentence] = []

@@ -37,7 +37,7 @@ def paragraph(language: Language, item: Reading, name: str, second: bool = False
     """Return a reading as a paragraph of SQuAD.
 
     Args:
-        language: what it is told in.
+        language: the language of its sentences.
         item: the sentences and their questions.
         name: the ids of the questions are this and a number.
         second: whether to add, to an answer that begins with a preposition, the one without it.

@@ -545,7 +545,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> Path
     probes = [np.array([0, 5, 6, 7, 2]), np.array([0, 9, 2, 2, 8, 2])]
     artifact = export_random(folder, checkpoint, mnli, probes)
     small = Serving(threads=1, online_batch_size=4, max_queue_size=8)
-    publish(artifact, folder / "model_repository", small, probe_ids=artifact.manifest["probe"], text=text_model)
+    publish(artifact, folder / "model_repository", small, probe_ids=artifact.manifest.probe, text=text_model)
     return folder
 
 

@@ -210,7 +210,7 @@ def test_exported_graph_in_two_files_is_published_in_two(
     made = export(checkpoints["mnli"], "mnli", "fp32", tmp_path / "out", probes)
     repository = tmp_path / "repository"
     for _ in range(2):
-        assert publish(made, repository, Serving(threads=1), probe_ids=made.manifest["probe"]) == 1
+        assert publish(made, repository, Serving(threads=1), probe_ids=made.manifest.probe) == 1
     check_version(repository, made.name, 1)
     folder = repository / made.name / "1"
     assert all((folder / path.name).samefile(path) for path in made.graph_files)

@@ -24,7 +24,7 @@ from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
 from exporters.run import Wanted, export_model
 from exporters.variants import VARIANTS, Variant
-from harness.artifacts.store import GATE
+from harness.artifacts.gate import GATE
 from harness.artifacts.workspace import Workspace
 from harness.benchmark.metrics.accuracy import Accuracy
 from harness.benchmark.postprocessors.label import BestLabel
@@ -97,8 +97,15 @@ def checkpoint(directory: Path, model: XLMRobertaForSequenceClassification) -> C
         model.save_pretrained(draft)
         write_tokenizer(draft / "tokenizer.json")
 
-    account = {"model": "tiny", "finetune": "mnli", "head": describe(HEAD), "recipe": {"name": "tiny"}, "parents": {}}
-    return write_checkpoint(directory, account, save)
+    metadata = {
+        "phase": "target",
+        "model": "tiny",
+        "finetune": "mnli",
+        "head": describe(HEAD),
+        "recipe": {"name": "tiny"},
+        "parents": {},
+    }
+    return write_checkpoint(directory, metadata, save)
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +161,9 @@ def test_every_variant_of_a_trained_model_passes(variant: str, loaded: Loaded, g
     found = verdict(loaded, apply(variant, graph, loaded), variant)
 
     assert found.problems == ()
-    assert list(found.account["scripts"]) == ["Latn", "Cyrl"]
-    assert found.account["trained"]["above_chance"]
-    latin = found.account["scripts"]["Latn"]
+    assert list(found.record["scripts"]) == ["Latn", "Cyrl"]
+    assert found.record["trained"]["above_chance"]
+    latin = found.record["scripts"]["Latn"]
     assert (latin["examples"], latin["decisions"], latin["samples"]) == (400, 400, ["kinds en"])
     assert latin["pytorch"] > 60
     assert latin["drop_interval"][0] <= latin["drop"] <= latin["drop_interval"][1]
@@ -226,7 +233,7 @@ def test_a_model_at_chance_cannot_vouch_for_a_lossy_graph(training_steps: int, t
 
     assert any("no better than answers that ignore the text" in problem for problem in problems)
     assert exact.passed, "numerical equality needs no trained model"
-    assert exact.account["trained"]["above_chance"] is False
+    assert exact.record["trained"]["above_chance"] is False
 
 
 def test_without_examples_only_numerical_equality_can_pass(loaded: Loaded, graph: Path) -> None:
@@ -291,15 +298,15 @@ def test_the_manifest_names_the_gate_and_what_the_graph_needs(trained: Checkpoin
         for name in ("fp32", "int8", "int8_block")
     }
 
-    assert {name: told["needs_onnxruntime"] for name, told in made.items()} == {
+    assert {name: manifest.needs_onnxruntime for name, manifest in made.items()} == {
         "fp32": "1.14",
         "int8": "1.14",
         "int8_block": "1.22",
     }
-    assert [told["batch_dependent"] for told in made.values()] == [False, True, False]
-    assert made["int8"]["steps"] == ["fuse", "quantize_dynamic"]
-    assert len({told["gate_sha256"] for told in made.values()}) == 3
-    assert read_checkpoint(trained.directory).digest == made["int8"]["checkpoint"]["digest"]
+    assert [manifest.batch_dependent for manifest in made.values()] == [False, True, False]
+    assert made["int8"].steps == ["fuse", "quantize_dynamic"]
+    assert len({manifest.gate_sha256 for manifest in made.values()}) == 3
+    assert read_checkpoint(trained.directory).digest == made["int8"].checkpoint.digest
 
 
 def line(ids: NDArray[np.int64], label: str) -> str:

@@ -35,7 +35,7 @@ class _File:
 class _XquadR:
     file: DataFile
     languages: tuple[str, ...]
-    #: The name under which a partial data folder tells what it covers.
+    #: The name under which a partial data folder lists what it covers.
     task: str
     splits: tuple[Split, ...] = ("test",)
 

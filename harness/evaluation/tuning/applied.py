@@ -163,7 +163,7 @@ def load_tuning(
 def fastest_engine(models: Iterable[tuple[ModelTuning, Sequence[Artifact]]]) -> Engine:
     """Return the engine that takes the least time for graphs, over the rows that each was tuned with.
 
-    The default's where nothing is known, and where the repeats do not tell the engines apart. An engine
+    The default's where nothing is known, and where the repeats do not separate the engines. An engine
     counts only where every graph that was tuned was tuned with it.
     """
     found = [

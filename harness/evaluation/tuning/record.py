@@ -87,7 +87,7 @@ class Trial:
         return max(self.rates) - min(self.rates)
 
     def ties(self, other: "Trial") -> bool:
-        """Return whether the repeats do not tell two trials apart: the medians differ by no more than they do."""
+        """Return whether the repeats do not separate two trials: the medians differ by no more than they do."""
         return abs(self.rate - other.rate) <= max(self.spread, other.spread)
 
     def to_json(self) -> dict[str, Any]:
@@ -189,11 +189,11 @@ class FinetuneTuning:
             default=Trial.from_json(value["default"]),
             graphs={
                 variant: TunedGraph(
-                    graph_sha256=told["graph_sha256"],
-                    engine=told["engine"],
-                    best={engine: Trial.from_json(trial) for engine, trial in told["best"].items()},
+                    graph_sha256=fields["graph_sha256"],
+                    engine=fields["engine"],
+                    best={engine: Trial.from_json(trial) for engine, trial in fields["best"].items()},
                 )
-                for variant, told in value["graphs"].items()
+                for variant, fields in value["graphs"].items()
             },
             useful_tokens=int(value["useful_tokens"]),
             metadata={**value["account"], "created": str(value["account"]["created"])},
@@ -270,7 +270,7 @@ def read(store: ArtifactStore, model: str) -> TuningRecord | None:
             model=value["model"],
             machine=dict(value["machine"]),
             packages=dict(value["packages"]),
-            entries={finetune: FinetuneTuning.from_json(told) for finetune, told in value["finetunes"].items()},
+            entries={finetune: FinetuneTuning.from_json(fields) for finetune, fields in value["finetunes"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{path} is damaged ({error!r}); {fix}"

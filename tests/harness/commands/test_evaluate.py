@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from harness.core.errors import ArtifactError, EndpointError, UsageError
 from harness.core.features import Feature
 from harness.core.layout import Layout
 from harness.core.progress import Silent
+from harness.core.records import to_json
 from harness.core.task import Task
 from harness.core.tensors import Tensors
 from harness.evaluation import dispatch
@@ -357,7 +359,7 @@ def test_retrieval_counts_queries_as_its_examples(write, layout, graph_of, tmp_p
 def test_graphs_with_different_tokenizers_are_refused(files, graph_of, layout, tmp_path: Path) -> None:
     first = graph_of("mnli")
     second = graph_of("mnli", model="other")
-    manifest = {**second.manifest, "tokenizer_sha256": "0" * 64}
+    manifest = {**to_json(second.manifest), "tokenizer_sha256": "0" * 64}
     (second.directory / "manifest.json").write_text(json.dumps(manifest))
 
     workloads = [GraphWorkload(first, []), GraphWorkload(read_artifact(second.directory), [])]
@@ -392,7 +394,7 @@ def test_answer_asks_only_what_is_pending(graph_of, tmp_path: Path) -> None:
 def test_a_resumed_run_asks_the_batches_of_a_whole_one_where_answers_depend_on_them(graph_of) -> None:
     rows = [Feature(number, np.array([0, 17, *[5] * number, 2])) for number in range(9)]
     graph = graph_of("mnli")
-    dependent = dataclasses.replace(graph, manifest={**graph.manifest, "batch_dependent": True})
+    dependent = dataclasses.replace(graph, manifest=msgspec.structs.replace(graph.manifest, batch_dependent=True))
     planner = BatchPlanner(max_rows=3)
     _, whole = pending_batches(dependent, rows, set(), planner)
     first = {rows[row].key for row in whole[0].rows}

@@ -35,14 +35,16 @@ NAME = "tiny-mnli-fp32"
 RUSSIAN = "n a\tx\tneutral\ne b\tx\tentailment\nc c\tx\tcontradiction\nc d\tx\tneutral\n"
 
 
-def checkpoint(directory: Path, tokenizer: Path, **account: Any) -> str:
+def checkpoint(directory: Path, tokenizer: Path, **metadata: Any) -> str:
     """Write a checkpoint as training does, and return its digest."""
 
     def save(folder: Path) -> None:
         (folder / "model.safetensors").write_bytes(directory.name.encode())
         shutil.copyfile(tokenizer, folder / "tokenizer.json")
 
-    return write_checkpoint(directory, {"model": "tiny", "parents": {}, "seen": {}, **account}, save).digest
+    return write_checkpoint(
+        directory, {"phase": "target", "model": "tiny", "parents": {}, "seen": {}, **metadata}, save
+    ).digest
 
 
 def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> Artifact:
@@ -65,7 +67,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
         "hidden": 8,
         "pad_id": 1,
         "gate_sha256": file_sha256(folder / "gate.json"),
-        "checkpoint": {"digest": digest, "account": {"seen": {}}},
+        "checkpoint": {"digest": digest, "account": {"phase": "target", "model": "tiny"}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return read_artifact(folder)
@@ -145,7 +147,7 @@ def edit(path: Path, **values: Any) -> None:
 def test_reader_knows_what_training_writes(tmp_path: Path, tokenizer_file: Path) -> None:
     digest = checkpoint(tmp_path / "c", tokenizer_file, steps=3)
     found = read_checkpoint(tmp_path / "c")
-    assert (found.digest, found.account["steps"]) == (digest, 3)
+    assert (found.digest, found.metadata.steps) == (digest, 3)
 
 
 def test_whole_chain_of_a_run_holds(home: Workspace) -> None:
@@ -258,9 +260,9 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "manifest tells another training": (
         lambda home: edit(
             home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json",
-            checkpoint={"digest": digest_of(home), "account": {"seen": {"en": 3}}},
+            checkpoint={"digest": digest_of(home), "account": {"phase": "target", "model": "tiny", "seed": 3}},
         ),
-        r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest tells another seen than its checkpoint",
+        r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest has another seed than its checkpoint",
     ),
     "manifest of another finetune": (
         lambda home: edit(home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json", finetune="siqa"),

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.checkpoint import MixRecord
 from harness.benchmark import tasks
 from harness.benchmark.suites import RULES, SUITES
 from harness.core.tables import Table
@@ -174,8 +175,8 @@ def test_padding_line_gives_ratio_tokens_and_seconds() -> None:
 
 
 def test_comparison_says_what_was_equal_in_phase_2() -> None:
-    english = {"steps": 400, "text_steps": 90, "source_examples": {"mnli": {"en": 1000}, "squad": {"en": 1400}}}
-    mixed = {"steps": 400, "text_steps": 80, "source_examples": {"mnli": {"en": 1200, "ru": 1200}}}
+    english = MixRecord(steps=400, text_steps=90, source_examples={"mnli": {"en": 1000}, "squad": {"en": 1400}})
+    mixed = MixRecord(steps=400, text_steps=80, source_examples={"mnli": {"en": 1200, "ru": 1200}})
     assert equal_line(english, mixed) == (
         "phase 2: 400 optimiser steps in both, steps of text 90 and 80, 2,400 source examples in both"
     )

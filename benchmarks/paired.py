@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import runner
+from harness.artifacts.run import SCORES
 from harness.benchmark import tasks
 from harness.core.errors import UsageError
 from harness.core.files import read_json, write_json
 from harness.core.languages import language
 from harness.core.tables import Table
 from harness.core.task import AnyTask
-from harness.evaluation.request import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL
 from harness.statistics.bootstrap import Pair, paired_interval
 
 

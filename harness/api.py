@@ -12,11 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.artifacts.run import SCORES, RunRecord, read_run
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import HarnessError, MissingExtra, UsageError
-from harness.core.files import read_json
 from harness.core.progress import Progress, Silent
-from harness.evaluation.request import JOURNAL, SCORES, EvaluationRequest
+from harness.evaluation.request import JOURNAL, EvaluationRequest
 from harness.evaluation.results import TaskScore
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ class Run:
             UsageError: there is no run, or its record is damaged.
         """
         self.path = path
-        #: `scores.json` as it is on disk: scores, request, provenance, seconds of each stage.
-        self.record: Mapping[str, Any] = read_json(path / SCORES)
+        #: `scores.json`: scores, request, provenance, seconds of each stage.
+        self.record: RunRecord = read_run(path)
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -75,12 +75,12 @@ class Run:
     @property
     def model(self) -> str:
         """Return the model that was evaluated."""
-        return str(self.record["model"])
+        return self.record.model
 
     @property
     def variant(self) -> str:
         """Return the precision of the graphs, or ``tuned``."""
-        return str(self.record["variant"])
+        return self.record.variant
 
     @cached_property
     def scores(self) -> Mapping[str, TaskScore]:
@@ -92,11 +92,11 @@ class Run:
         from harness.benchmark import tasks
         from harness.evaluation.selection import check_suite
 
-        suite = check_suite(self.record["suite"])
+        suite = check_suite(self.record.suite)
         found = {}
-        for name, value in self.record["tasks"].items():
+        for name, record in self.record.tasks.items():
             task = tasks.load(name)
-            found[name] = TaskScore.from_json(task, task.all_languages(suite), value)
+            found[name] = TaskScore.from_record(task, task.all_languages(suite), record)
         return found
 
     def predictions(self, task: str, language: str) -> list[Prediction]:
@@ -107,11 +107,9 @@ class Run:
         """
         from harness.evaluation.journal import Journal
 
-        languages = self.record["tasks"].get(task, {}).get("languages", {})
-        if language not in languages:
-            known = ", ".join(
-                f"{name} ({' '.join(value['languages'])})" for name, value in self.record["tasks"].items()
-            )
+        found = self.record.tasks
+        if task not in found or language not in found[task].languages:
+            known = ", ".join(f"{name} ({' '.join(value.languages)})" for name, value in found.items())
             message = f"run {self.path} has no {task} in {language!r}; it has {known}"
             raise UsageError(message)
         if not (self.path / JOURNAL).is_file():

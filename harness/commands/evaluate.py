@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.run import read_run
 from harness.artifacts.workspace import Workspace
-from harness.core.files import read_json
 from harness.core.progress import Progress
 from harness.evaluation.connection import Connection, connection
 from harness.evaluation.dispatch import answer_seconds
@@ -20,14 +20,11 @@ from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, estimate, featurize, fingerprint, plan
 from harness.evaluation.record import check_answered, write_run
 from harness.evaluation.report import absent_lines, difference_lines, result_lines
-from harness.evaluation.request import JOURNAL, SCORES, EvaluationRequest
+from harness.evaluation.request import JOURNAL, EvaluationRequest
 from harness.evaluation.resolve import Resolved, phase_2, resolve, resolve_run
 from harness.evaluation.results import RunResult
 from harness.evaluation.scoring import score_run
 from harness.evaluation.stages import Stages, process_age
-
-#: What of a run's record depends on how it was answered, and stays when its scores are computed again.
-_KEPT = ("stages", "tokens", "fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +119,21 @@ def score_again(planned: Plan, progress: Progress) -> RunResult:
     """
     evaluation = planned.evaluation
     featurize(evaluation, planned.rows, progress)
-    recorded = read_json(evaluation.output / SCORES)
+    recorded = read_run(evaluation.output)
     with Journal(evaluation.output / JOURNAL) as journal:
         check_answered(planned, journal)
         tasks = score_run(evaluation, journal, progress)
-        beside = {name: recorded[name] for name in _KEPT if name in recorded}
-        backend = recorded["provenance"]["backend"]
-        return write_run(planned, journal, tasks, endpoint=recorded["endpoint"], backend=backend, beside=beside)
+        # How it was answered stays as it was.
+        beside = {"stages": recorded.stages, "tokens": recorded.tokens, "fingerprint": recorded.fingerprint}
+        return write_run(
+            planned,
+            journal,
+            tasks,
+            endpoint=recorded.endpoint,
+            backend=recorded.provenance.backend,
+            beside=beside,
+            answered=recorded.provenance,
+        )
 
 
 def report(evaluated: Evaluated) -> Iterator[str]:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.artifacts.gate import GATE
+from harness.artifacts.gate import GATE, read_gate
 from harness.artifacts.store import Artifact, ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core import machine
-from harness.core.errors import ArtifactError, DataError, UsageError, nearest
-from harness.core.files import read_json
+from harness.core.errors import DataError, UsageError, nearest
 from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.core.tables import Table
@@ -144,15 +143,8 @@ def _passed(artifact: Artifact) -> bool:
     Raises:
         ArtifactError: what the gate found cannot be read.
     """
-    path = artifact.directory / GATE
-    if not path.is_file():
-        return False
-    try:
-        recorded = read_json(path)
-    except UsageError as error:
-        message = f"{path} is damaged; export again with `harness export --model {artifact.model} --force`"
-        raise ArtifactError(message) from error
-    return isinstance(recorded, dict) and recorded.get("passed") is True
+    found = read_gate(artifact.directory / GATE, artifact.model)
+    return found is not None and found.passed
 
 
 def _tune(

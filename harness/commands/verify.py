@@ -14,7 +14,7 @@ Everything is only read; scores are computed on a copy of the run.
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -22,15 +22,17 @@ from typing import Any, cast, get_args
 from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_checkpoint, read_metadata
 from harness.artifacts.gate import GATE
 from harness.artifacts.manifest import MANIFEST, differing_metadata
+from harness.artifacts.run import SCORES, RunRecord, read_run
 from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.commands.evaluate import report_rescored, rescore
 from harness.core.errors import ArtifactError, HarnessError, UsageError, nearest
-from harness.core.files import file_sha256, read_json
+from harness.core.files import file_sha256
 from harness.core.layout import Layout
 from harness.core.progress import Progress
+from harness.core.records import to_json
 from harness.evaluation.provenance import data_sha256
-from harness.evaluation.request import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
 from harness.evaluation.workload import Job
 from harness.serving.repository.config import Profile
@@ -48,15 +50,6 @@ from harness.serving.repository.store import (
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9
 _SHORT = 12
-#: What is read of scores.json, with the types.
-_FORM: Mapping[str, Any] = {
-    "model": str,
-    "variant": str,
-    "endpoint": str,
-    "tasks": dict,
-    "request": {"data": str, "suite": (str, type(None)), "protocols": (list, dict), "limit": (int, type(None))},
-    "provenance": {"graph_sha256": dict, "tokenizer_sha256": str, "checkpoint_sha256": dict, "data_sha256": dict},
-}
 
 
 def verify(target: str, workspace: Workspace, progress: Progress) -> Iterator[str]:
@@ -149,25 +142,24 @@ class _Chain:
     def run(self, run: Path, progress: Progress) -> Iterator[str]:
         """Yield the links of a run, from its checkpoints to its scores."""
         with _link(f"run {run}"):
-            told = read_json(run / SCORES)
-            _check_form(told, _FORM, str(run / SCORES))
-            provenance = told["provenance"]
-            _check_whole(run / SCORES, told)
-        for finetune, digest in provenance["graph_sha256"].items():
+            recorded = read_run(run, ArtifactError)
+            provenance = recorded.provenance
+            _check_whole(run / SCORES, recorded)
+        for finetune, digest in provenance.graph_sha256.items():
             # Without its own, of a run that is older than that, the variant is the run's.
-            variant = provenance.get("variant", {}).get(finetune, told["variant"])
-            directory = self._workspace.artifacts.directory(told["model"], finetune, variant)
+            variant = provenance.variant.get(finetune, recorded.variant)
+            directory = self._workspace.artifacts.directory(recorded.model, finetune, variant)
             with _link(f"run {run}"):
                 artifact = read_artifact(directory)
                 fix = "it was exported again since; evaluate again with `harness eval`"
                 _require(digest, artifact.graph_sha256, f"the graph of {artifact.name}", fix)
-                _require(provenance["tokenizer_sha256"], artifact.tokenizer_sha256, "its tokenizer", fix)
-                _require(provenance["checkpoint_sha256"].get(finetune), _ancestor(artifact), "its checkpoint", fix)
+                _require(provenance.tokenizer_sha256, artifact.tokenizer_sha256, "its tokenizer", fix)
+                _require(provenance.checkpoint_sha256.get(finetune), _ancestor(artifact), "its checkpoint", fix)
             yield from self._artifact(artifact)
-            yield self._published(artifact, told["endpoint"])
-        yield f"ok  run {run}: {len(provenance['graph_sha256'])} graphs as in its provenance"
-        yield from self._data(run, told)
-        yield self._scores(run, told, progress)
+            yield self._published(artifact, recorded.endpoint)
+        yield f"ok  run {run}: {len(provenance.graph_sha256)} graphs as in its provenance"
+        yield from self._data(run, recorded)
+        yield self._scores(run, recorded, progress)
 
     def _place(self, path: Path) -> str:
         root = self._workspace.root
@@ -195,9 +187,9 @@ class _Chain:
             yield from self._ancestry(parent)
         with _link(f"checkpoint {place}"):
             read_checkpoint(checkpoint.directory)
-        told = ", ".join(f"{role} {digest[:_SHORT]}" for role, digest in parents.items())
+        origins = ", ".join(f"{role} {digest[:_SHORT]}" for role, digest in parents.items())
         files = len(checkpoint.metadata.files)
-        yield f"ok  checkpoint {place}: {files} files as written" + (f", from {told}" if told else "")
+        yield f"ok  checkpoint {place}: {files} files as written" + (f", from {origins}" if origins else "")
 
     def _artifact(self, artifact: Artifact) -> Iterator[str]:
         place = self._place(artifact.directory)
@@ -281,11 +273,11 @@ class _Chain:
             )
             raise ArtifactError(message)
 
-    def _data(self, run: Path, told: Mapping[str, Any]) -> Iterator[str]:
+    def _data(self, run: Path, recorded: RunRecord) -> Iterator[str]:
         """Yield a line for the data of each task."""
-        expected = told["provenance"]["data_sha256"]
+        expected = recorded.provenance.data_sha256
         with _link(f"data of run {run}"):
-            layout, jobs = Layout.at(Path(told["request"]["data"])), _jobs(told)
+            layout, jobs = Layout.at(Path(recorded.request.data)), _jobs(recorded)
         for task in expected:
             with _link(f"data of {task}"):
                 try:
@@ -297,20 +289,20 @@ class _Chain:
                 _require(expected[task], found, "their digest", fix)
         yield f"ok  data of {len(expected)} tasks under {layout.xtreme}"
 
-    def _scores(self, run: Path, told: Mapping[str, Any], progress: Progress) -> str:
+    def _scores(self, run: Path, recorded: RunRecord, progress: Progress) -> str:
         with _link(f"scores of run {run}"):
             if not (run / JOURNAL).is_file():
                 message = f"{run / JOURNAL} is missing, so that its scores cannot be computed again"
                 raise ArtifactError(message)
             again = self._rescored(run, progress)
             for key in ("tasks", "groups", "overall"):
-                place = _first_difference(told.get(key), again.get(key), key)
-                if place:
-                    message = f"{place} in its journal and data; compute them anew with `harness rescore {run}`"
+                before, after = (to_json(getattr(record, key)) for record in (recorded, again))
+                if different := _first_difference(before, after, key):
+                    message = f"{different} in its journal and data; compute them anew with `harness rescore {run}`"
                     raise ArtifactError(message)
-        return f"ok  scores of run {run}: {len(told['tasks'])} tasks, the same from its journal"
+        return f"ok  scores of run {run}: {len(recorded.tasks)} tasks, the same from its journal"
 
-    def _rescored(self, run: Path, progress: Progress) -> dict[str, Any]:
+    def _rescored(self, run: Path, progress: Progress) -> RunRecord:
         """Return what a run's journal scores now; computing it writes into both files, hence into copies."""
         # Not beside the run: its folder may be read-only.
         with tempfile.TemporaryDirectory(prefix="harness-verify-") as scratch:
@@ -324,37 +316,18 @@ class _Chain:
                     pass
             except HarnessError as error:
                 raise ArtifactError(str(error).replace(str(copy), str(run))) from error
-            return cast("dict[str, Any]", read_json(copy / SCORES))
+            return read_run(copy)
 
 
-def _check_form(value: object, form: Any, place: str) -> None:
-    """Refuse a value without the keys that a form names, or of another type."""
-    wanted = dict if isinstance(form, Mapping) else form
-    if not isinstance(value, wanted):
-        message = f"{place} is not what `harness eval` writes there; evaluate again with `harness eval`"
-        raise ArtifactError(message)
-    if isinstance(form, Mapping):
-        for key, inner in form.items():
-            if key not in cast("dict[str, Any]", value):
-                message = f"{place} has no {key!r}; evaluate again with `harness eval`"
-                raise ArtifactError(message)
-            _check_form(cast("dict[str, Any]", value)[key], inner, f"{place} {key}")
-
-
-def _check_whole(path: Path, told: Mapping[str, Any]) -> None:
+def _check_whole(path: Path, recorded: RunRecord) -> None:
     """Refuse a provenance that leaves out a graph or the data of a task that was scored."""
-    _check_form(told["provenance"].get("variant", {}), dict, f"{path} provenance variant")
-    for name, row in told["tasks"].items():
-        _check_form(row, {"languages": dict}, f"{path} tasks {name}")
-        for code, language in row["languages"].items():
-            _check_form(language, {"split": str}, f"{path} tasks {name} languages {code}")
-    jobs = _jobs(told)
+    jobs = _jobs(recorded)
     for key, needed in (
         ("graph_sha256", {job.task.finetune.name for job in jobs}),
         ("checkpoint_sha256", {job.task.finetune.name for job in jobs}),
-        ("data_sha256", {job.task.name for job in jobs} | told["tasks"].keys()),
+        ("data_sha256", {job.task.name for job in jobs} | recorded.tasks.keys()),
     ):
-        if lacking := sorted(needed - told["provenance"][key].keys()):
+        if lacking := sorted(needed - getattr(recorded.provenance, key).keys()):
             message = f"{path} provenance {key} lacks {', '.join(lacking)}; evaluate again with `harness eval`"
             raise ArtifactError(message)
 
@@ -380,28 +353,28 @@ def _digest(path: Path) -> str | None:
     return file_sha256(path) if path.is_file() else None
 
 
-def _jobs(told: Mapping[str, Any]) -> list[Job]:
+def _jobs(recorded: RunRecord) -> list[Job]:
     """Return the jobs of a run, in the order in which their data was hashed."""
-    request = told["request"]
-    chosen = choose_tasks(tuple(told["tasks"]), check_suite(request["suite"]))
+    request = recorded.request
+    chosen = choose_tasks(tuple(recorded.tasks), check_suite(request.suite))
     return [
-        Job(task, code, row["split"], request["limit"])
-        for task in choose_protocols(chosen, tuple(request["protocols"]))
-        for code, row in told["tasks"][task.name]["languages"].items()
+        Job(task, code, row["split"], request.limit)
+        for task in choose_protocols(chosen, tuple(request.protocols))
+        for code, row in recorded.tasks[task.name].languages.items()
     ]
 
 
-def _first_difference(told: Any, found: Any, place: str) -> str:
+def _first_difference(recorded: Any, found: Any, place: str) -> str:
     """Return the first value that differs, as people write it, or nothing."""
-    if isinstance(told, dict) and isinstance(found, dict):
-        for key in dict.fromkeys((*told, *found)):
-            if key not in told or key not in found:
-                return f"{place} {key} is only in {'scores.json, not' if key in told else 'what is'}"
-            if different := _first_difference(told[key], found[key], f"{place} {key}"):
+    if isinstance(recorded, dict) and isinstance(found, dict):
+        for key in dict.fromkeys((*recorded, *found)):
+            if key not in recorded or key not in found:
+                return f"{place} {key} is only in {'scores.json, not' if key in recorded else 'what is'}"
+            if different := _first_difference(recorded[key], found[key], f"{place} {key}"):
                 return different
         return ""
-    if isinstance(told, float) and isinstance(found, int | float):
-        same = math.isclose(told, found, rel_tol=_SCORE_TOLERANCE, abs_tol=_SCORE_TOLERANCE)
+    if isinstance(recorded, float) and isinstance(found, int | float):
+        same = math.isclose(recorded, found, rel_tol=_SCORE_TOLERANCE, abs_tol=_SCORE_TOLERANCE)
     else:
-        same = told == found
-    return "" if same else f"{place} is {told} in scores.json and {found}"
+        same = recorded == found
+    return "" if same else f"{place} is {recorded} in scores.json and {found}"

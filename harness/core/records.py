@@ -54,8 +54,8 @@ def read_record(path: Path, kind: type[T], error: type[HarnessError], fix: str, 
     return record
 
 
-def to_json(record: msgspec.Struct) -> Any:
-    """Return a record as JSON values."""
+def to_json(record: Any) -> Any:
+    """Return a record, or a container of records, as JSON values."""
     return msgspec.to_builtins(record)
 
 

@@ -7,14 +7,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
 from harness.core.features import Feature
-from harness.core.files import code_sha256, file_sha256, read_json
+from harness.core.files import code_sha256, file_sha256
 from harness.core.progress import Progress
 from harness.core.version import packages
 from harness.evaluation.provenance import data_sha256
-from harness.evaluation.request import JOURNAL, SCORES, Evaluation
+from harness.evaluation.request import JOURNAL, Evaluation
 from harness.evaluation.results import RunResult, TaskScore
 from harness.evaluation.workload import unanswered
 from harness.inference.planner import Batch, BatchPlanner
@@ -69,15 +70,15 @@ def finished(evaluation: Evaluation) -> RunResult | None:
     path = evaluation.output / SCORES
     if evaluation.submission is not None or not path.is_file() or not (evaluation.output / JOURNAL).is_file():
         return None
-    recorded = read_json(path)
-    if recorded.get("fingerprint") != fingerprint(evaluation):
+    recorded = read_run(evaluation.output)
+    if recorded.fingerprint != fingerprint(evaluation):
         return None
     chosen = {job.task.name: job.task for job in evaluation.jobs}
     tasks = [
-        TaskScore.from_json(chosen[name], chosen[name].all_languages(evaluation.suite), value)
-        for name, value in recorded["tasks"].items()
+        TaskScore.from_record(chosen[name], chosen[name].all_languages(evaluation.suite), value)
+        for name, value in recorded.tasks.items()
     ]
-    return RunResult(evaluation.model, evaluation.output, tasks, recorded["padding"])
+    return RunResult(evaluation.model, evaluation.output, tasks, recorded.padding)
 
 
 def rows_of(evaluation: Evaluation) -> Rows:

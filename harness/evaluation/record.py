@@ -3,15 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.artifacts.run import SCORES, ProvenanceRecord
 from harness.benchmark.suites import SUITES, Suite, group_means, overall
 from harness.core.errors import UsageError
 from harness.core.files import write_json
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, repeats
 from harness.evaluation.provenance import provenance
-from harness.evaluation.request import SCORES
 from harness.evaluation.results import RunResult, TaskScore
 from harness.evaluation.workload import unanswered
+
+#: What of a provenance is about the answers, not about the scores.
+_OF_ANSWERS = ("git", "packages", "machine", "created")
 
 
 def write_run(
@@ -22,6 +25,7 @@ def write_run(
     endpoint: str,
     backend: str,
     beside: Mapping[str, Any],
+    answered: ProvenanceRecord | None = None,
 ) -> RunResult:
     """Write `scores.json` and return what it holds.
 
@@ -32,10 +36,14 @@ def write_run(
         endpoint: the kind of endpoint that answered.
         backend: what computed the answers.
         beside: further entries: seconds of stages, rows tokenized, the fingerprint.
+        answered: the provenance of the answers, where only the scores were computed again; that of now is then
+            recorded beside it as `rescored`.
     """
     evaluation = planned.evaluation
     padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
+    now = provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend)
     document = {
+        "format": 1,
         "model": evaluation.model,
         "variant": evaluation.variant,
         "endpoint": endpoint,
@@ -46,13 +54,19 @@ def write_run(
         "padding": padding,
         "repeats": repeats(evaluation.artifacts),
         "provenance": {
-            **provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend),
+            **(now if answered is None else _answered(answered, now)),
             "tuning": None if evaluation.tuning is None else evaluation.tuning.to_json(),
         },
         **beside,
     }
     write_json(evaluation.output / SCORES, document)
     return RunResult(evaluation.model, evaluation.output, tasks, padding)
+
+
+def _answered(before: ProvenanceRecord, now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance of a run that was scored again: who answered stays, who scored is beside it."""
+    scored_by = {name: now[name] for name in ("git", "packages", "created")}
+    return {**now, **{name: getattr(before, name) for name in _OF_ANSWERS}, "rescored": scored_by}
 
 
 def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.artifacts.run import RequestRecord
 from harness.artifacts.store import Artifact
 from harness.core.layout import Layout
 from harness.core.task import SuiteName
@@ -13,7 +14,6 @@ from harness.evaluation.tuning.record import Setting
 from harness.evaluation.workload import GraphWorkload, Job
 from harness.inference.planner import BatchPlanner
 
-SCORES = "scores.json"
 JOURNAL = "journal.sqlite"
 
 
@@ -46,10 +46,25 @@ class EvaluationRequest:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @staticmethod
-    def from_json(value: Mapping[str, Any], output: Path, submission: Path | None) -> "EvaluationRequest":
+    def from_record(record: RequestRecord, output: Path, submission: Path | None) -> "EvaluationRequest":
         """Return the request that a run was made with."""
-        fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
-        return EvaluationRequest(**{**fields, "data": Path(value["data"]), "output": output, "submission": submission})
+        return EvaluationRequest(
+            models=tuple(record.models),
+            tasks=tuple(record.tasks),
+            suite=record.suite,
+            languages=tuple(record.languages),
+            scripts=tuple(record.scripts),
+            split=record.split,
+            data=Path(record.data),
+            endpoint=record.endpoint,
+            variant=record.variant,
+            limit=record.limit,
+            output=output,
+            protocols=tuple(record.protocols),
+            available=record.available,
+            submission=submission,
+            tuning=record.tuning,
+        )
 
     def folder(self, given: Path | None, model: str) -> Path | None:
         """Return the folder of one model below one that was given for all; the same where there is one model."""

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.artifacts.checkpoint import MixRecord
+from harness.artifacts.run import read_run
 from harness.artifacts.store import ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import UsageError
-from harness.core.files import read_json
 from harness.core.layout import Layout, Split
 from harness.core.task import AnyTask
 from harness.evaluation.plan import fingerprint
-from harness.evaluation.request import SCORES, Evaluation, EvaluationRequest
+from harness.evaluation.request import Evaluation, EvaluationRequest
 from harness.evaluation.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
 from harness.evaluation.tuning.applied import TUNED
 from harness.evaluation.tuning.choice import MachineTuning, RunTuning, TuningChoice
@@ -58,12 +58,9 @@ def resolve_run(run: Path, submission: Path | None, workspace: Workspace) -> Res
         UsageError: the folder holds no run, or one without its request.
         DataError, ArtifactError: see `resolve`.
     """
-    recorded = read_json(run / SCORES)
-    if "request" not in recorded:
-        message = f"{run / SCORES} has no request; evaluate again with `harness eval`"
-        raise UsageError(message)
-    request = EvaluationRequest.from_json(recorded["request"], run, submission)
-    resolved = _resolve(request, workspace, RunTuning.of(recorded["provenance"]))
+    recorded = read_run(run)
+    request = EvaluationRequest.from_record(recorded.request, run, submission)
+    resolved = _resolve(request, workspace, RunTuning.of(recorded.provenance))
     return replace(resolved, evaluations=[replace(each, output=run) for each in resolved.evaluations])
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.artifacts.run import TaskRecord
 from harness.benchmark.suites import TaskMeans
 from harness.core.languages import language, scripts
 from harness.core.layout import Split
@@ -128,7 +129,7 @@ class TaskScore:
             "stand_in": self.stand_in,
             "leak": self.leak,
             "selected_on": self.selected_on,
-            "languages": {row.language: _account(row) for row in self.languages},
+            "languages": {row.language: _fields(row) for row in self.languages},
             "scripts": self.by_script(),
             "families": self.by_family(),
             **self.latin_and_other(),
@@ -137,19 +138,22 @@ class TaskScore:
         }
 
     @staticmethod
-    def from_json(task: AnyTask, expected: tuple[str, ...], value: Mapping[str, Any]) -> "TaskScore":
+    def from_record(task: AnyTask, expected: tuple[str, ...], record: TaskRecord) -> "TaskScore":
         """Return the scores that `to_json` gave.
 
         Args:
             task: the task that was scored.
             expected: the languages that the suite has for it.
-            value: the form of `scores.json`.
+            record: the task's part of `scores.json`.
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, fields) for code, fields in value["languages"].items()],
+            languages=[_language_score(code, fields) for code, fields in record.languages.items()],
             expected=expected,
-            **{name: value[name] for name in ("representation", "stand_in", "leak", "selected_on")},
+            representation=record.representation,
+            stand_in=record.stand_in,
+            leak=record.leak,
+            selected_on=record.selected_on,
         )
 
 
@@ -169,7 +173,7 @@ def _language_score(code: str, fields: Mapping[str, Any]) -> LanguageScore:
     return LanguageScore(language=code, scores=scores, **{name: fields[name] for name in about})
 
 
-def _account(row: LanguageScore) -> dict[str, Any]:
+def _fields(row: LanguageScore) -> dict[str, Any]:
     return {
         **row.scores,
         "examples": row.examples,

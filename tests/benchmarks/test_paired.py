@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from benchmarks.paired import differences, main
+from harness.artifacts.run import SCORES
 from harness.core.errors import UsageError
 from harness.evaluation.journal import Journal
-from harness.evaluation.request import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL
 from harness.statistics.bootstrap import Pair, paired_interval
 
 

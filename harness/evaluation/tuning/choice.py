@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from harness.artifacts.run import ProvenanceRecord
 from harness.artifacts.store import Artifact, ArtifactStore
 from harness.core import machine
 from harness.core.errors import UsageError
@@ -101,10 +102,10 @@ class RunTuning:
     applied: AppliedTuning | None
 
     @staticmethod
-    def of(provenance: Mapping[str, Any]) -> "RunTuning":
+    def of(provenance: ProvenanceRecord) -> "RunTuning":
         """Return the choice that the provenance of a run records."""
-        recorded = provenance.get("tuning")
-        return RunTuning(provenance["variant"], None if recorded is None else AppliedTuning.from_json(recorded))
+        recorded = provenance.tuning
+        return RunTuning(provenance.variant, None if recorded is None else AppliedTuning.from_json(recorded))
 
     def variant(self, model: str, finetune: str) -> str:
         """See `TuningChoice.variant`."""

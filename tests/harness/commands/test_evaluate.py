@@ -99,7 +99,7 @@ def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., RunRes
             layout=layout,
             suite="xtreme",
             output=tmp_path / "run",
-            request={"models": [model]},
+            request={"models": [model], "tasks": ["xnli"], "data": "data", "limit": None, "protocols": []},
             planner=options.get("planner", ONE_BATCH),
         )
 
@@ -119,8 +119,8 @@ def document(run, tmp_path: Path) -> dict[str, Any]:
 
 def test_scores_file_has_its_parts(document) -> None:
     assert list(document) == [
-        "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding", "repeats",
-        "provenance", "stages", "tokens", "fingerprint",
+        "format", "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding",
+        "repeats", "provenance", "stages", "tokens", "fingerprint",
     ]  # fmt: skip
 
 
@@ -348,7 +348,7 @@ def test_retrieval_counts_queries_as_its_examples(write, layout, graph_of, tmp_p
         layout=layout,
         suite=None,
         output=tmp_path / "run",
-        request={},
+        request={"tasks": ["xnli"], "data": "data", "limit": None, "protocols": []},
     )
     result = run_plan(evaluation, lambda each: CallableEndpoint(each.signature, vectors))
     assert result.tasks[0].to_json()["languages"] == {
@@ -370,7 +370,7 @@ def test_graphs_with_different_tokenizers_are_refused(files, graph_of, layout, t
         layout=layout,
         suite=None,
         output=tmp_path / "run",
-        request={},
+        request={"tasks": ["xnli"], "data": "data", "limit": None, "protocols": []},
     )
     with pytest.raises(ArtifactError, match="the graphs of 'tiny' have 2 tokenizers"):
         plan(evaluation)
@@ -444,7 +444,7 @@ def linked(write, layout, graph_of, tmp_path: Path, monkeypatch) -> Callable[...
             layout=layout,
             suite="xtreme-r",
             output=tmp_path / "run",
-            request={},
+            request={"tasks": ["xnli"], "data": "data", "limit": None, "protocols": []},
             submission=tmp_path / "submission",
         )
 

@@ -344,7 +344,7 @@ def test_what_a_call_costs_is_measured_for_each_place(workspace: Workspace, mnli
 # Which variants
 
 
-@pytest.mark.parametrize("gate", ['{"passed": false, "accepted": "why not"}', None, "[]"])
+@pytest.mark.parametrize("gate", ['{"passed": false, "accepted": "why not"}', None])
 def test_variant_whose_gate_did_not_pass_is_left_out(
     workspace: Workspace, mnli: Artifact, probe: list[int], gate: str | None
 ) -> None:
@@ -370,7 +370,7 @@ def test_variant_whose_gate_passed_is_measured(workspace: Workspace, mnli: Artif
 
 def test_gate_that_cannot_be_read_is_refused(workspace: Workspace, mnli: Artifact) -> None:
     add_variant(mnli, "int8", gate="{")
-    with pytest.raises(ArtifactError, match=r"gate.json is damaged; export again with `harness export --model tiny"):
+    with pytest.raises(ArtifactError, match=r"gate.json is damaged .*; export again with `harness export --model tiny"):
         tuned_lines(workspace)
 
 

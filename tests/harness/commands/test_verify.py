@@ -371,16 +371,16 @@ OF_A_RUN: dict[str, tuple[Callable[[Workspace], None], str]] = {
         r"breaks at run .*first: .*scores\.json provenance data_sha256 lacks xnli; evaluate again",
     ),
     "no tokenizer in the provenance": (
-        lambda home: edit(scores(home), provenance={"graph_sha256": {}}),
-        r"breaks at run .*first: .*scores\.json provenance has no 'tokenizer_sha256'; evaluate again",
+        lambda home: edit(scores(home), provenance={"graph_sha256": {}, "data_sha256": {}, "checkpoint_sha256": {}}),
+        r"breaks at run .*first: .*damaged \(provenance: Object missing required field `tokenizer_sha256`\)",
     ),
     "provenance of another form": (
         lambda home: edit(scores(home), provenance=[]),
-        r"breaks at run .*first: .*scores\.json provenance is not what `harness eval` writes there",
+        r"breaks at run .*first: .*scores\.json is damaged \(provenance: Expected `object`, got `array`\)",
     ),
     "request without its limit": (
-        lambda home: edit(scores(home), request={"data": "data", "suite": None, "protocols": []}),
-        r"breaks at run .*first: .*scores\.json request has no 'limit'; evaluate again",
+        lambda home: edit(scores(home), request={"data": "data", "tasks": ["xnli"], "suite": None, "protocols": []}),
+        r"breaks at run .*first: .*damaged \(request: Object missing required field `limit`\); evaluate again",
     ),
     "journal deleted": (
         lambda home: (home.runs / "first" / "journal.sqlite").unlink(),

@@ -176,6 +176,12 @@ def _checkpoints(model: str, workspace: Workspace) -> list[Checkpoint]:
     complete = [path for path in complete if tasks.answered_by(path.name)]
     if not complete:
         trained = sorted({path.parent.name for path in workspace.checkpoints.glob("*/target")})
+        if model in trained:
+            message = (
+                f"model {model!r} has no finished checkpoint under {folder} that answers a task; "
+                f"finish its phase 3 with `harness train RECIPE`"
+            )
+            raise UsageError(message)
         message = (
             f"no trained model {model!r} under {workspace.checkpoints}{nearest(model, trained)}; "
             f"make one with `harness train RECIPE`"

@@ -109,11 +109,16 @@ def _bodies(finetune: AnyFinetune) -> list[AnyFinetune]:
 def _check_data(training: Training, chosen: Sequence[AnyFinetune]) -> None:
     """Refuse to start with a data file missing, however late its phase comes."""
     mix = training.recipe.intermediate
-    paths = [path for task in (mix.tasks if mix else ()) for path in train_paths(training.layout, task)]
+    needed = {path: task.name for task in (mix.tasks if mix else ()) for path in train_paths(training.layout, task)}
     for finetune in chosen:
         teacher = teacher_of(training, finetune)
         if teacher.train is not None:
-            paths += [
-                path for code in finetune.languages for path in teacher.train.paths(training.layout, code, "train")
-            ]
-    check_files(list(dict.fromkeys(paths)), f"recipe {training.recipe.name!r}", "take them out of the recipe")
+            needed |= {
+                path: teacher.name
+                for code in finetune.languages
+                for path in teacher.train.paths(training.layout, code, "train")
+            }
+    lacking = list(dict.fromkeys(name for path, name in needed.items() if not path.is_file()))
+    folder = training.layout.root or training.layout.xtreme
+    fix = f"get them with `harness data get {' '.join(lacking)} --data {folder}`, or take them out of the recipe"
+    check_files(list(needed), f"recipe {training.recipe.name!r}", fix)

@@ -204,7 +204,8 @@ class Recipe:
     """One experiment; its name is the model that `--model` takes."""
 
     name: str
-    description: str
+    #: What the experiment tests, in a few words.
+    description: str = ""
     #: "sample", a folder, or nothing: then `--data` or HARNESS_DATA says where the data is.
     data: str | None = None
     seed: int = 1
@@ -222,6 +223,31 @@ class Recipe:
         """Return the finetunes of phase 3."""
         every = (finetunes.load(name) for name in finetunes.names())
         return self.target.finetunes or tuple(finetune.name for finetune in every if not finetune.optional)
+
+
+#: Where the shipped recipes lie: one folder for each size.
+SHIPPED = Path(__file__).resolve().parents[1] / "recipes"
+
+
+def find_recipe(name: str) -> Path:
+    """Return the file of a recipe from its path, or from the name of a shipped one such as ``sample/english``.
+
+    Raises:
+        RecipeError: there is no such recipe, or the name stands for several.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        return path
+    shipped = {f"{file.parent.name}/{file.stem}": file for file in sorted(SHIPPED.glob("*/*.toml"))}
+    found = [known for known in shipped if name in (known, known.partition("/")[2])]
+    if len(found) == 1:
+        return shipped[found[0]]
+    if found:
+        message = f"recipe {name!r} stands for {' and '.join(found)}; name one of them"
+        raise RecipeError(message)
+    hint = nearest(name, [*shipped, *(known.partition("/")[2] for known in shipped)])
+    message = f"no recipe {name!r}{hint}; give a TOML file, or one of {', '.join(shipped)}"
+    raise RecipeError(message)
 
 
 def load_recipe(path: Path) -> Recipe:

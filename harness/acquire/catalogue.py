@@ -121,6 +121,7 @@ def choose(
     """
     everything = catalogue()
     known = list(dict.fromkeys(dataset.name for dataset in everything))
+    names = [name.lower() for name in names]
     for name in names:
         if name != "all" and name not in known:
             hint = nearest(name, known)

@@ -198,8 +198,11 @@ class ArtifactStore:
         """
         known = self.models()
         if model not in known:
+            where = (
+                "" if known else f" (there is no workspace in {self.root.parent}; HARNESS_HOME names another folder)"
+            )
             message = (
-                f"no exported model {model!r} under {self.root}{nearest(model, known)}; "
+                f"no exported model {model!r} under {self.root}{where}{nearest(model, known)}; "
                 f"`harness models` lists them, `harness train` and `harness export` make one"
             )
             raise UsageError(message)

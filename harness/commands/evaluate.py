@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.artifacts.run import read_run
+from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
+from harness.core.errors import UsageError, nearest
 from harness.core.progress import Progress
 from harness.evaluation.connection import Connection, connection
 from harness.evaluation.dispatch import answer_seconds
@@ -19,7 +20,7 @@ from harness.evaluation.execute import execute
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, estimate, featurize, fingerprint, plan
 from harness.evaluation.record import check_answered, write_run
-from harness.evaluation.report import absent_lines, difference_lines, result_lines
+from harness.evaluation.report import absent_lines, difference_lines, equal_rows, result_lines
 from harness.evaluation.request import JOURNAL, EvaluationRequest
 from harness.evaluation.resolve import Resolved, phase_2, resolve, resolve_run
 from harness.evaluation.results import RunResult
@@ -97,7 +98,7 @@ def dry_run(request: EvaluationRequest, workspace: Workspace, progress: Progress
         yield f"{model}: about {total:.0f} s in process, {reading:.1f} s of them to read and tokenize"
         yield f"would write {output}"
     yield from resolved.remarks
-    yield from absent_lines(resolved.absent)
+    yield from absent_lines(resolved.absent, resolved.without_graph)
 
 
 def rescore(folder: Path, submission: Path | None, workspace: Workspace, progress: Progress) -> Evaluated:
@@ -109,6 +110,22 @@ def rescore(folder: Path, submission: Path | None, workspace: Workspace, progres
     resolved = resolve_run(folder, submission, workspace)
     results = [score_again(plan(evaluation), progress) for evaluation in resolved.evaluations]
     return Evaluated(resolved=resolved, results=results, finished=[True])
+
+
+def find_run(name: str, workspace: Workspace) -> Path:
+    """Return the folder of a run from its path, or from its name under `runs/`.
+
+    Raises:
+        UsageError: there is no such run; names those of a model that is called so, or the nearest.
+    """
+    for folder in (Path(name), workspace.runs / name):
+        if (folder / SCORES).is_file():
+            return folder
+    runs = sorted((path.parent for path in workspace.runs.glob(f"*/{SCORES}")), key=lambda path: path.stat().st_mtime)
+    own = [path.name for path in runs if path.name.startswith(f"{name}-")]
+    hint = f"; the newest run of that model is {own[-1]}" if own else nearest(name, [path.name for path in runs])
+    message = f"{name!r} is no run: no folder with {SCORES}, here or under {workspace.runs}{hint}"
+    raise UsageError(message)
 
 
 def score_again(planned: Plan, progress: Progress) -> RunResult:
@@ -139,13 +156,14 @@ def score_again(planned: Plan, progress: Progress) -> RunResult:
 def report(evaluated: Evaluated) -> Iterator[str]:
     """Yield the lines of the report: tables of each model, differences from the first one, folders of the runs."""
     resolved, results = evaluated.resolved, evaluated.results
-    yield from absent_lines(resolved.absent)
+    yield from absent_lines(resolved.absent, resolved.without_graph)
     yield from resolved.remarks
     for evaluation, result in zip(resolved.evaluations, results, strict=True):
         yield from result_lines(evaluation, result, resolved.is_sample)
-    mixes = [phase_2(evaluation) for evaluation in resolved.evaluations]
-    for other, mix in zip(results[1:], mixes[1:], strict=True):
-        yield from difference_lines(results[0], other, mixes[0], mix, resolved.is_sample)
+    first = resolved.evaluations[0]
+    for evaluation, result in zip(resolved.evaluations[1:], results[1:], strict=True):
+        yield from difference_lines(results[0], result, phase_2(first), phase_2(evaluation), resolved.is_sample)
+        yield from equal_rows(results[0], result, (first, evaluation))
     yield ""
     for result, was_finished in zip(results, evaluated.finished, strict=True):
         remark = " (finished before, no graph was queried again)" if was_finished else ""

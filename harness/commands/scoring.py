@@ -214,20 +214,26 @@ def _files(request: ScoringRequest, task: AnyTask, suite: Suite) -> list[Files]:
 
 
 def _check_files(chosen: Sequence[AnyTask], files: Mapping[str, Sequence[Files]]) -> None:
-    """Refuse folders that lack files, naming every missing one: no language of a suite is left out."""
-    missing = [
-        path
-        for task in chosen
-        for one in files[task.name]
-        for path in (one.predictions, one.labels)
-        if not path.is_file()
-    ]
+    """Refuse folders that lack files, by task and language: no language of a suite is left out."""
+    missing: dict[str, list[str]] = {}
+    for task in chosen:
+        for folder, paths in (
+            ("predictions", {one.language: one.predictions for one in files[task.name]}),
+            ("labels", {one.language: one.labels for one in files[task.name]}),
+        ):
+            codes = [code for code, path in paths.items() if not path.is_file()]
+            if codes:
+                example = paths[codes[0]]
+                count = f"{len(codes)} of {len(paths)} languages"
+                missing.setdefault(folder, []).append(f"{task.name}: {count} ({' '.join(codes)}), such as {example}")
     if missing:
-        listed = "\n  ".join(str(path) for path in missing)
-        message = (
-            f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing; put what is missing there, "
-            f"or score other tasks with `--tasks`:\n  {listed}"
+        listed = "; ".join(f"{folder} lack {', '.join(entries)}" for folder, entries in missing.items())
+        fix = (
+            "write the labels with `harness data labels`"
+            if set(missing) == {"labels"}
+            else "put what is missing there, or score other tasks with `--tasks`"
         )
+        message = f"{listed}; {fix}"
         raise DataError(message)
 
 

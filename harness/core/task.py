@@ -99,6 +99,10 @@ class Submission(Protocol[ExampleT, PredictionT]):
         """Return the content of a prediction file; examples that are not scored are left out."""
         ...
 
+    def labels_of(self, examples: Sequence[ExampleT]) -> str:
+        """Return the content of the label file of these examples, as `read` takes it."""
+        ...
+
     def read(self, labels: Path, predictions: Path, tally: Tally | None) -> tuple[list[ExampleT], list[PredictionT]]:
         """Return the labelled examples and their predictions, aligned, ready for `Metric.counts`.
 
@@ -235,6 +239,8 @@ class Task(Generic[ExampleT, PredictionT]):
     originals: tuple[tuple[Source[Any], str, Split], ...] = ()
     #: What a reader must know before comparing the number.
     caution: str = ""
+    #: Other names of the task in papers and on the hub, in small letters; a wrong name is answered with them.
+    aliases: tuple[str, ...] = ()
     #: How its files are made from the hub's rows or the official download's.
     hub: Hub | None = None
 

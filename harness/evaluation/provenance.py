@@ -29,7 +29,7 @@ def commit() -> dict[str, Any]:
 
     if git("ls-files", "--error-unmatch", "harness/__init__.py") is None:
         return {"commit": None, "dirty": None}
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
 
 
 def data_sha256(jobs: Sequence[Job], layout: Layout) -> dict[str, str]:

@@ -163,10 +163,12 @@ def padding_line(result: RunResult) -> str:
     )
 
 
-def absent_lines(absent: Sequence[Job]) -> Iterator[str]:
-    """Yield a line for each task of which the data folder lacks files."""
+def absent_lines(absent: Sequence[Job], without_graph: Mapping[str, Sequence[Job]]) -> Iterator[str]:
+    """Yield a line for each task of which the data folder lacks files, and for each model that lacks graphs."""
     for name, jobs in by_task(absent).items():
         yield f"not scored, the data folder has no file: {name} {' '.join(job.language for job in jobs)}"
+    for model, left in without_graph.items():
+        yield f"not scored, {model} has no graph: {', '.join(by_task(left))}"
 
 
 def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> Iterator[str]:
@@ -204,6 +206,28 @@ def difference_lines(
     title = f"{other.model} minus {first.model} per script, percentage points"
     yield difference_table(first.tasks, other.tasks, _marked(title, is_sample)).text()
     yield equal_line(first_mix, other_mix)
+
+
+def equal_rows(first: RunResult, other: RunResult, evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """Yield one line that explains equal scores of a retrieval task in two models, where frozen layers are why."""
+    scores = {task.task.name: [dict(row.scores) for row in task.languages] for task in first.tasks}
+    equal = [
+        task.task.name
+        for task in other.tasks
+        if task.representation and scores.get(task.task.name) == [dict(row.scores) for row in task.languages]
+    ]
+    layers = {
+        (artifact.manifest.retrieval_layer, (artifact.checkpoint.recipe.get("intermediate") or {}).get("frozen_layers"))
+        for evaluation in evaluations
+        for artifact in evaluation.artifacts
+        if artifact.manifest.retrieval_layer is not None
+    }
+    frozen = all(layer is not None and kept is not None and layer <= kept for layer, kept in layers)
+    if equal and layers and frozen:
+        yield (
+            f"equal in both models: {', '.join(equal)}; they compare hidden state {min(layer for layer, _ in layers)}, "
+            "which phase 2 left frozen"
+        )
 
 
 def _marked(title: str, is_sample: bool) -> str:

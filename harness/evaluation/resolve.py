@@ -1,6 +1,6 @@
 """From a request to evaluations: every name is checked, every graph and file is found, before any work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from harness.evaluation.request import Evaluation, EvaluationRequest
 from harness.evaluation.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
 from harness.evaluation.tuning.applied import TUNED
 from harness.evaluation.tuning.choice import MachineTuning, RunTuning, TuningChoice
-from harness.evaluation.workload import EXACT, GraphWorkload, Job, available, check_splits, group
+from harness.evaluation.workload import EXACT, GraphWorkload, Job, available, by_task, check_splits, group, with_graphs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,8 @@ class Resolved:
     is_sample: bool
     #: Jobs that are not scored since the data folder lacks their files.
     absent: Sequence[Job]
+    #: Jobs that are not scored since a model has no graph for them, by model.
+    without_graph: Mapping[str, Sequence[Job]]
     #: Lines about tuning, for the report.
     remarks: Sequence[str]
 
@@ -68,11 +70,19 @@ def _resolve(request: EvaluationRequest, workspace: Workspace, tuning: TuningCho
     store = workspace.artifacts
     layout = layout_of(request.models, request.data, workspace)
     jobs, absent = _jobs(request, layout)
+    own = {model: with_graphs(jobs, store, model) if request.available else (jobs, []) for model in request.models}
+    for model, (there, _) in own.items():
+        if not there:
+            message = (
+                f"nothing is left to evaluate for {model!r}: of {', '.join(by_task(jobs)) or 'these tasks'} "
+                f"it has no graph, or {layout.xtreme} has no file; `harness models` lists its graphs"
+            )
+            raise UsageError(message)
     evaluations = [
         Evaluation(
             model=model,
             variant=request.variant,
-            workloads=_workloads(jobs, store, model, request.variant, tuning),
+            workloads=_workloads(own[model][0], store, model, request.variant, tuning),
             layout=layout,
             suite=check_suite(request.suite),
             output=workspace.runs,
@@ -88,6 +98,7 @@ def _resolve(request: EvaluationRequest, workspace: Workspace, tuning: TuningCho
         endpoint=chosen.endpoint,
         is_sample=layout.coverage() is not None,
         absent=absent,
+        without_graph={model: left for model, (_, left) in own.items() if left},
         remarks=chosen.remarks,
     )
 

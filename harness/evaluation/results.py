@@ -63,10 +63,16 @@ class TaskScore:
         parts = [f"{len(self.languages)}/{len(self.expected)} languages"]
         counts = Counter(row.split for row in self.languages)
         parts += [split if len(counts) == 1 else f"{split} {count}" for split, count in sorted(counts.items())]
-        short = [row.language for row in self.languages if row.split == "test" and not row.official]
+        short = [row for row in self.languages if row.split == "test" and not row.official]
         if short:
-            whose = "" if len(short) == len(self.languages) else f" in {' '.join(short)}"
-            parts.append(f"not the official number of examples{whose}")
+            sizes = {(row.examples, self.task.official_count(row.language)) for row in short}
+            ((examples, official), *others) = sizes
+            if others or official is None or examples >= official:
+                number = "not the official number of examples"
+            else:
+                number = f"{examples:,} of {official:,} examples per language"
+            whose = "" if len(short) == len(self.languages) else f" in {' '.join(row.language for row in short)}"
+            parts.append(f"{number}{whose}")
         return "partial: " + ", ".join(parts)
 
     def headline(self, row: LanguageScore) -> float:

@@ -11,6 +11,9 @@ from harness.core.layout import Split
 from harness.core.task import AnyTask, SuiteName
 from harness.evaluation.workload import Job
 
+#: What other tools call a split.
+_SPLITS = {"validation": "dev", "valid": "dev", "val": "dev", "development": "dev", "eval": "test"}
+
 
 def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]:
     """Return the tasks that are named; ``all`` stands for every declared task of the suite.
@@ -64,6 +67,7 @@ def check_suite(name: str | None) -> SuiteName | None:
     Raises:
         UsageError: there is no such suite.
     """
+    name = None if name is None else name.lower()
     if name is not None and name not in SUITES:
         message = f"no suite {name!r}{nearest(name, SUITES)}; the suites are {', '.join(SUITES)}"
         raise UsageError(message)
@@ -81,9 +85,8 @@ def parse_splits(text: str, chosen: Sequence[AnyTask]) -> dict[str, Split]:
     for part in text.split(","):
         name, equals, split = part.rpartition("=")
         if split not in known:
-            message = (
-                f"no split {split!r}{nearest(split, known)}; write `--split test` or `--split {chosen[0].name}=dev`"
-            )
+            hint = f", did you mean {_SPLITS[split]!r}" if split in _SPLITS else nearest(split, known)
+            message = f"no split {split!r}{hint}; write `--split test` or `--split {chosen[0].name}=dev`"
             raise UsageError(message)
         if equals and name not in splits:
             hint = nearest(name, splits)

@@ -185,6 +185,13 @@ def available(jobs: Sequence[Job], layout: Layout) -> tuple[list[Job], list[Job]
     return there, absent
 
 
+def with_graphs(jobs: Sequence[Job], store: ArtifactStore, model: str) -> tuple[list[Job], list[Job]]:
+    """Return the jobs for which a model has an exported graph, and those for which it has none."""
+    exported = {artifact.finetune for artifact in store.of(model)}
+    there = [job for job in jobs if job.task.finetune.name in exported]
+    return there, [job for job in jobs if job.task.finetune.name not in exported]
+
+
 def group(jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str) -> list[GraphWorkload]:
     """Return the jobs by the graph that answers them.
 

@@ -16,6 +16,11 @@ LANGUAGES = tuple("en ar bn fi id ko ru sw te".split())
 
 TASK = Task(
     name="tydiqa",
+    aliases=(
+        "tydiqa-goldp",
+        "tydi",
+        "tydi-qa",
+    ),
     languages={"xtreme": LANGUAGES, "xtreme-r": LANGUAGES},
     finetune=FINETUNE,
     source=SquadJson(

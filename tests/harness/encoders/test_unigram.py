@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from harness.encoders.unigram import SpecialIds, tokenizer_json
-from harness.tokenizer import FastTokenizer
+from harness.tokenization.tokenizer import FastTokenizer
 
 PIECES = ("<s>", "<pad>", "</s>", "<unk>", "▁", "a", "b", "▁ab", "é", "fi", "<mask>")
 SCORES = np.array([0, 0, 0, 0, -2.0, -3.5, -3.25, -4.1, -5.0, -6.0, 0], np.float32)

@@ -1,14 +1,15 @@
 """A torch module for each head: what the exported graph computes, with the head's output names.
 
-Each takes `input_ids` and `attention_mask`, both (rows, tokens) int64, and returns the outputs of
-the head's signature by name.
+Each takes `input_ids` and `attention_mask`, and `token_type_ids` where the graph has them, each (rows, tokens)
+int64, and returns the outputs of the head's signature by name.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,15 @@ from harness.core.heads import (
     ChoiceScore,
     DualEncoder,
     Head,
+    Pooling,
     SentenceEmbedding,
     SequenceClassification,
     SpanExtraction,
     TokenClassification,
     describe,
 )
-from harness.core.tensors import Tensors
+from harness.core.tensors import GraphSignature, Tensors
+from harness.encoders.families import Family
 from harness.encoders.vocabulary import check_vocabulary
 from training.checkpoint import Checkpoint
 from training.encoders.loading import Source, load, load_encoder, read_config
@@ -49,8 +52,16 @@ class HeadModule(nn.Module, ABC):
         self.config = network.config
 
     @abstractmethod
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Return the outputs of the head's signature by name."""
+
+
+def _given(input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None) -> dict[str, Tensor]:
+    """Return the arguments of a network, token types only where there are any."""
+    given = {"input_ids": input_ids, "attention_mask": attention_mask}
+    return given if token_type_ids is None else {**given, "token_type_ids": token_type_ids}
 
 
 class Labels(HeadModule):
@@ -58,9 +69,11 @@ class Labels(HeadModule):
 
     decision = "label"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """See `HeadModule.forward`."""
-        return {"logits": self.network(input_ids=input_ids, attention_mask=attention_mask).logits}
+        return {"logits": self.network(**_given(input_ids, attention_mask, token_type_ids)).logits}
 
 
 class Choices(HeadModule):
@@ -68,10 +81,12 @@ class Choices(HeadModule):
 
     decision = "order"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """See `HeadModule.forward`."""
         networks = networks_of(self.config.model_type)
-        return {"logits": networks.choice_logits(self.network, input_ids=input_ids, attention_mask=attention_mask)}
+        return {"logits": networks.choice_logits(self.network, **_given(input_ids, attention_mask, token_type_ids))}
 
 
 class Spans(HeadModule):
@@ -79,32 +94,62 @@ class Spans(HeadModule):
 
     decision = "position"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """See `HeadModule.forward`."""
-        answers = self.network(input_ids=input_ids, attention_mask=attention_mask)
+        answers = self.network(**_given(input_ids, attention_mask, token_type_ids))
         return {"start_logits": answers.start_logits, "end_logits": answers.end_logits}
 
 
 class Embedding(HeadModule):
-    """`embedding` (rows, hidden): one hidden state, its mean over attended tokens or its first, unit length."""
+    """`embedding` (rows, hidden): one hidden state, pooled as `SentenceEmbedding` says, unit length."""
 
     decision = "neighbour"
 
-    def __init__(self, network: PreTrainedModel, layer: int, pooling: Literal["mean", "cls"]) -> None:
+    def __init__(self, network: PreTrainedModel, layer: int, pooling: Pooling) -> None:
         super().__init__(network)
         # The layers above do not reach the output; without them the graph costs what it needs.
         networks_of(network.config.model_type).cut(network, layer)
         self.pooling = pooling
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """See `HeadModule.forward`."""
-        hidden = self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        if self.pooling == "cls":
-            return {"embedding": normalize(hidden[:, 0], dim=-1)}
-        attended = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        # A row that is all padding has no token; the clamp keeps its zero vector from becoming NaN.
-        mean = (hidden * attended).sum(dim=1) / attended.sum(dim=1).clamp(min=1.0)
-        return {"embedding": normalize(mean, dim=-1)}
+        answers = self.network(**_given(input_ids, attention_mask, token_type_ids))
+        return {"embedding": normalize(_POOL[self.pooling](answers, attention_mask), dim=-1)}
+
+
+def _mean(answers: Any, attention_mask: Tensor) -> Tensor:
+    hidden: Tensor = answers.last_hidden_state
+    attended = attention_mask.unsqueeze(-1).to(hidden.dtype)
+    # A row that is all padding has no token; the clamp keeps its zero vector from becoming NaN.
+    return (hidden * attended).sum(dim=1) / attended.sum(dim=1).clamp(min=1.0)
+
+
+def _first(answers: Any, attention_mask: Tensor) -> Tensor:
+    hidden: Tensor = answers.last_hidden_state
+    return hidden[:, 0]
+
+
+def _last(answers: Any, attention_mask: Tensor) -> Tensor:
+    hidden: Tensor = answers.last_hidden_state
+    place = (attention_mask.sum(dim=1) - 1).clamp(min=0)
+    return hidden.gather(1, place[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
+
+
+def _pooler(answers: Any, attention_mask: Tensor) -> Tensor:
+    pooled: Tensor = answers.pooler_output
+    return pooled
+
+
+_POOL: Mapping[Pooling, Callable[[Any, Tensor], Tensor]] = {
+    "mean": _mean,
+    "cls": _first,
+    "last": _last,
+    "pooler": _pooler,
+}
 
 
 class Pooled(HeadModule):
@@ -112,7 +157,9 @@ class Pooled(HeadModule):
 
     decision = "neighbour"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """See `HeadModule.forward`."""
         return {"embedding": self.network.embed(input_ids, attention_mask)}
 
@@ -129,6 +176,8 @@ class Loaded:
     """A module in eval mode, with what its manifest tells about the network."""
 
     module: HeadModule
+    family: Family
+    signature: GraphSignature
     hidden: int
     #: Hidden layers of the checkpoint, those that a retrieval graph leaves out included.
     layers: int
@@ -136,6 +185,8 @@ class Loaded:
     pad_id: int
     #: The longest row that the position table allows, in tokens.
     max_tokens: int
+    #: Products of activations and weights in a layer of the graph as it was traced.
+    products: int
     #: Index into the hidden states, where 0 is the embedding output; None for other heads.
     retrieval_layer: int | None
 
@@ -167,18 +218,28 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
     # Both kinds of attention export and fuse (onnxruntime.transformers finds every layer's Attention), but eager
     # needs a seventh fewer nodes, and unlike sdpa it adds the mask outside a trace too, so that the parity check's
     # reference computes what the graph computes.
-    network = load(kind, networks, config, source, attn_implementation="eager")
     layers = config.num_hidden_layers
     layer = retrieval_layer(head, checkpoint, layers) if isinstance(head, SentenceEmbedding) else None
+    network = load(kind, networks, config, source, pooler=_uses_pooler(head), attn_implementation="eager")
+    values = config.to_dict()
+    token_types = networks.family.takes_token_types(values, pairs=head.pairs)
     return Loaded(
         module=build_module(head, network, layer).eval(),
+        family=networks.family,
+        signature=head.signature(config.hidden_size, token_types=token_types),
         hidden=config.hidden_size,
         layers=layers,
         vocabulary=config.vocab_size,
         pad_id=config.pad_token_id,
-        max_tokens=networks.family.longest_row(config.to_dict()),
+        max_tokens=networks.family.longest_row(values),
+        products=networks.family.products(values),
         retrieval_layer=layer,
     )
+
+
+def _uses_pooler(head: Head) -> bool:
+    """Return whether the encoder's own pooler makes the vectors."""
+    return isinstance(head, SentenceEmbedding) and head.pooling == "pooler"
 
 
 @singledispatch
@@ -237,6 +298,12 @@ def retrieval_layer(head: SentenceEmbedding, checkpoint: Checkpoint, layers: int
             f"checkpoint {checkpoint.directory} has {layers} hidden layers, for which no retrieval layer is known "
             f"(known depths: {', '.join(str(depth) for depth in sorted(head.layers))}); "
             f"set `retrieval_layer` in [pretrained] of the recipe and train again"
+        )
+        raise CheckpointError(message)
+    if head.pooling == "pooler" and layer != layers:
+        message = (
+            f"pooling 'pooler' reads the last of {layers} layers, and retrieval layer {layer} is set for checkpoint "
+            f"{checkpoint.directory}; set {layers}, or another pooling"
         )
         raise CheckpointError(message)
     if not 0 <= layer <= layers:

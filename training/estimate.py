@@ -40,6 +40,7 @@ from training.pretraining import (
     scratch_config,
     scratch_inputs,
     scratch_schedule,
+    set_dropout,
     text_batches,
     tokenizer_file,
 )
@@ -230,7 +231,7 @@ def _start(training: Training, estimator: Estimator) -> Iterator[tuple[Planned, 
             advance(1)
         mask = mask_of(path)
         config = scratch_config(cut, mask + 1)
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = cut.dropout
+        set_dropout(config, cut.dropout)
         origin = scratch.tokenizer or f"made from {_count(few):,} of the {_count(corpus):,} lines of text"
         start = _Start(None, config, path, origin)
         other = estimator.starts.setdefault(inputs.identity, training.recipe.name)

@@ -11,18 +11,19 @@ from pathlib import Path
 import transformers
 from transformers import PretrainedConfig, PreTrainedModel
 
-from harness.core.errors import CheckpointError
+from harness.core.errors import CheckpointError, RecipeError
 from harness.core.files import file_sha256
 from harness.core.layout import check_files
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
 from training.encoders import xlm_roberta
 from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, account, digests_of, identity_of
 from training.modules import MaskedLanguageModel
 from training.recipe import Scratch, TextMix
 from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
-from training.trainer import Schedule, fit
+from training.trainer import Schedule, fit, precision_of
 
 
 def pretrained(training: Training) -> Checkpoint:
@@ -56,8 +57,7 @@ def pretrained(training: Training) -> Checkpoint:
         )
 
         def save(folder: Path) -> None:
-            model.model.config.hidden_dropout_prob = cut.dropout
-            model.model.config.attention_probs_dropout_prob = cut.dropout
+            set_dropout(model.model.config, cut.dropout)
             model.model.save_pretrained(folder)
             shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
 
@@ -174,6 +174,12 @@ def scratch_config(scratch: Scratch, vocabulary: int) -> PretrainedConfig:
     )
 
 
+def set_dropout(config: PretrainedConfig, rate: float) -> None:
+    """Set every dropout rate of an encoder, in place."""
+    for key in networks_of(config.model_type).family.dropout:
+        setattr(config, key, rate)
+
+
 def public_inputs(training: Training) -> Inputs:
     """Return what a phase 1 that names a public checkpoint is made from.
 
@@ -223,8 +229,17 @@ def check_public(training: Training, tokenizer: Path) -> None:
 
     Raises:
         CheckpointError: says what is wrong.
+        RecipeError: the precision is one that the family does not allow.
     """
     source = public_source(training)
+    networks, _ = read_config(source)
+    precision = precision_of(training.recipe.compute)
+    if (reason := networks.family.refused.get(precision)) is not None:
+        message = (
+            f"recipe {training.recipe.name!r} trains {networks.family.model_type} in {precision}: {reason}"
+            f"; set bf16 = false in [compute], or launch without mixed precision"
+        )
+        raise RecipeError(message)
     load_encoder(source.name, source.revision, tokenizer=tokenizer)
 
 

@@ -1,7 +1,7 @@
 """One record for each family of encoders, found by looking through this package."""
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -40,8 +40,29 @@ class Family:
     special_ids: Mapping[str, str] = field(default_factory=lambda: {"pad_token_id": "pad"})
     #: Rows of the embedding table -> text -> ids of the framed text, for vocabularies that are well known.
     known_ids: Mapping[int, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    #: Keys of config.json that hold a dropout rate.
+    dropout: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+    #: How a sentence's vector is made of its tokens' where nobody says.
+    pooling: str = "mean"
+    #: Nodes `Attention` that ONNX Runtime's fusion makes of a layer; 0 where it knows none for this attention.
+    fused_attention: int = 1
+    #: The values of config.json -> products of activations and weights in a layer, as quantisation counts them.
+    products: Callable[[Mapping[str, Any]], int] = lambda config: 6
+    #: Precision -> why it is refused: "fp16" in exports, "bf16" in training.
+    refused: Mapping[str, str] = field(default_factory=dict)
+    #: Whether the two sequences of a pair are told apart by token types.
+    token_types: bool = False
     #: Whether positions are counted from the padding id + 1, and not from 0.
     positions_from_pad: bool = False
+
+    def takes_token_types(self, config: Mapping[str, Any], *, pairs: bool) -> bool:
+        """Return whether a graph takes token types.
+
+        Args:
+            config: the values of config.json.
+            pairs: whether rows of the graph hold two sequences.
+        """
+        return self.token_types and pairs and int(config["type_vocab_size"]) > 1
 
     def longest_row(self, config: Mapping[str, Any]) -> int:
         """Return the most tokens that a row may have, from the values of config.json."""

@@ -1,10 +1,12 @@
 """Whether a tokenizer and an encoder belong together: sizes, special ids, and ids that are known."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from harness.core.errors import CheckpointError
 from harness.encoders.families import Family
@@ -71,3 +73,35 @@ _ROLES = {"pad": "padding", "first": "first token of a sentence", "last": "last 
 
 def _ids(ids: tuple[int, ...]) -> str:
     return " ".join(map(str, ids[:8])) + (" ..." if len(ids) > 8 else "")
+
+
+def without_token_types(tokenizer: str) -> str:
+    """Return the text of a tokenizer.json whose pairs have the token type 0 throughout.
+
+    The tokenizers of DeBERTa and mmBERT mark the second sequence, and their encoders do not read it. The frame of
+    a checkpoint's tokenizer says which token types rows have, so that nothing else has to know.
+    """
+    content = json.loads(tokenizer)
+    content["post_processor"] = _without_types(content["post_processor"])
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _without_types(processor: Any) -> Any:
+    kind = processor["type"] if isinstance(processor, dict) else None
+    if kind == "Sequence":
+        return {**processor, "processors": [_without_types(part) for part in processor["processors"]]}
+    if kind == "TemplateProcessing":
+        return {**processor, "pair": [_without_type(part) for part in processor["pair"]]}
+    if kind == "BertProcessing":
+        (first, first_id), (last, last_id) = processor["cls"], processor["sep"]
+        template = TemplateProcessing(
+            single=f"{first} $A {last}",
+            pair=f"{first} $A {last} $B {last}",
+            special_tokens=[(first, first_id), (last, last_id)],
+        )
+        return json.loads(template.__getstate__())
+    return processor
+
+
+def _without_type(part: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {**value, "type_id": 0} for name, value in part.items()}

@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from harness.core.errors import CheckpointError
 from harness.encoders.families import Family, family_of
-from harness.encoders.vocabulary import check_vocabulary
+from harness.encoders.vocabulary import check_vocabulary, without_token_types
 from harness.encoders.weights import (
     Shape,
     Stored,
@@ -74,6 +74,7 @@ def read_config(source: Source) -> tuple[Networks, PretrainedConfig]:
     with _worded(source):
         config = networks.config.from_pretrained(source.name, revision=source.revision or "main")
     _check_settings(config, family, source)
+    networks.settle(config)
     return networks, config
 
 
@@ -88,13 +89,16 @@ def _check_settings(config: PretrainedConfig, family: Family, source: Source) ->
             raise CheckpointError(message)
 
 
-def load_encoder(source: str | Path, revision: str | None = None, *, tokenizer: Path | None = None) -> PreTrainedModel:
-    """Return the encoder of a checkpoint in fp32, without any head or pooler that it may have.
+def load_encoder(
+    source: str | Path, revision: str | None = None, *, tokenizer: Path | None = None, pooler: bool = False
+) -> PreTrainedModel:
+    """Return the encoder of a checkpoint in fp32, without any head that it may have.
 
     Args:
         source: a folder, or a hub id.
         revision: a commit of the hub id.
         tokenizer: a tokenizer.json that has to be the encoder's; not looked at where None.
+        pooler: whether to keep the encoder's pooler, which then has to be there.
 
     Raises:
         CheckpointError: the checkpoint is not whole, not of a known family, has other tensors or NaN, or the tokenizer
@@ -104,7 +108,7 @@ def load_encoder(source: str | Path, revision: str | None = None, *, tokenizer: 
     networks, config = read_config(place)
     if tokenizer is not None:
         check_vocabulary(tokenizer, config.to_dict(), networks.family, place.name)
-    return load(networks.base, networks, config, place)
+    return load(networks.base, networks, config, place, pooler=pooler)
 
 
 def load(
@@ -112,6 +116,8 @@ def load(
     networks: Networks,
     config: PretrainedConfig,
     source: Source,
+    *,
+    pooler: bool = False,
     **options: Any,
 ) -> PreTrainedModel:
     """Return a network in fp32 whose every tensor came from a checkpoint.
@@ -121,12 +127,13 @@ def load(
         networks: the family's classes.
         config: as `read_config` gives it, labels changed or not.
         source: where the checkpoint is.
+        pooler: whether an encoder alone keeps its pooler, which then has to be there.
         options: more arguments of `from_pretrained`.
 
     Raises:
         CheckpointError: a tensor is missing, too many, of another shape or type, or has NaN or infinity.
     """
-    own = networks.options(kind)
+    own = networks.options(kind, pooler=pooler)
     wanted, copies = _wanted(kind, config, own)
     check_tensors(
         read_tensors(source), wanted, networks.family, kind=kind.__name__, source=source.name, optional=copies
@@ -223,18 +230,20 @@ def check_finite(network: PreTrainedModel, source: str) -> None:
 
 
 def write_tokenizer(source: Source, path: Path) -> None:
-    """Write the tokenizer.json of a checkpoint.
+    """Write the tokenizer.json of a checkpoint, without token types where its encoder takes none.
 
     Raises:
-        CheckpointError: it has no tokenizer.
+        CheckpointError: it has no tokenizer, or no known family.
     """
+    networks, _ = read_config(source)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main")
-        tokenizer.backend_tokenizer.save(str(path))
+        text = tokenizer.backend_tokenizer.to_str()
     except Exception as error:  # tokenizers raises a bare Exception for every failure
         cause = " ".join(str(error).split())
         message = f"no tokenizer can be loaded from {source.name!r} ({cause}); put its tokenizer.json there"
         raise CheckpointError(message) from error
+    path.write_text(text if networks.family.token_types else without_token_types(text), encoding="utf-8")
 
 
 @contextmanager

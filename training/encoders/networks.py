@@ -44,13 +44,27 @@ class Networks(ABC):
             raise CheckpointError(message)
         return found
 
-    def options(self, kind: type[PreTrainedModel]) -> Mapping[str, Any]:
-        """Return what the class is made with beside its config."""
-        return self.alone if kind is self.base else {}
+    def options(self, kind: type[PreTrainedModel], *, pooler: bool = False) -> Mapping[str, Any]:
+        """Return what a class is made with beside its config.
+
+        Args:
+            kind: the class.
+            pooler: whether the encoder alone keeps its pooler.
+
+        Raises:
+            CheckpointError: encoders of this family have none.
+        """
+        if pooler and not self.alone:
+            message = f"encoders of {self.family.model_type} have no pooler; take the pooling mean, cls or last"
+            raise CheckpointError(message)
+        return self.alone if kind is self.base and not pooler else {}
 
     def encoder(self, config: PretrainedConfig) -> PreTrainedModel:
         """Return an encoder with fresh weights, without a pooler."""
         return self.base(config, **self.alone)
+
+    def settle(self, config: PretrainedConfig) -> None:  # noqa: B027
+        """Set what has to be the same in training and in an export, in place."""
 
     def layers(self, encoder: PreTrainedModel) -> nn.ModuleList:
         """Return the layers of an encoder, the lowest first."""
@@ -83,6 +97,18 @@ def networks_of(model_type: str) -> Networks:
     found = getattr(import_module(f"{__package__}.{module_of(family)}"), CONSTANT)
     assert isinstance(found, Networks)
     return found
+
+
+class FirstTokenPooler(nn.Module):
+    """A tanh layer on the first token, as BERT's, for encoders that have none."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return (rows, hidden) of states (rows, tokens, hidden)."""
+        return torch.tanh(self.dense(states[:, 0]))
 
 
 class DualEncoding(PreTrainedModel):  # type: ignore[misc]

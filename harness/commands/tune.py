@@ -25,12 +25,11 @@ from harness.commands.evaluation import layout_of
 from harness.core import machine
 from harness.core.errors import ArtifactError, DataError, UsageError, nearest
 from harness.core.examples import first
-from harness.core.features import Feature
+from harness.core.features import Feature, pad_features
 from harness.core.files import read_json
 from harness.core.layout import Layout
 from harness.core.progress import Progress, Silent
 from harness.core.tables import Table
-from harness.core.tensors import pad
 from harness.evaluation.connection import Connection, check_published, connection
 from harness.evaluation.dispatch import answer, answer_seconds, owed_batches
 from harness.evaluation.journal import Journal
@@ -274,7 +273,8 @@ class Bench:
         planner = BatchPlanner(max_tokens=setting.max_tokens, overhead=overhead)
         owed, plan = owed_batches(artifact, self._rows, set(), planner)
         widest = plan[0]
-        endpoint.infer(pad([owed[row].input_ids for row in widest.rows], artifact.pad_id, widest.width))
+        rows = [owed[row] for row in widest.rows]
+        endpoint.infer(pad_features(rows, artifact.pad_id, artifact.signature.inputs, widest.width))
         self._workspace.runs.mkdir(parents=True, exist_ok=True)
         with (
             TemporaryDirectory(prefix=".tune-", dir=self._workspace.runs) as folder,

@@ -187,6 +187,8 @@ class Loaded:
     max_tokens: int
     #: Products of activations and weights in a layer of the graph as it was traced.
     products: int
+    #: Products of a table of positions and weights in a layer.
+    position_products: int = 0
     #: Index into the hidden states, where 0 is the embedding output; None for other heads.
     retrieval_layer: int | None
 
@@ -233,6 +235,7 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         pad_id=config.pad_token_id,
         max_tokens=networks.family.longest_row(values),
         products=networks.family.products(values),
+        position_products=networks.family.position_products(values),
         retrieval_layer=layer,
     )
 

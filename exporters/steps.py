@@ -92,7 +92,7 @@ def quantize_dynamic(source: Path, target: Path, loaded: Loaded) -> None:
     # A fused Attention holds query, key and value; a layer's other products are apart. Heads are up to two products
     # of the same kind.
     fused = loaded.depth * loaded.family.fused_attention
-    single = loaded.depth * loaded.products - 3 * fused
+    single = loaded.depth * (loaded.products + loaded.position_products) - 3 * fused
     _expect(graph, {"QAttention": (fused, 0), "MatMulInteger": (single, 2)}, "dynamic quantisation")
     if large:
         save_graph(onnx.load(written), target)
@@ -144,7 +144,8 @@ def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
     graph.initializer.extend(kept)
     if not any(entry.domain == MICROSOFT for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
-    # A layer's products, and up to two of the head.
+    # A layer's products, and up to two of the head. Those of positions share their weights, so they have none of
+    # their own here and stay in fp32: they depend on no text and are computed once.
     _expect(graph, {"MatMulNBits": (loaded.products * loaded.depth, 2)}, "quantisation by blocks")
     save_graph(model, target)
 

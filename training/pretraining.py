@@ -22,7 +22,7 @@ from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, account, digests_of, identity_of
 from training.modules import MaskedLanguageModel
 from training.recipe import Scratch, TextMix
-from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
+from training.text import MASKS, Corpus, TextBatches, read_corpus, train_tokenizer
 from training.trainer import Schedule, fit, precision_of
 
 
@@ -112,9 +112,9 @@ def mask_of(tokenizer: Path) -> int:
         CheckpointError: the tokenizer has none.
     """
     vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))
-    marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK]
+    marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] in MASKS]
     if not marks:
-        message = f"{tokenizer} has no {MASK!r} among its added tokens; masked LM needs an XLM-R tokenizer"
+        message = f"{tokenizer} has none of {', '.join(MASKS)} among its added tokens; masked LM needs one"
         raise CheckpointError(message)
     return int(marks[0])
 

@@ -11,9 +11,9 @@ _OVERFLOW = (
 )
 
 
-def _products(config: Mapping[str, Any]) -> int:
-    """Return query, key, value, output, the two of the feed-forward part, and one for each kind of position."""
-    return 6 + len(set(config["pos_att_type"] or ()) & {"c2p", "p2c"})
+def _position_products(config: Mapping[str, Any]) -> int:
+    """Return one for content to position, and one for position to content."""
+    return len(set(config["pos_att_type"] or ()) & {"c2p", "p2c"})
 
 
 FAMILY = Family(
@@ -39,7 +39,7 @@ FAMILY = Family(
     buffers=(r"(deberta\.)?embeddings\.(position_ids|position_embeddings\.weight)",),
     # ONNX Runtime has no fusion of attention to positions as well as to content.
     fused_attention=0,
-    products=_products,
+    position_products=_position_products,
     refused={"fp16": _OVERFLOW, "bf16": _OVERFLOW},
     settings={"type_vocab_size": (0,), "relative_attention": (True,), "position_biased_input": (False,)},
 )

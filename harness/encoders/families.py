@@ -48,6 +48,8 @@ class Family:
     fused_attention: int = 1
     #: The values of config.json -> products of activations and weights in a layer, as quantisation counts them.
     products: Callable[[Mapping[str, Any]], int] = lambda config: 6
+    #: The same -> products of a table of positions and weights in a layer.
+    position_products: Callable[[Mapping[str, Any]], int] = lambda config: 0
     #: Precision -> why it is refused: "fp16" in exports, "bf16" in training.
     refused: Mapping[str, str] = field(default_factory=dict)
     #: Whether the two sequences of a pair are told apart by token types.

@@ -26,6 +26,8 @@ class FastTokenizer:
             raise ArtifactError(message) from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        #: One more than the largest id.
+        self.size = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
         self._frame_single = self._frame(self._tokenizer.encode("a"), "ids")
         pair = self._tokenizer.encode("a", "b")
         self._frame_pair = self._frame(pair, "ids")

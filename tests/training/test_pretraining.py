@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tiny_encoders import ROWS, change_config, change_weights, tiny_encoder, write_tokenizer
+from tiny_encoders import ROWS, change_config, change_weights, tiny_encoder, tiny_tokenizer
 
 from harness import cli
 
@@ -35,7 +35,7 @@ report_to = []
 
 @pytest.fixture
 def encoder(tmp_path: Path) -> Path:
-    return tiny_encoder(tmp_path / "encoder")
+    return tiny_encoder(tmp_path / "encoder", "xlm-roberta")
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ def with_nan(encoder: Path) -> None:
 
 
 def with_a_larger_tokenizer(encoder: Path) -> None:
-    write_tokenizer(encoder / "tokenizer.json", rows=ROWS + 10)
+    tiny_tokenizer(encoder / "tokenizer.json", "xlm-roberta", rows=ROWS + 10)
 
 
 def with_shifted_ids(encoder: Path) -> None:
-    write_tokenizer(encoder / "tokenizer.json", shift=1)
+    tiny_tokenizer(encoder / "tokenizer.json", "xlm-roberta", shift=1)
 
 
 WRONG = [

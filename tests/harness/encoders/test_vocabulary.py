@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_encoders import ROWS, write_tokenizer
+from tiny_encoders import ROWS, tiny_tokenizer
 
 from harness.core.errors import CheckpointError
 from harness.encoders.families import families
@@ -22,7 +22,7 @@ def check(path: Path, **config: Any) -> None:
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Path:
     path = tmp_path / "tokenizer.json"
-    write_tokenizer(path)
+    tiny_tokenizer(path, "xlm-roberta")
     return path
 
 
@@ -49,7 +49,7 @@ def test_mismatch_is_refused_with_both_values(tokenizer: Path, config: dict[str,
 
 
 def test_ids_shifted_by_one_reach_beyond_the_table(tokenizer: Path) -> None:
-    write_tokenizer(tokenizer, shift=1)
+    tiny_tokenizer(tokenizer, "xlm-roberta", shift=1)
     with pytest.raises(CheckpointError, match="it has 400 subwords with ids up to 400, the embedding has 400 rows"):
         check(tokenizer)
 

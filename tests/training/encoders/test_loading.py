@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_encoders import LAYERS, change_config, change_weights, tiny_encoder, write_tokenizer
+from tiny_encoders import LAYERS, change_config, change_weights, tiny_encoder, tiny_tokenizer
 from transformers import AutoModel
 
 from harness.core.errors import CheckpointError
-from training.encoders.loading import Source, load, load_encoder, read_config
+from harness.encoders.families import families
+from harness.tokenization.tokenizer import FastTokenizer
+from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return tiny_encoder(tmp_path / "encoder")
+    return tiny_encoder(tmp_path / "encoder", "xlm-roberta")
 
 
 def without(pattern: str) -> Callable[[dict], dict]:
@@ -36,10 +38,13 @@ def refused(folder: Path, match: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["masked", "alone", "pooler"])
+@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize("layout", ["masked", "alone", "pooler"])
 @pytest.mark.parametrize("shard", ["5GB", "60KB"])
-def test_encoder_is_loaded_to_the_last_bit_from_every_layout(tmp_path: Path, kind: str, shard: str) -> None:
-    folder = tiny_encoder(tmp_path / "encoder", kind=kind, shard=shard)
+def test_encoder_is_loaded_to_the_last_bit_from_every_layout(
+    tmp_path: Path, family: str, layout: str, shard: str
+) -> None:
+    folder = tiny_encoder(tmp_path / "encoder", family, layout=layout, shard=shard)
     assert (len(list(folder.glob("*.safetensors"))) > 1) == (shard == "60KB")
     ids = torch.tensor([[0, 10, 20, 2]])
     with torch.no_grad():
@@ -79,9 +84,10 @@ def test_layer_beyond_the_config_is_refused(folder: Path) -> None:
     refused(folder, r"it has 16 of \d+ tensors \(roberta\.encoder\.layer\.2\..* that XLMRobertaModel does not have")
 
 
-def test_layout_of_another_family_is_refused_and_named(folder: Path) -> None:
-    change_weights(folder, renamed(r"^roberta\.", "electra."))
-    refused(folder, "lacks 53 of 53 tensors .*tensors of xlm-roberta begin with 'roberta.' or, in an encoder")
+def test_layout_of_another_family_is_refused_and_named(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path / "encoder", "bert")
+    change_config(folder, model_type="xlm-roberta", type_vocab_size=1)
+    refused(folder, r"lacks 53 of 53 tensors .*; its tensors begin with 'bert\.', as those of bert do: give the config")
 
 
 def test_prefix_that_does_not_fit_is_refused(folder: Path) -> None:
@@ -91,7 +97,7 @@ def test_prefix_that_does_not_fit_is_refused(folder: Path) -> None:
 
 def test_bert_under_xlm_rs_name_is_refused_though_its_tensors_fit(tmp_path: Path) -> None:
     # Its positions count from 0, XLM-R's from 2.
-    folder = tiny_encoder(tmp_path / "encoder", kind="alone", type_vocab_size=2)
+    folder = tiny_encoder(tmp_path / "encoder", "xlm-roberta", layout="alone", type_vocab_size=2)
     refused(folder, "says type_vocab_size = 2, an encoder of xlm-roberta has 1; give the config.json that belongs")
 
 
@@ -107,13 +113,13 @@ def test_config_without_model_type_is_refused(folder: Path) -> None:
 
 
 def test_missing_shard_is_refused(tmp_path: Path) -> None:
-    folder = tiny_encoder(tmp_path / "encoder", shard="60KB")
+    folder = tiny_encoder(tmp_path / "encoder", "xlm-roberta", shard="60KB")
     sorted(folder.glob("model-*.safetensors"))[-1].unlink()
     refused(folder, r"index\.json names \d+ of \d+ tensors \(.*\) that are in none of its files; copy or download")
 
 
 def test_shard_that_lacks_a_tensor_is_refused(tmp_path: Path) -> None:
-    folder = tiny_encoder(tmp_path / "encoder", shard="60KB")
+    folder = tiny_encoder(tmp_path / "encoder", "xlm-roberta", shard="60KB")
     index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
     shard = folder / index["weight_map"]["roberta.encoder.layer.2.output.dense.bias"]
     shard.rename(folder / "model.safetensors")
@@ -178,14 +184,39 @@ def test_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_tokenizer_of_another_size_is_refused_before_weights_are_read(folder: Path, tmp_path: Path) -> None:
-    write_tokenizer(tmp_path / "tokenizer.json", rows=300)
+    tiny_tokenizer(tmp_path / "tokenizer.json", "xlm-roberta", rows=300)
     (folder / "model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="it has 300 subwords, the embedding has 400 rows; give the checkpoint's"):
         load_encoder(folder, tokenizer=tmp_path / "tokenizer.json")
 
 
+@pytest.mark.parametrize("family", families())
+def test_deleted_layer_of_every_family_is_refused(tmp_path: Path, family: str) -> None:
+    folder = tiny_encoder(tmp_path / "encoder", family)
+    change_weights(folder, without(r"\.1\."))
+    refused(folder, rf"cannot be loaded as {family}: it lacks \d+ of \d+ tensors .*; give the whole checkpoint")
+
+
+def test_pooler_is_kept_where_it_is_asked_for_and_has_to_be_there(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path / "with", "bert", layout="pooler")
+    assert load_encoder(folder, pooler=True).pooler is not None
+    assert load_encoder(folder).pooler is None
+    with pytest.raises(CheckpointError, match=r"lacks 2 of \d+ tensors \(bert\.pooler\.dense\.bias, "):
+        load_encoder(tiny_encoder(tmp_path / "without", "bert", layout="alone"), pooler=True)
+    with pytest.raises(CheckpointError, match="encoders of modernbert have no pooler; take the pooling mean, cls or"):
+        load_encoder(tiny_encoder(tmp_path / "modernbert", "modernbert"), pooler=True)
+
+
+@pytest.mark.parametrize("family", families())
+def test_tokenizer_marks_the_second_sequence_only_where_the_encoder_reads_that(tmp_path: Path, family: str) -> None:
+    folder = tiny_encoder(tmp_path / "encoder", family)
+    write_tokenizer(Source(str(folder)), tmp_path / "tokenizer.json")
+    types = FastTokenizer(tmp_path / "tokenizer.json").pair_types(2, 1)
+    assert types == ([0, 0, 0, 0, 1, 1] if families()[family].token_types else None)
+
+
 def test_masked_language_model_needs_its_head(tmp_path: Path) -> None:
-    source = Source(str(tiny_encoder(tmp_path / "encoder", kind="alone")))
+    source = Source(str(tiny_encoder(tmp_path / "encoder", "xlm-roberta", layout="alone")))
     networks, config = read_config(source)
     with pytest.raises(CheckpointError, match=r"lacks 5 of \d+ tensors \(lm_head\.bias, lm_head\.dense"):
         load(networks.masked, networks, config, source)

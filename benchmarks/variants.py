@@ -91,7 +91,7 @@ def graphs(
 ) -> Iterator[tuple[str, Path]]:
     """Yield the name and the file of each variant that a CPU runs, and of one with static scales."""
     plain = folder / "fp32.onnx"
-    write_graph(loaded.module, head.signature(loaded.hidden), plain)
+    write_graph(loaded.module, loaded.signature, plain)
     for name, variant in VARIANTS.items():
         path = plain
         # Half precision is for GPUs; a CPU converts every value to and fro.
@@ -137,7 +137,7 @@ def cut(
         shape = Shape(name=f"base-shape-{last}")
         checkpoint = write_random(folder, shape, replace(encoder, head=head), tokenizer, seed=0, retrieval_layer=last)
         loaded = load_module(checkpoint, head)
-        write_graph(loaded.module, head.signature(loaded.hidden), folder / f"{last}.onnx")
+        write_graph(loaded.module, loaded.signature, folder / f"{last}.onnx")
         files.append((name, folder / f"{last}.onnx"))
     return _race(files, features, plan, rows, options)
 
@@ -175,7 +175,7 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
     loaded = load_module(checkpoint, finetune.head)
     samples = read_samples(finetune, layout, FastTokenizer(checkpoint.tokenizer), options.examples)
     calibration = [feature.input_ids for sample in samples if sample.language == "en" for feature in sample.features]
-    signature = finetune.head.signature(loaded.hidden)
+    signature = finetune.loaded.signature
     rows = []
     for name, path in graphs(folder, loaded, finetune.head, calibration[:CALIBRATION]):
         with OnnxEndpoint(path) as endpoint:

@@ -78,8 +78,11 @@ def export_artifact(
         return present
     refused = out.with_name(f"{out.name}.refused")
     loaded = load_module(checkpoint, finetune.head)
+    if (reason := loaded.family.refused.get(chosen.name)) is not None:
+        message = f"{finetune.name} is not exported in {chosen.name}: {reason}; take another variant, fp32 for example"
+        raise Refusal(message)
     _check_tokens(checkpoint, loaded, probes)
-    signature = finetune.head.signature(loaded.hidden)
+    signature = loaded.signature
     out.parent.mkdir(parents=True, exist_ok=True)
     # One level deeper than an artifact lies, so that no listing of artifacts ever finds a draft.
     with locked(out.parent), tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:

@@ -19,12 +19,12 @@ from scipy.stats import binomtest
 from exporters.modules import Decision
 from harness.benchmark import tasks
 from harness.core.examples import first
-from harness.core.features import Feature, Tokenizer
+from harness.core.features import Feature, Tokenizer, pad_features
 from harness.core.heads import Head, TokenClassification
 from harness.core.languages import language
 from harness.core.layout import Layout, Split
 from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source
-from harness.core.tensors import GraphSignature, Tensors, pad
+from harness.core.tensors import GraphSignature, Tensors
 from harness.evaluation.journal import pack, unpack
 from harness.evaluation.workload import Job, unanswered
 from harness.inference.planner import BatchPlanner
@@ -203,7 +203,7 @@ def ask(infer: Infer, features: Iterable[Feature], pad_id: int, signature: Graph
     answers: dict[bytes, Outputs] = {}
     for batch in BatchPlanner().plan([len(row.input_ids) for row in rows]):
         chosen = [rows[place] for place in batch.rows]
-        tensors = infer(pad([row.input_ids for row in chosen], pad_id, batch.width))
+        tensors = infer(pad_features(chosen, pad_id, signature.inputs, batch.width))
         lengths = [len(row.input_ids) for row in chosen]
         for row, size, blob in zip(chosen, lengths, pack(lengths, tensors, signature), strict=True):
             answers[row.key] = unpack(blob, size, signature)

@@ -1,4 +1,4 @@
-"""A torch module to an ONNX graph, through Optimum: the only door to ONNX export."""
+"""A torch module to an ONNX graph, through Optimum: the only module that exports ONNX."""
 
 import tempfile
 from pathlib import Path
@@ -22,7 +22,11 @@ OPSET = 18
 
 
 class HeadOnnxConfig(TextEncoderOnnxConfig):  # type: ignore[misc]
-    """Optimum's description of a text encoder, with names and axes from a head's signature."""
+    """Optimum's description of a text encoder, with names and axes from a head's signature.
+
+    It serves every family and head, those included that Optimum has no description of its own for: ModernBERT's
+    question answering and multiple choice.
+    """
 
     NORMALIZED_CONFIG_CLASS = NormalizedTextConfig
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from exporters.gate import SPREAD
 from exporters.modules import Decision, HeadModule, infer
 from harness.core.errors import ArtifactError, EndpointError
-from harness.core.tensors import GraphSignature, Tensors, TensorSpec, pad
+from harness.core.features import Feature, pad_features
+from harness.core.tensors import GraphSignature, Tensors, TensorSpec
 from harness.inference.endpoints.onnx import OnnxEndpoint
 
 #: One output's answers, one array for each row, without the rows axis and without padding.
@@ -39,12 +40,14 @@ def parity(
     if len({row.tobytes() for row in rows}) < 2:
         message = f"parity needs at least two different rows, got {len(rows)}"
         raise ValueError(message)
-    batches = [pad([row], pad_id) for row in rows]
-    together = pad(rows, pad_id)
     lengths = [len(row) for row in rows]
     try:
         with OnnxEndpoint(graph) as endpoint:
             signature, backend = endpoint.signature, endpoint.backend
+            # Any types show whether the graph reads them as PyTorch does; 1 in the second half is enough.
+            features = [Feature(number, row, token_types=_halves(len(row))) for number, row in enumerate(rows)]
+            batches = [pad_features([feature], pad_id, signature.inputs) for feature in features]
+            together = pad_features(features, pad_id, signature.inputs)
             alone = [_cut(endpoint.infer(batch), signature, [n]) for batch, n in zip(batches, lengths, strict=True)]
             padded = _cut(endpoint.infer(together), signature, lengths)
     except EndpointError as error:
@@ -58,6 +61,11 @@ def parity(
             _check_answers(spec, answers[spec.name], reference[spec.name], source)
         outputs[spec.name] = _compare(spec, single, padded, reference, tolerance, _DECIDE[module.decision])
     return {"rows": len(rows), "lengths": lengths, "tolerance": tolerance, "runtime": backend, "outputs": outputs}
+
+
+def _halves(tokens: int) -> NDArray[np.int64]:
+    """Return token types (tokens,): 0 in the first half, 1 in the second."""
+    return (np.arange(tokens) >= tokens // 2).astype(np.int64)
 
 
 def _cut(answers: Tensors, signature: GraphSignature, lengths: Sequence[int]) -> dict[str, Answers]:

@@ -1,4 +1,4 @@
-"""Graph-to-graph steps, the parts that variants are made of: the only door to ONNX Runtime's own tools.
+"""Graph-to-graph steps, the parts that variants are made of: the only module that uses ONNX Runtime's own tools.
 
 Each reads the graph at its first path, writes another to its second, and refuses to write one that
 is not what it promises.
@@ -36,7 +36,7 @@ _INT8_ACTIVATIONS = 4
 
 
 def fuse(source: Path, target: Path, loaded: Loaded) -> None:
-    """Fuse attention, layer norms and Gelu into ONNX Runtime's operators.
+    """Fuse attention, layer norms and Gelu into ONNX Runtime's operators, as far as it knows the family's.
 
     Raises:
         ArtifactError: some layer's attention was not fused, as happens when a new version of
@@ -45,17 +45,18 @@ def fuse(source: Path, target: Path, loaded: Loaded) -> None:
     with _quiet():
         optimized = optimize_model(str(source), model_type="bert", num_heads=0, hidden_size=0, opt_level=0)
     fused = optimized.get_fused_operator_statistics()["Attention"]
-    if fused != loaded.depth:
+    expected = loaded.depth * loaded.family.fused_attention
+    if fused != expected:
         message = (
-            f"ONNX Runtime fused the attention of {fused} layers, the graph has {loaded.depth}; "
-            f"use the versions of constraints.txt, or the variant fp32"
+            f"ONNX Runtime fused the attention of {fused} layers of {loaded.depth}, {expected} are right for "
+            f"{loaded.family.model_type}; use the versions of constraints.txt, or the variant fp32"
         )
         raise ArtifactError(message)
     set_apart(optimized.model, target)
     optimized.save_model_to_file(str(target))
 
 
-def halve(source: Path, target: Path, loaded: Loaded) -> None:
+def convert_to_fp16(source: Path, target: Path, loaded: Loaded) -> None:
     """Store and compute in float16, with inputs and outputs as they were; for GPUs."""
     with _quiet():
         model = OnnxModel(onnx.load(source))
@@ -88,9 +89,11 @@ def quantize_dynamic(source: Path, target: Path, loaded: Loaded) -> None:
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT, "MatMulConstBOnly": True},
         )
     graph = onnx.load(written, load_external_data=False).graph
-    # Attention holds query, key and value; its output and the two of the feed-forward part are apart. Heads
-    # are up to two products of the same kind.
-    _expect(graph, {"QAttention": (loaded.depth, 0), "MatMulInteger": (3 * loaded.depth, 2)}, "dynamic quantisation")
+    # A fused Attention holds query, key and value; a layer's other products are apart. Heads are up to two products
+    # of the same kind.
+    fused = loaded.depth * loaded.family.fused_attention
+    single = loaded.depth * (loaded.products + loaded.position_products) - 3 * fused
+    _expect(graph, {"QAttention": (fused, 0), "MatMulInteger": (single, 2)}, "dynamic quantisation")
     if large:
         save_graph(onnx.load(written), target)
         written.unlink()
@@ -141,8 +144,9 @@ def quantize_blocks(source: Path, target: Path, loaded: Loaded) -> None:
     graph.initializer.extend(kept)
     if not any(entry.domain == MICROSOFT for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
-    # Query, key, value, output and the two of the feed-forward part; and up to two of the head.
-    _expect(graph, {"MatMulNBits": (6 * loaded.depth, 2)}, "quantisation by blocks")
+    # A layer's products, and up to two of the head. Those of positions share their weights, so they have none of
+    # their own here and stay in fp32: they depend on no text and are computed once.
+    _expect(graph, {"MatMulNBits": (loaded.products * loaded.depth, 2)}, "quantisation by blocks")
     save_graph(model, target)
 
 

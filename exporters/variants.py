@@ -59,7 +59,7 @@ VARIANTS: Mapping[str, Variant] = {
         Variant(
             name="fp16",
             purpose="half precision with fused attention, for GPUs",
-            steps=(steps.fuse, steps.halve),
+            steps=(steps.fuse, steps.convert_to_fp16),
             tolerance=_LOSSY,
         ),
         Variant(

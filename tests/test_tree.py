@@ -1,12 +1,15 @@
-"""Claims about the source tree itself, read with `ast`: nothing is imported but the names of the tasks."""
+"""Claims about the source tree itself, read with `ast`: only the names of tasks and families are imported."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.benchmark import tasks
+from harness.encoders.families import families, module_of
+from training.encoders.networks import networks_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("harness", "training", "exporters")
@@ -67,6 +70,25 @@ def test_module_has_a_docstring(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_public_names_have_docstrings(path: Path) -> None:
     assert [name for name, node in public(parse(path).body) if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_a_family_of_encoders_is_named_in_its_own_files_only(path: Path) -> None:
+    """Elsewhere nothing imports a family's classes or compares its `model_type`."""
+    tree = parse(path)
+    known = {family.model_type: (module_of(family), networks_of(family.model_type)) for family in families().values()}
+    found = []
+    for name, (module, networks) in known.items():
+        if path.parent.name == "encoders" and path.stem == module:
+            continue
+        prefix = networks.config.__name__.removesuffix("Config")
+        for node in ast.walk(tree):
+            names = [node.id] if isinstance(node, ast.Name) else [node.attr] if isinstance(node, ast.Attribute) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            found += [each for each in names if re.match(rf"{prefix}(?![a-z])", each)]
+            if isinstance(node, ast.Constant) and node.value == name:
+                found.append(f"line {node.lineno}: {name!r}")
+    assert found == []
 
 
 @pytest.mark.parametrize("package", DOORS)

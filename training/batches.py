@@ -5,7 +5,7 @@ drawn can be written down beforehand.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -43,11 +43,7 @@ def by_example(features: Sequence[Feature]) -> list[list[Feature]]:
 
 def _rows(examples: Sequence[Sequence[Feature]], chosen: Sequence[int]) -> list[Feature]:
     # Examples of one batch need distinct numbers: sets of several languages count from 0 each.
-    return [
-        Feature(number, feature.input_ids, feature.target, feature.alignment)
-        for number, index in enumerate(chosen)
-        for feature in examples[index]
-    ]
+    return [replace(feature, example=number) for number, index in enumerate(chosen) for feature in examples[index]]
 
 
 @lru_cache(maxsize=256)

@@ -34,8 +34,17 @@ def collate(head: Head, features: Sequence[Feature], pad_id: int) -> Batch:
     raise TypeError(message)
 
 
-def _inputs(features: Sequence[Feature], pad_id: int) -> Batch:
-    padded = pad([feature.input_ids for feature in features], pad_id)
+def inputs_of(features: Sequence[Feature], pad_id: int, width: int | None = None) -> Batch:
+    """Return the rows as a network takes them, each tensor (rows, width); token types where a row has any.
+
+    Args:
+        features: the rows.
+        pad_id: fills rows up.
+        width: columns; the longest row where None.
+    """
+    types = [feature.token_types for feature in features]
+    given = types if any(each is not None for each in types) else None
+    padded = pad([feature.input_ids for feature in features], pad_id, width, token_types=given)
     return {name: torch.from_numpy(value) for name, value in padded.items()}
 
 
@@ -49,12 +58,12 @@ def _targets(features: Sequence[Feature]) -> list[np.ndarray]:  # type: ignore[t
 
 @collate.register
 def _(head: SequenceClassification, features: Sequence[Feature], pad_id: int) -> Batch:
-    return {**_inputs(features, pad_id), "labels": torch.from_numpy(np.stack(_targets(features)))}
+    return {**inputs_of(features, pad_id), "labels": torch.from_numpy(np.stack(_targets(features)))}
 
 
 @collate.register
 def _(head: TokenClassification, features: Sequence[Feature], pad_id: int) -> Batch:
-    inputs = _inputs(features, pad_id)
+    inputs = inputs_of(features, pad_id)
     labels = np.full(inputs["input_ids"].shape, IGNORED, dtype=np.int64)
     for row, target in zip(labels, _targets(features), strict=True):
         row[: len(target)] = target
@@ -65,7 +74,7 @@ def _(head: TokenClassification, features: Sequence[Feature], pad_id: int) -> Ba
 def _(head: SpanExtraction, features: Sequence[Feature], pad_id: int) -> Batch:
     starts, ends = np.stack(_targets(features)).T
     return {
-        **_inputs(features, pad_id),
+        **inputs_of(features, pad_id),
         "start_positions": torch.from_numpy(starts.copy()),
         "end_positions": torch.from_numpy(ends.copy()),
     }
@@ -73,7 +82,7 @@ def _(head: SpanExtraction, features: Sequence[Feature], pad_id: int) -> Batch:
 
 @collate.register
 def _(head: ChoiceScore, features: Sequence[Feature], pad_id: int) -> Batch:
-    inputs = _inputs(features, pad_id)
+    inputs = inputs_of(features, pad_id)
     examples = len({feature.example for feature in features})
     choices = len(features) // examples
     if choices * examples != len(features):
@@ -92,9 +101,9 @@ def _(head: DualEncoder, features: Sequence[Feature], pad_id: int) -> Batch:
     if len(queries) != len(candidates):
         message = f"{len(queries)} queries have {len(candidates)} candidates; each needs its own"
         raise ValueError(message)
-    answers = _inputs(candidates, pad_id)
+    answers = inputs_of(candidates, pad_id)
     return {
-        **_inputs(queries, pad_id),
+        **inputs_of(queries, pad_id),
         "candidate_ids": answers["input_ids"],
         "candidate_mask": answers["attention_mask"],
     }

@@ -13,9 +13,9 @@ from harness.benchmark import tasks
 from harness.core.features import Feature
 from harness.core.layout import Layout
 from harness.core.task import AnyFinetune, Outputs
-from harness.core.tensors import pad
 from harness.inference.planner import BatchPlanner
 from harness.tokenization.tokenizer import FastTokenizer
+from training.collate import inputs_of
 
 #: Examples at most; enough to follow a training, and the test sets are `harness eval`'s business.
 EXAMPLES = 500
@@ -120,8 +120,8 @@ def _answers(finetune: AnyFinetune, model: PreTrainedModel, features: Sequence[F
     names = [spec.name for spec in finetune.head.signature(model.config.hidden_size).outputs]
     answers: list[Outputs] = [{} for _ in features]
     for batch in BatchPlanner().plan([len(feature.input_ids) for feature in features]):
-        rows = pad([features[row].input_ids for row in batch.rows], pad_id, batch.width)
-        inputs = {name: torch.from_numpy(value).to(model.device) for name, value in rows.items()}
+        rows = inputs_of([features[row] for row in batch.rows], pad_id, batch.width)
+        inputs = {name: value.to(model.device) for name, value in rows.items()}
         if type(model).__name__.endswith("MultipleChoice"):
             inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
         with torch.inference_mode():

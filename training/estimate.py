@@ -13,7 +13,7 @@ import numpy as np
 import transformers
 from torch import nn
 from torch.utils.data import Dataset
-from transformers import XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
+from transformers import PretrainedConfig
 
 from harness.artifacts.checkpoint import Checkpoint
 from harness.core.machine import cores
@@ -22,12 +22,15 @@ from harness.core.task import AnyFinetune
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import TrainingSet
 from training.checkpoint import Phase
+from training.encoders.loading import Source, read_config
+from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training
 from training.intermediate import bound_tasks, intermediate_inputs, mixed_batches, mixed_schedule, mixed_sets
 from training.measure import Speed, measure, spread, useful_tokens
 from training.modules import MultiTask, build, freeze
 from training.phases import chosen_finetunes, with_bodies
 from training.pretraining import (
+    check_public,
     cut_of,
     mask_of,
     masked_model,
@@ -37,6 +40,7 @@ from training.pretraining import (
     scratch_config,
     scratch_inputs,
     scratch_schedule,
+    set_dropout,
     text_batches,
     tokenizer_file,
 )
@@ -146,7 +150,7 @@ class _Start:
 
     #: None where phase 1 is still to be done.
     checkpoint: Checkpoint | None
-    config: XLMRobertaConfig
+    config: PretrainedConfig
     tokenizer: Path
     #: Where the tokenizer comes from.
     origin: str
@@ -217,7 +221,7 @@ def _start(training: Training, estimator: Estimator) -> Iterator[tuple[Planned, 
     checkpoint = inputs.checkpoint()
     name = f"phase 1: {' and '.join(scratch.objectives)}"
     if checkpoint is not None:
-        config = XLMRobertaConfig.from_pretrained(checkpoint.directory)
+        _, config = read_config(Source(str(checkpoint.directory)))
         yield _done(name, checkpoint), _Start(checkpoint, config, checkpoint.tokenizer, "the one of phase 1")
         return
     cut, few = cut_of(training, scratch), _thinned(corpus, LINES)
@@ -227,7 +231,7 @@ def _start(training: Training, estimator: Estimator) -> Iterator[tuple[Planned, 
             advance(1)
         mask = mask_of(path)
         config = scratch_config(cut, mask + 1)
-        config.hidden_dropout_prob = config.attention_probs_dropout_prob = cut.dropout
+        set_dropout(config, cut.dropout)
         origin = scratch.tokenizer or f"made from {_count(few):,} of the {_count(corpus):,} lines of text"
         start = _Start(None, config, path, origin)
         other = estimator.starts.setdefault(inputs.identity, training.recipe.name)
@@ -259,7 +263,7 @@ def _scratch(training: Training, cut: Scratch, inputs: Inputs, corpus: Corpus, s
 
 @contextmanager
 def _public(training: Training) -> Iterator[tuple[Planned, _Start]]:
-    """Give a public checkpoint: only its shape and its tokenizer are loaded."""
+    """Give a public checkpoint: its shape and its tokenizer, after its weights were compared."""
     inputs, config = public_inputs(training), public_config(training)
     checkpoint = inputs.checkpoint()
     name = f"phase 1: {training.recipe.pretrained.checkpoint}"
@@ -267,6 +271,7 @@ def _public(training: Training) -> Iterator[tuple[Planned, _Start]]:
         if checkpoint is None:
             save_public_tokenizer(training, Path(folder))
         path = Path(folder) / "tokenizer.json" if checkpoint is None else checkpoint.tokenizer
+        check_public(training, path)
         planned = Planned(name=name, state="done" if checkpoint else "public", steps=0, left=0.0)
         yield planned, _Start(checkpoint, config, path, "the public checkpoint's")
 
@@ -293,8 +298,9 @@ def _intermediate(training: Training, mix: Intermediate, start: _Start) -> tuple
     heads = {task.name: finetune.head for task, finetune in bound_tasks(training, mix)}
 
     def model() -> nn.Module:
-        text = None if mix.text is None else XLMRobertaForMaskedLM(start.config)
-        made = MultiTask(heads, XLMRobertaModel(start.config, add_pooling_layer=False), text)
+        networks = networks_of(start.config.model_type)
+        text = None if mix.text is None else networks.masked(start.config)
+        made = MultiTask(heads, networks.encoder(start.config), text)
         freeze(made.encoder, mix.frozen_layers)
         return made
 
@@ -337,8 +343,8 @@ def _target(training: Training, finetune: AnyFinetune, inputs: Inputs | None, st
     frozen = training.recipe.target.frozen_layers
 
     def model() -> nn.Module:
-        made: nn.Module = build(finetune.head, XLMRobertaModel(start.config, add_pooling_layer=False))
-        freeze(made.roberta, frozen)
+        made: nn.Module = build(finetune.head, networks_of(start.config.model_type).encoder(start.config))
+        freeze(made.base_model, frozen)
         return made
 
     return Planned(
@@ -357,7 +363,7 @@ def _target(training: Training, finetune: AnyFinetune, inputs: Inputs | None, st
     )
 
 
-def _shape(training: Training, config: XLMRobertaConfig) -> str:
+def _shape(training: Training, config: PretrainedConfig) -> str:
     return f"{training.recipe.compute} {config.to_json_string()}"
 
 

@@ -22,6 +22,9 @@ from training.distributed import once, rank
 from training.leaks import Overlap, check
 from training.recipe import Recipe
 
+#: Which comparison `training.encoders.loading` makes; counted up where it finds more.
+LOADING = 1
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -130,6 +133,8 @@ def metadata_of(
         "recipe": training.recipe.resolved(),
         "seed": training.recipe.seed,
         "retrieval_layer": training.retrieval_layer,
+        # Every tensor was compared when the encoder was loaded; checkpoints without this are older than that.
+        "loading": LOADING,
         "overlaps": [overlap.to_json() for overlap in found],
         "leak_allowed": training.allow_leak if any(overlap.is_leak for overlap in found) else None,
         "packages": packages(),

@@ -42,13 +42,16 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 2 is there")
         return found
+    # Before any data is read: a checkpoint that is not whole is refused at once.
+    encoder = encoder_of(parent)
+    text = None if mix.text is None else text_model_of(parent)
     training.check_leaks()
     tokenizer = FastTokenizer(parent.tokenizer)
     sets = mixed_sets(training, mix, tokenizer)
     batches = mixed_batches(training, mix, sets, corpus, parent.tokenizer)
     transformers.set_seed(training.recipe.seed)
     heads = {task.name: finetune.head for task, finetune in tasks}
-    model = MultiTask(heads, encoder_of(parent), None if mix.text is None else text_model_of(parent))
+    model = MultiTask(heads, encoder, text)
     freeze(model.encoder, mix.frozen_layers)
     fitted = fit(
         model,

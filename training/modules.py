@@ -1,4 +1,7 @@
-"""The torch module of each head, always around a given encoder and always with a fresh head."""
+"""The torch module of each head, always around a given encoder and always with a fresh head.
+
+Classes come from `training.encoders`, weights through `training.encoders.loading`.
+"""
 
 from collections.abc import Mapping
 from functools import singledispatch
@@ -7,143 +10,93 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import (
-    PreTrainedModel,
-    XLMRobertaConfig,
-    XLMRobertaForMaskedLM,
-    XLMRobertaForMultipleChoice,
-    XLMRobertaForQuestionAnswering,
-    XLMRobertaForSequenceClassification,
-    XLMRobertaForTokenClassification,
-    XLMRobertaModel,
-    XLMRobertaPreTrainedModel,
-)
+from transformers import PretrainedConfig, PreTrainedModel
 
 from harness.core.errors import CheckpointError
 from harness.core.heads import (
     ChoiceScore,
-    DualEncoder,
     Head,
     SentenceEmbedding,
     SequenceClassification,
     SpanExtraction,
     TokenClassification,
 )
+from training.encoders.loading import Source, load, read_config
+from training.encoders.networks import networks_of
+
+#: What transformers calls the part of an encoder that belongs to its head.
+POOLER = "pooler"
 
 
-def load_encoder(source: str | Path, revision: str | None = None) -> XLMRobertaModel:
-    """Return the encoder of a checkpoint, without any head it may have.
+def build(head: Head, encoder: PreTrainedModel) -> PreTrainedModel:
+    """Return a model that ends in a head: the encoder's weights, and a head freshly initialised.
 
     Raises:
-        CheckpointError: there is no checkpoint of the XLM-R family there.
+        CheckpointError: encoders of this family have no such head.
     """
-    try:
-        return XLMRobertaModel.from_pretrained(str(source), revision=revision or "main", add_pooling_layer=False)
-    except (OSError, ValueError) as error:
-        message = f"no XLM-R checkpoint can be loaded from {str(source)!r}: {error}"
-        raise CheckpointError(message) from error
+    kind = networks_of(encoder.config.model_type).kind(head)
+    labels = labels_of(head)
+    if isinstance(head, SentenceEmbedding):
+        return encoder
+    return _around(encoder, kind(encoder.config if labels is None else _labelled(encoder.config, labels)))
 
 
 @singledispatch
-def build(head: Head, encoder: XLMRobertaModel) -> PreTrainedModel:
-    """Return a model that ends in a head: the encoder's weights, and a head freshly initialised."""
-    message = f"no module for the head {head!r}"
-    raise TypeError(message)
+def labels_of(head: Head) -> tuple[str, ...] | None:
+    """Return the labels that a head's class is made with; None where it takes none."""
+    return None
 
 
-def _labelled(config: XLMRobertaConfig, labels: tuple[str, ...]) -> XLMRobertaConfig:
-    copied = XLMRobertaConfig.from_dict(config.to_dict())
+@labels_of.register
+def _(head: SequenceClassification | TokenClassification) -> tuple[str, ...]:
+    return head.labels
+
+
+@labels_of.register
+def _(head: ChoiceScore) -> tuple[str, ...]:
+    return ("score",)
+
+
+@labels_of.register
+def _(head: SpanExtraction) -> tuple[str, ...]:
+    return ("start", "end")
+
+
+def _labelled(config: PretrainedConfig, labels: tuple[str, ...]) -> PretrainedConfig:
+    copied = type(config).from_dict(config.to_dict())
     copied.id2label = dict(enumerate(labels))
     copied.label2id = {label: number for number, label in enumerate(labels)}
     return copied
 
 
-@build.register
-def _(head: SequenceClassification, encoder: XLMRobertaModel) -> PreTrainedModel:
-    return _around(encoder, XLMRobertaForSequenceClassification(_labelled(encoder.config, head.labels)))
-
-
-@build.register
-def _(head: TokenClassification, encoder: XLMRobertaModel) -> PreTrainedModel:
-    return _around(encoder, XLMRobertaForTokenClassification(_labelled(encoder.config, head.labels)))
-
-
-@build.register
-def _(head: ChoiceScore, encoder: XLMRobertaModel) -> PreTrainedModel:
-    return _around(encoder, XLMRobertaForMultipleChoice(_labelled(encoder.config, ("score",))))
-
-
-@build.register
-def _(head: SpanExtraction, encoder: XLMRobertaModel) -> PreTrainedModel:
-    return _around(encoder, XLMRobertaForQuestionAnswering(_labelled(encoder.config, ("start", "end"))))
-
-
-@build.register
-def _(head: SentenceEmbedding, encoder: XLMRobertaModel) -> PreTrainedModel:
-    return encoder
-
-
-@build.register
-def _(head: DualEncoder, encoder: XLMRobertaModel) -> PreTrainedModel:
-    return _around(encoder, DualEncoderModel(encoder.config))
-
-
-class DualEncoderModel(XLMRobertaPreTrainedModel):  # type: ignore[misc]
-    """Queries and candidates through one encoder; a vector is the pooler's output, unit length.
-
-    As the plain form of google-research/xtreme@838c13b third_party/run_retrieval.py: a learned scale
-    that starts at 100, and a softmax over the batch's candidates.
-    """
-
-    def __init__(self, config: XLMRobertaConfig) -> None:
-        super().__init__(config)
-        self.roberta = XLMRobertaModel(config, add_pooling_layer=True)
-        self.scale = nn.Parameter(torch.tensor(100.0))
-        self.post_init()
-
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor,
-        candidate_ids: torch.Tensor | None = None,
-        candidate_mask: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """Return `embedding` (rows, hidden); with candidates, aligned to the rows, the `loss` too."""
-        queries = self._embed(input_ids, attention_mask)
-        if candidate_ids is None:
-            return {"embedding": queries}
-        scores = self.scale * queries @ self._embed(candidate_ids, candidate_mask).T
-        own = torch.arange(len(scores), device=scores.device)
-        return {"embedding": queries, "loss": nn.functional.cross_entropy(scores, own)}
-
-    def _embed(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
-        pooled = self.roberta(input_ids=input_ids, attention_mask=attention_mask).pooler_output
-        return nn.functional.normalize(pooled, dim=-1)
-
-
 def proceed(model: PreTrainedModel, directory: Path) -> PreTrainedModel:
-    """Return a trained model of the same kind, head included: a second stage of one phase goes on with it.
+    """Return a trained model of the same kind, head included: a second stage of one phase continues with it.
 
     Raises:
-        CheckpointError: the checkpoint is of another kind.
+        CheckpointError: the checkpoint is of another kind, or not whole.
     """
-    trained = XLMRobertaConfig.from_pretrained(directory).architectures
-    if trained != [type(model).__name__]:
-        message = f"checkpoint {directory} holds {trained}, {type(model).__name__} cannot go on with it"
+    source = Source(str(directory))
+    networks, config = read_config(source)
+    if config.architectures != [type(model).__name__]:
+        message = (
+            f"checkpoint {directory} holds {config.architectures}, {type(model).__name__} cannot continue with it; "
+            f"run `harness train` again"
+        )
         raise CheckpointError(message)
-    return type(model).from_pretrained(directory, config=model.config)
+    return load(type(model), networks, model.config, source)
 
 
-def _around(encoder: XLMRobertaModel, model: PreTrainedModel) -> PreTrainedModel:
+def _around(encoder: PreTrainedModel, model: PreTrainedModel) -> PreTrainedModel:
     """Return the model with the encoder's weights copied in; no other weight may change.
 
     `load_state_dict(strict=False)` on the whole model would also carry every head whose name
     matches, so that MNLI would warm-start XNLI unnoticed; hence only the encoder is loaded, and
     what it lacks may only be the pooler, which belongs to the heads.
     """
-    heads = {name: value.clone() for name, value in model.state_dict().items() if not name.startswith("roberta.")}
-    missing, unexpected = model.roberta.load_state_dict(encoder.state_dict(), strict=False)
-    if unexpected or any(not name.startswith("pooler.") for name in missing):
+    own = f"{model.base_model_prefix}."
+    heads = {name: value.clone() for name, value in model.state_dict().items() if not name.startswith(own)}
+    missing, unexpected = model.base_model.load_state_dict(encoder.state_dict(), strict=False)
+    if unexpected or any(not name.startswith(f"{POOLER}.") for name in missing):
         message = f"the encoder does not fit {type(model).__name__}: lacks {missing}, has {unexpected} beyond"
         raise CheckpointError(message)
     assert_fresh(model, heads)
@@ -169,26 +122,27 @@ TEXT = "text"
 ALIGNMENT_SCALE = 20.0
 
 
-def freeze(encoder: XLMRobertaModel, layers: int | None) -> None:
+def freeze(encoder: PreTrainedModel, layers: int | None) -> None:
     """Keep the embeddings and the first `layers` layers as they are; nothing for None.
 
     What aligns languages sits there, and English training would pull it away from the others.
     """
     if layers is None:
         return
-    for module in (encoder.embeddings, *encoder.encoder.layer[:layers]):
+    for module in (encoder.embeddings, *networks_of(encoder.config.model_type).layers(encoder)[:layers]):
         module.requires_grad_(False)
 
 
 class MaskedLanguageModel(nn.Module):
-    """Predicts masked pieces; logits are computed at masked positions only.
+    """Predicts masked subwords; logits are computed at masked positions only.
 
     A vocabulary of 250,002 times 4,096 positions of logits would take 4 GB, a sixth of it is used.
     """
 
-    def __init__(self, model: XLMRobertaForMaskedLM) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        self._networks = networks_of(model.config.model_type)
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
         """Compute each layer's activations again in the backward pass; the Trainer calls it so."""
@@ -206,11 +160,11 @@ class MaskedLanguageModel(nn.Module):
         With `aligned` = n, rows n.. are the translations of rows ..n, and the cross-entropy of
         picking each one's translation among the batch's, both ways, is added.
         """
-        states = self.model.roberta(
+        states = self.model.base_model(
             input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=aligned is not None
         )
         masked = labels >= 0
-        logits = self.model.lm_head(states.last_hidden_state[masked])
+        logits = self._networks.masked_logits(self.model, states.last_hidden_state[masked])
         loss = nn.functional.cross_entropy(logits, labels[masked])
         if aligned is not None:
             layers = states.hidden_states[1:]
@@ -253,22 +207,23 @@ class MultiTask(nn.Module):
     accepts_loss_kwargs = False
 
     def __init__(
-        self, heads: Mapping[str, Head], encoder: XLMRobertaModel, text: XLMRobertaForMaskedLM | None = None
+        self, heads: Mapping[str, Head], encoder: PreTrainedModel, text: PreTrainedModel | None = None
     ) -> None:
         """Build the heads around one encoder.
 
         Args:
             heads: task -> head, each freshly initialised.
             encoder: its weights are copied.
-            text: phase 1's model, whose prediction of masked pieces goes on; its encoder is replaced.
+            text: phase 1's model, whose prediction of masked subwords continues; its encoder is replaced.
         """
         super().__init__()
         built = {name: build(head, encoder) for name, head in heads.items()}
-        self.encoder: XLMRobertaModel = next(iter(built.values())).roberta
+        self.encoder: PreTrainedModel = next(iter(built.values())).base_model
         for model in [*built.values(), *([text] if text is not None else [])]:
             # One encoder for all; a pooler belongs to its head, so each model keeps its own.
-            model.roberta.embeddings = self.encoder.embeddings
-            model.roberta.encoder = self.encoder.encoder
+            for name, part in self.encoder.named_children():
+                if name != POOLER:
+                    setattr(model.base_model, name, part)
         self.models = nn.ModuleDict(built)
         if text is not None:
             # The output layer of masked language modelling is the embedding table.
@@ -283,9 +238,11 @@ class MultiTask(nn.Module):
         """Return the loss of one batch of one task; `training.collate` gives each head its own inputs."""
         return {"loss": self.models[task](**inputs)["loss"]}
 
-    def shared_encoder(self) -> XLMRobertaModel:
+    def shared_encoder(self) -> PreTrainedModel:
         """Return the encoder alone, with the trained weights."""
-        alone = XLMRobertaModel(self.encoder.config, add_pooling_layer=False)
-        weights = {name: value for name, value in self.encoder.state_dict().items() if not name.startswith("pooler.")}
+        alone = networks_of(self.encoder.config.model_type).encoder(self.encoder.config)
+        weights = {
+            name: value for name, value in self.encoder.state_dict().items() if not name.startswith(f"{POOLER}.")
+        }
         alone.load_state_dict(weights)
         return alone

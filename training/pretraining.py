@@ -9,18 +9,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import transformers
-from transformers import AutoTokenizer, XLMRobertaConfig, XLMRobertaForMaskedLM, XLMRobertaModel
+from transformers import PretrainedConfig, PreTrainedModel
 
-from harness.core.errors import CheckpointError
+from harness.core.errors import CheckpointError, RecipeError
 from harness.core.files import file_sha256
 from harness.core.layout import check_files
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
+from training.encoders import xlm_roberta
+from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
-from training.modules import MaskedLanguageModel, load_encoder
+from training.modules import MaskedLanguageModel
 from training.recipe import Scratch, TextMix
-from training.text import MASK, Corpus, TextBatches, read_corpus, train_tokenizer
-from training.trainer import Schedule, fit
+from training.text import MASKS, Corpus, TextBatches, read_corpus, train_tokenizer
+from training.trainer import Schedule, fit, precision_of
 
 
 def pretrained(training: Training) -> Checkpoint:
@@ -54,8 +57,7 @@ def pretrained(training: Training) -> Checkpoint:
         )
 
         def save(folder: Path) -> None:
-            model.model.config.hidden_dropout_prob = cut.dropout
-            model.model.config.attention_probs_dropout_prob = cut.dropout
+            set_dropout(model.model.config, cut.dropout)
             model.model.save_pretrained(folder)
             shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
 
@@ -98,8 +100,8 @@ def scratch_schedule(training: Training, cut: Scratch) -> Schedule:
 
 def masked_model(cut: Scratch, mask_id: int) -> MaskedLanguageModel:
     """Return the model of phase 1 before its first step; the mask is the last entry of the vocabulary."""
-    model = MaskedLanguageModel(XLMRobertaForMaskedLM(scratch_config(cut, mask_id + 1)))
-    model.model.roberta.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
+    model = MaskedLanguageModel(xlm_roberta.NETWORKS.masked(scratch_config(cut, mask_id + 1)))
+    model.model.base_model.embeddings.position_embeddings.requires_grad_(cut.learn_positions)
     return model
 
 
@@ -110,9 +112,9 @@ def mask_of(tokenizer: Path) -> int:
         CheckpointError: the tokenizer has none.
     """
     vocabulary = json.loads(tokenizer.read_text(encoding="utf-8"))
-    marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] == MASK]
+    marks = [entry["id"] for entry in vocabulary["added_tokens"] if entry["content"] in MASKS]
     if not marks:
-        message = f"{tokenizer} has no {MASK!r} among its added tokens; masked LM needs an XLM-R tokenizer"
+        message = f"{tokenizer} has none of {', '.join(MASKS)} among its added tokens; masked LM needs one"
         raise CheckpointError(message)
     return int(marks[0])
 
@@ -132,25 +134,15 @@ def text_batches(training: Training, corpus: Corpus, mix: TextMix, tokenizer: Pa
     return batches
 
 
-def text_model_of(checkpoint: Checkpoint) -> XLMRobertaForMaskedLM:
-    """Return phase 1's model with its prediction of masked pieces, for continued masked language modelling.
+def text_model_of(checkpoint: Checkpoint) -> PreTrainedModel:
+    """Return phase 1's model with its prediction of masked subwords, for continued masked language modelling.
 
     Raises:
         CheckpointError: there is none, or it has no such head.
     """
-    source = checkpoint.metadata.source or checkpoint.directory
-    try:
-        model, info = XLMRobertaForMaskedLM.from_pretrained(
-            str(source), revision=checkpoint.metadata.revision or "main", output_loading_info=True
-        )
-    except (OSError, ValueError) as error:
-        message = f"no masked language model can be loaded from {str(source)!r}: {error}"
-        raise CheckpointError(message) from error
-    absent = sorted(name for name in info["missing_keys"] if name.startswith("lm_head") and "decoder" not in name)
-    if absent:
-        message = f"{str(source)!r} has no head of masked language modelling ({', '.join(absent)} are missing)"
-        raise CheckpointError(message)
-    return model
+    source = source_of(checkpoint)
+    networks, config = read_config(source)
+    return load(networks.masked, networks, config, source)
 
 
 def _named_tokenizer(training: Training, scratch: Scratch) -> list[Path]:
@@ -175,23 +167,17 @@ def tokenizer_file(training: Training, scratch: Scratch, corpus: Corpus) -> Iter
         yield path
 
 
-def scratch_config(scratch: Scratch, vocabulary: int) -> XLMRobertaConfig:
+def scratch_config(scratch: Scratch, vocabulary: int) -> PretrainedConfig:
     """Return the shape of an encoder from scratch; dropout is that of phase 1, none."""
-    return XLMRobertaConfig(
-        vocab_size=vocabulary,
-        hidden_size=scratch.width,
-        num_hidden_layers=scratch.layers,
-        num_attention_heads=scratch.heads,
-        intermediate_size=4 * scratch.width,
-        # XLM-R counts positions from 2, so 512 tokens need 514.
-        max_position_embeddings=514,
-        type_vocab_size=1,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=1,
-        bos_token_id=0,
-        eos_token_id=2,
+    return xlm_roberta.scratch_config(
+        layers=scratch.layers, width=scratch.width, heads=scratch.heads, vocabulary=vocabulary
     )
+
+
+def set_dropout(config: PretrainedConfig, rate: float) -> None:
+    """Set every dropout rate of an encoder, in place."""
+    for key in networks_of(config.model_type).family.dropout:
+        setattr(config, key, rate)
 
 
 def public_inputs(training: Training) -> Inputs:
@@ -213,53 +199,89 @@ def public_inputs(training: Training) -> Inputs:
     return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", {})
 
 
+def public_source(training: Training) -> Source:
+    """Return where the public checkpoint is that the recipe names."""
+    start = training.recipe.pretrained
+    return Source(str(start.checkpoint), start.revision)
+
+
 def save_public_tokenizer(training: Training, folder: Path) -> None:
     """Write the tokenizer.json of the public checkpoint that the recipe names.
 
     Raises:
         CheckpointError: it cannot be loaded.
     """
-    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main")
-    except (OSError, ValueError) as error:
-        message = f"no tokenizer can be loaded from {source!r}: {error}"
-        raise CheckpointError(message) from error
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    write_tokenizer(public_source(training), folder / "tokenizer.json")
 
 
-def public_config(training: Training) -> XLMRobertaConfig:
+def public_config(training: Training) -> PretrainedConfig:
     """Return the shape of the public checkpoint that the recipe names.
 
     Raises:
-        CheckpointError: it cannot be loaded.
+        CheckpointError: it cannot be loaded, or no family has its `model_type`.
     """
-    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
-    try:
-        return XLMRobertaConfig.from_pretrained(str(source), revision=revision or "main")
-    except (OSError, ValueError) as error:
-        message = f"no XLM-R checkpoint can be loaded from {source!r}: {error}"
-        raise CheckpointError(message) from error
+    _, config = read_config(public_source(training))
+    return config
+
+
+def check_public(training: Training, tokenizer: Path) -> None:
+    """Refuse a public checkpoint that is not whole, or not the tokenizer's, before anything is read or trained.
+
+    Raises:
+        CheckpointError: says what is wrong.
+        RecipeError: the precision is one that the family does not allow.
+    """
+    source = public_source(training)
+    networks, _ = read_config(source)
+    precision = precision_of(training.recipe.compute)
+    if (reason := networks.family.refused.get(precision)) is not None:
+        message = (
+            f"recipe {training.recipe.name!r} trains {networks.family.model_type} in {precision}: {reason}"
+            f"; set bf16 = false in [compute], or launch without mixed precision"
+        )
+        raise RecipeError(message)
+    load_encoder(source.name, source.revision, tokenizer=tokenizer)
 
 
 def _public(training: Training) -> Checkpoint:
-    """Return a phase 1 that names a public checkpoint and keeps no weights of its own."""
+    """Return a phase 1 that names a public checkpoint and keeps no weights of its own.
+
+    Its weights are compared each time: a checkpoint of phase 1 may be older than the comparison.
+    """
     inputs = public_inputs(training)
     found = inputs.checkpoint()
     if found is not None:
+        check_public(training, found.tokenizer)
         return found
     start = training.recipe.pretrained
-    metadata = metadata_of(
-        training, "pretrained", inputs.identity, {}, source=start.checkpoint, revision=start.revision, seen={}
-    )
-    return training.keep(
-        inputs.directory,
-        {**metadata, "model": inputs.directory.name},
-        lambda folder: save_public_tokenizer(training, folder),
-    )
+    with tempfile.TemporaryDirectory(prefix="harness-tokenizer-") as folder:
+        save_public_tokenizer(training, Path(folder))
+        tokenizer = Path(folder) / "tokenizer.json"
+        check_public(training, tokenizer)
+
+        def save(draft: Path) -> None:
+            shutil.copyfile(tokenizer, draft / "tokenizer.json")
+
+        recorded = metadata_of(
+            training, "pretrained", inputs.identity, {}, source=start.checkpoint, revision=start.revision, seen={}
+        )
+        return training.keep(
+            inputs.directory,
+            {**recorded, "model": inputs.directory.name},
+            save,
+        )
 
 
-def encoder_of(checkpoint: Checkpoint) -> XLMRobertaModel:
-    """Return the encoder of a checkpoint of phase 1 or 2; a public one is loaded from where it lies."""
-    source = checkpoint.metadata.source
-    return load_encoder(source or checkpoint.directory, checkpoint.metadata.revision)
+def source_of(checkpoint: Checkpoint) -> Source:
+    """Return where the weights of a checkpoint are: a public one's stay where it is."""
+    return Source(str(checkpoint.metadata.source or checkpoint.directory), checkpoint.metadata.revision)
+
+
+def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:
+    """Return the encoder of a checkpoint of phase 1 or 2, whole and with its own tokenizer.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    source = source_of(checkpoint)
+    return load_encoder(source.name, source.revision, tokenizer=checkpoint.tokenizer)

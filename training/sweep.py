@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import XLMRobertaModel
+from transformers import PreTrainedModel
 
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import tasks
@@ -30,7 +30,7 @@ from harness.evaluation.workload import Job, check_splits
 from harness.inference.planner import BatchPlanner
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, read_checkpoint
-from training.modules import load_encoder
+from training.encoders.loading import load_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def sweep_layers(
     splits = parse_splits(split, [task])
     jobs = choose_jobs([task], languages=languages, splits=splits, coverage=coverage)
     check_splits(jobs, layout)
-    encoder = load_encoder(checkpoint.directory).eval()
+    encoder = load_encoder(checkpoint.directory, tokenizer=checkpoint.tokenizer).eval()
     tokenizer = FastTokenizer(checkpoint.tokenizer)
     rows: list[list[LanguageScore]] = [[] for _ in range(encoder.config.num_hidden_layers + 1)]
     with progress.step(f"{model}: {name} at every hidden state", len(jobs), "files") as advance:
@@ -132,7 +132,7 @@ def _checkpoint(model: str, task: AnyTask, workspace: Workspace) -> Checkpoint:
 
 
 def _scores(
-    job: Job, layout: Layout, encoder: XLMRobertaModel, tokenizer: FastTokenizer, head: SentenceEmbedding
+    job: Job, layout: Layout, encoder: PreTrainedModel, tokenizer: FastTokenizer, head: SentenceEmbedding
 ) -> Iterator[LanguageScore]:
     """Yield the scores of one language at each hidden state."""
     task = job.task
@@ -152,7 +152,7 @@ def _scores(
 
 
 def _hidden_states(
-    encoder: XLMRobertaModel, features: Sequence[Feature], pad_id: int, head: SentenceEmbedding
+    encoder: PreTrainedModel, features: Sequence[Feature], pad_id: int, head: SentenceEmbedding
 ) -> NDArray[np.float32]:
     """Return the pooled vectors at each hidden state, (hidden states, rows, hidden), unit length."""
     states = encoder.config.num_hidden_layers + 1

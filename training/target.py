@@ -56,9 +56,11 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 3 {finetune.name} is there")
         return found
+    # Before any data is read: a checkpoint that is not whole is refused at once.
+    encoder = encoder_of(start)
     training.check_leaks()
     transformers.set_seed(training.recipe.seed)
-    model = build(finetune.head, encoder_of(start))
+    model = build(finetune.head, encoder)
     if body is not None and body.metadata.head == HeadRecord(**describe(finetune.head)):
         model = proceed(model, body.directory)
     more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
@@ -173,7 +175,7 @@ def _fine_tune(
     train_set = target_set(training, finetune, tokenizer)
     batches = target_batches(training, finetune, train_set, tokenizer.pad_id)
     steps = len(batches)
-    freeze(model.roberta, training.recipe.target.frozen_layers)
+    freeze(model.base_model, training.recipe.target.frozen_layers)
     chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=_has_dev(training, finetune))
     selection = None
     if chosen_by is not None and training.recipe.target.evaluations:

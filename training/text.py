@@ -27,6 +27,8 @@ T = TypeVar("T")
 #: XLM-R's first four entries, in its order; `<mask>` is the last of the vocabulary.
 _FIRST = ["<s>", "<pad>", "</s>", "<unk>"]
 MASK = "<mask>"
+#: What tokenizers of all families call it.
+MASKS = (MASK, "[MASK]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class TextBatches(Dataset[Batch]):
         self._plain = {code: tokenizer.pieces(lines) for code, lines in corpus.plain.items()}
         self._parallel = {code: tokenizer.pieces(lines) for code, lines in corpus.parallel.items()}
         self._batches = {"mlm": self._mlm, "tlm": self._tlm, "alignment": self._alignment}
+        # Where the mask is the last entry, as XLM-R's is, the others are below it.
+        self._below = mask_id if mask_id == tokenizer.size - 1 else tokenizer.size
         self._special = np.asarray(sorted({*tokenizer.pair([], []), tokenizer.pad_id}), dtype=np.int64)
 
     def __len__(self) -> int:
@@ -184,7 +188,7 @@ class TextBatches(Dataset[Batch]):
         labels = np.where(chosen, ids, IGNORED)
         kind = generator.random(ids.shape)
         ids = np.where(chosen & (kind < 0.8), self._mask_id, ids)
-        anything = generator.integers(len(_FIRST), self._mask_id, size=ids.shape)
+        anything = generator.integers(len(_FIRST), self._below, size=ids.shape)
         ids = np.where(chosen & (kind >= 0.9), anything, ids)
         return {
             "input_ids": torch.from_numpy(ids),

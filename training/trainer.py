@@ -278,6 +278,11 @@ def check_trackers(compute: Compute) -> None:
             raise RecipeError(message)
 
 
+def precision_of(compute: Compute) -> str:
+    """Return the precision of a training as accelerate names it: "no" for fp32, "bf16", "fp16"."""
+    return "bf16" if compute.bf16 else _LAUNCHED
+
+
 def step_of(state: Path) -> int:
     """Return the step after which a state was written."""
     return int(state.name.partition("-")[2])
@@ -314,7 +319,7 @@ def fit(
         message = f"[compute] bf16 is true, and {torch.cuda.get_device_name()} has no bf16; set it to false"
         raise RecipeError(message)
     # The arguments leave it set, and every later training of the process would be of that precision.
-    os.environ[_PRECISION] = "bf16" if compute.bf16 else _LAUNCHED
+    os.environ[_PRECISION] = precision_of(compute)
     transformers.set_seed(schedule.seed)
     if not place.resume and rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)

@@ -38,6 +38,7 @@ from harness.core.tensors import ENCODER_INPUTS, GraphSignature, TensorSpec
 from harness.serving.repository.config import Serving
 from harness.serving.repository.store import publish, selected
 from training.checkpoint import read_checkpoint
+from training.encoders.networks import networks_of
 
 EXACT = "fp32"
 SEED = 0
@@ -266,8 +267,12 @@ class RandomNetworks:
         folder.mkdir(parents=True)
         signature = finetune.head.signature(self.shape.width)
         traced = self._folder / f"{finetune.name}.onnx"
+        family = networks_of(self._traced.config.model_type).family
         loaded = Loaded(
             module=self._module(finetune),
+            family=family,
+            signature=signature,
+            products=family.products(self._traced.config.to_dict()),
             hidden=self.shape.width,
             layers=self.shape.layers,
             vocabulary=self._vocabulary,

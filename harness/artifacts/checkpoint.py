@@ -62,6 +62,8 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     retrieval_layer: int | None = None
     overlaps: list[dict[str, Any]] = []
     leak_allowed: str | None = None
+    #: Version of the comparison of tensors that the weights passed; None before there was one.
+    loading: int | None = None
     packages: dict[str, str] = {}
     git: dict[str, Any] = {}
     data_sha256: dict[str, str] = {}
@@ -138,12 +140,13 @@ def read_metadata(directory: Path) -> Checkpoint:
     path = directory / PHASE_FILE
     fix = f"delete {directory} and run `harness train` again"
     try:
-        metadata = read_record(path, PhaseFile, CheckpointError, fix)
+        read_record(path, PhaseFile, CheckpointError, fix)
     except FileNotFoundError as error:
         message = f"{directory} holds no checkpoint; write one with `harness train`"
         raise CheckpointError(message) from error
-    # msgspec read it, so it is JSON; the digest is over every key, the unknown ones too.
-    return Checkpoint(directory, json.loads(path.read_bytes()), metadata)
+    # The digest is over every key, the unknown ones too.
+    document = json.loads(path.read_bytes())
+    return Checkpoint(directory, document, msgspec.convert(document, CheckpointMetadata))
 
 
 def read_checkpoint(directory: Path) -> Checkpoint:

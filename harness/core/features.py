@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.core.tensors import TOKEN_TYPES, TensorSpec, pad
+
 #: The value that losses skip (torch's cross-entropy ignores it by default).
 IGNORED = -100
 
@@ -26,16 +28,36 @@ class Feature:
     alignment: NDArray[np.signedinteger[Any]] | None = None
     #: The key, where it is known already.
     digest: bytes | None = None
+    #: Which sequence each token belongs to (tokens,), 0 or 1; None where all are 0.
+    token_types: NDArray[np.signedinteger[Any]] | None = None
 
     @property
     def key(self) -> bytes:
         """Return the identity of the row's content, 16 bytes: rows with equal keys get equal answers."""
         known = self.digest
         if known is None:
-            known = sha256(self.input_ids.astype("<i4").tobytes()).digest()[:16]
+            content = self.input_ids.astype("<i4").tobytes()
+            if self.token_types is not None:
+                content += self.token_types.astype("<i1").tobytes()
+            known = sha256(content).digest()[:16]
             # Computed once, since a run looks each row up several times; frozen for everyone else.
             object.__setattr__(self, "digest", known)
         return known
+
+
+def pad_features(
+    features: Sequence[Feature], pad_id: int, inputs: Sequence[TensorSpec], width: int | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Return rows as a graph takes them, each tensor (rows, width) int64, padded on the right.
+
+    Args:
+        features: the rows.
+        pad_id: fills `input_ids`.
+        inputs: the graph's; token types are among them or not.
+        width: columns; the longest row where not given.
+    """
+    types = [feature.token_types for feature in features] if TOKEN_TYPES in inputs else None
+    return pad([feature.input_ids for feature in features], pad_id, width, token_types=types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +101,10 @@ class Tokenizer(Protocol):
 
     def pair(self, first: Sequence[int], second: Sequence[int]) -> list[int]:
         """Return two sequences in their frame of special tokens."""
+        ...
+
+    def pair_types(self, first: int, second: int) -> list[int] | None:
+        """Return the token types of two framed sequences of so many subwords; None where all are 0."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Names, types and axes of a graph's tensors, and padding: the one place where rows get equal width."""
+"""Names, types and axes of a graph's tensors, and padding: only here do rows get equal width."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,23 +67,34 @@ class GraphSignature:
         )
 
 
-#: XLM-R graphs take these two and no token types; a graph input that a client could leave out
-#: cannot be declared optional in a batching Triton model (onnxruntime_backend, onnxruntime.cc).
+#: What every graph takes. An input that a client could leave out cannot be declared optional in a batching Triton
+#: model (onnxruntime_backend, onnxruntime.cc), so a graph takes token types or does not.
 ENCODER_INPUTS = (
     TensorSpec("input_ids", "int64", ("rows", "tokens")),
     TensorSpec("attention_mask", "int64", ("rows", "tokens")),
 )
 
 
+#: Which sequence of a pair a token belongs to, 0 or 1; graphs of BERT that read pairs take it as well.
+TOKEN_TYPES = TensorSpec("token_type_ids", "int64", ("rows", "tokens"))
+
+
 def pad(
-    rows: Sequence[NDArray[np.signedinteger[Any]]], pad_id: int, width: int | None = None
+    rows: Sequence[NDArray[np.signedinteger[Any]]],
+    pad_id: int,
+    width: int | None = None,
+    *,
+    token_types: Sequence[NDArray[np.signedinteger[Any]] | None] | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    """Return `input_ids` and `attention_mask`, both (rows, width) int64, padded on the right.
+    """Return the inputs of a graph, each (rows, width) int64, padded on the right.
+
+    They are `input_ids` and `attention_mask`, and `token_type_ids` where token types are given.
 
     Args:
         rows: token ids, each (tokens,).
-        pad_id: fills `input_ids`; the mask is 0 there.
+        pad_id: fills `input_ids`; the others are 0 there.
         width: columns; the longest row where not given. Must not be below it.
+        token_types: of each row (tokens,), or None for a row where all are 0; None for a graph that takes none.
     """
     longest = max(len(row) for row in rows)
     columns = longest if width is None else width
@@ -95,4 +106,11 @@ def pad(
     for index, row in enumerate(rows):
         ids[index, : len(row)] = row
         mask[index, : len(row)] = 1
-    return {"input_ids": ids, "attention_mask": mask}
+    padded = {"input_ids": ids, "attention_mask": mask}
+    if token_types is not None:
+        types = np.zeros((len(rows), columns), dtype=np.int64)
+        for index, own in enumerate(token_types):
+            if own is not None:
+                types[index, : len(own)] = own
+        padded[TOKEN_TYPES.name] = types
+    return padded

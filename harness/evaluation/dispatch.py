@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError
-from harness.core.features import Feature
+from harness.core.features import Feature, pad_features
 from harness.core.progress import Advance, Progress
-from harness.core.tensors import Tensors, pad
+from harness.core.tensors import Tensors
 from harness.evaluation.journal import BatchRecord, Journal, pack
 from harness.inference.endpoints import Endpoint
 from harness.inference.planner import Batch
@@ -37,8 +37,9 @@ def answer(
             for batch in plan:
                 if len(waiting) > endpoint.concurrency:
                     _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
-                rows = [pending[row].input_ids for row in batch.rows]
-                waiting.append((batch, pool.submit(_query, endpoint, pad(rows, pad_id, batch.width))))
+                rows = [pending[row] for row in batch.rows]
+                inputs = pad_features(rows, pad_id, artifact.signature.inputs, batch.width)
+                waiting.append((batch, pool.submit(_query, endpoint, inputs)))
             while waiting:
                 _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
     except EndpointError:
@@ -61,7 +62,10 @@ def answer_seconds(artifact: Artifact, pending: Sequence[Feature], plan: Sequenc
 
     with OnnxEndpoint.of(artifact) as endpoint:
         chosen = [plan[place] for place in sorted({0, len(plan) // 2, len(plan) - 1})]
-        inputs = [pad([pending[row].input_ids for row in batch.rows], artifact.pad_id, batch.width) for batch in chosen]
+        inputs = [
+            pad_features([pending[row] for row in batch.rows], artifact.pad_id, artifact.signature.inputs, batch.width)
+            for batch in chosen
+        ]
         _query(endpoint, inputs[-1])
         seconds = sum(_query(endpoint, batch).seconds for batch in inputs)
     return seconds * sum(batch.padded_tokens for batch in plan) / sum(batch.padded_tokens for batch in chosen)

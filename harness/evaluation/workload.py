@@ -13,6 +13,7 @@ from harness.core.features import Feature
 from harness.core.heads import is_retrieval
 from harness.core.layout import Layout, Split, check_files
 from harness.core.task import AnyFinetune, AnyTask
+from harness.core.tensors import TOKEN_TYPES
 from harness.tokenization.rows import POOL_BLOCK, Rows, Unread
 
 #: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
@@ -224,7 +225,8 @@ def checked(artifact: Artifact, task: AnyTask) -> Artifact:
     Raises:
         ArtifactError: names both signatures.
     """
-    declared = task.finetune.head.signature(artifact.manifest.hidden)
+    token_types = TOKEN_TYPES in artifact.signature.inputs
+    declared = task.finetune.head.signature(artifact.manifest.hidden, token_types=token_types)
     if artifact.signature != declared:
         message = (
             f"graph {artifact.graph} gives {artifact.signature.describe()}, task {task.name!r} needs "

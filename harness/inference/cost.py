@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from harness.artifacts.store import Artifact
-from harness.core.features import Feature
+from harness.core.features import Feature, pad_features
 from harness.core.files import read_json, write_json
-from harness.core.tensors import pad
 from harness.inference.endpoints import Endpoint
 from harness.inference.planner import BatchPlanner
 
@@ -53,7 +52,7 @@ def measure(endpoint: Endpoint, row: Feature, pad_id: int) -> float:
 
     def seconds(shape: tuple[int, int]) -> float:
         rows, width = shape
-        inputs = pad([np.resize(row.input_ids, width)] * rows, pad_id)
+        inputs = pad_features([Feature(0, np.resize(row.input_ids, width))] * rows, pad_id, endpoint.signature.inputs)
         endpoint.infer(inputs)
         best = float("inf")
         for _ in range(_REPEATS):

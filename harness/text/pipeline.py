@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.core.errors import EndpointError
-from harness.core.features import Feature, Tokenizer
+from harness.core.features import Feature, Tokenizer, pad_features
 from harness.core.task import Outputs
-from harness.core.tensors import GraphSignature, Tensors, pad
+from harness.core.tensors import GraphSignature, Tensors
 from harness.inference.endpoints import Endpoint
 from harness.inference.planner import Batch, BatchPlanner
 from harness.text.declaration import TextDeclaration
@@ -36,21 +35,22 @@ class Rows:
     pad_id: int
     signature: GraphSignature
     batches: Sequence[Batch]
-    _ids: list[NDArray[np.int64]] = field(default_factory=list)
+    _features: list[Feature] = field(default_factory=list)
     _outputs: list[Outputs | Exception | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._ids = [feature.input_ids for each in self.prepared for feature in each.features]
-        self._outputs = [None] * len(self._ids)
+        self._features = [feature for each in self.prepared for feature in each.features]
+        self._outputs = [None] * len(self._features)
 
     def inputs(self, batch: Batch) -> Tensors:
         """Return what the graph takes for one batch."""
-        return pad([self._ids[row] for row in batch.rows], self.pad_id, batch.width)
+        features = [self._features[row] for row in batch.rows]
+        return pad_features(features, self.pad_id, self.signature.inputs, batch.width)
 
     def fill(self, batch: Batch, tensors: Tensors) -> None:
         """Take what the graph gave for one batch; values that are not finite are an error of their rows."""
         for place, row in enumerate(batch.rows):
-            tokens = len(self._ids[row])
+            tokens = len(self._features[row].input_ids)
             outputs = {
                 spec.name: tensors[spec.name][place][:tokens] if spec.per_token else tensors[spec.name][place]
                 for spec in self.signature.outputs

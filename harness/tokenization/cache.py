@@ -22,7 +22,7 @@ from harness.core.features import Feature
 from harness.core.files import code_sha256
 
 #: Counted up where the columns change their meaning.
-FORMAT = 1
+FORMAT = 2
 #: What of the project decides how text becomes rows: a change there makes other rows.
 _SOURCES = (
     "benchmark/featurizers",
@@ -43,6 +43,8 @@ _SCHEMA = pa.schema(
         # Flat; the last axis of an alignment of two axes is in `columns`, which is 0 for one axis.
         ("alignment", pa.list_(pa.int32())),
         ("columns", pa.int8()),
+        # Empty where all are 0.
+        ("token_types", pa.list_(pa.int8())),
     ]
 )
 
@@ -102,11 +104,13 @@ class TokenCache:
         return (_from_arrow(reader.get_batch(place)) for place in range(reader.num_record_batches))
 
 
-def _lists(arrays: Sequence[NDArray[np.signedinteger[Any]]]) -> pa.ListArray:
+def _lists(
+    arrays: Sequence[NDArray[np.signedinteger[Any]]], dtype: type[np.signedinteger[Any]] = np.int32
+) -> pa.ListArray:
     offsets = np.zeros(len(arrays) + 1, dtype=np.int32)
     np.cumsum([array.size for array in arrays], out=offsets[1:])
     flat = np.concatenate([array.ravel() for array in arrays]) if arrays else np.empty(0)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat.astype(np.int32)))
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat.astype(dtype)))
 
 
 def _to_arrow(block: Block) -> pa.RecordBatch:
@@ -122,15 +126,17 @@ def _to_arrow(block: Block) -> pa.RecordBatch:
             _lists([feature.input_ids for feature in features]),
             _lists([nothing if found is None else found for found in alignments]),
             pa.array(columns, pa.int8()),
+            _lists([nothing if found.token_types is None else found.token_types for found in features], np.int8),
         ],
         schema=_SCHEMA,
     )
 
 
 def _from_arrow(batch: pa.RecordBatch) -> Block:
-    ids, examples, keys, rows, alignments, columns = (batch.column(place) for place in range(batch.num_columns))
+    ids, examples, keys, rows, alignments, columns, types = (batch.column(place) for place in range(batch.num_columns))
     row_values, row_ends = _flat(rows)
     values, ends = _flat(alignments)
+    type_values, type_ends = _flat(types)
     features = []
     for place, (example, key, width) in enumerate(
         zip(examples.to_pylist(), keys.to_pylist(), columns.to_pylist(), strict=True)
@@ -139,10 +145,12 @@ def _from_arrow(batch: pa.RecordBatch) -> Block:
         if width >= 0:
             flat = values[ends[place] : ends[place + 1]]
             alignment = flat.reshape(-1, width) if width else flat
-        features.append(Feature(example, row_values[row_ends[place] : row_ends[place + 1]], None, alignment, key))
+        row = row_values[row_ends[place] : row_ends[place + 1]]
+        own = type_values[type_ends[place] : type_ends[place + 1]]
+        features.append(Feature(example, row, None, alignment, key, own if own.size else None))
     return Block([] if ids.null_count else ids.to_pylist(), features)
 
 
-def _flat(lists: pa.ListArray) -> tuple[NDArray[np.int32], list[int]]:
+def _flat(lists: pa.ListArray) -> tuple[NDArray[np.signedinteger[Any]], list[int]]:
     """Return the values of a column of lists, without a copy, and where each list starts and ends."""
     return lists.values.to_numpy(zero_copy_only=True), lists.offsets.to_numpy().tolist()

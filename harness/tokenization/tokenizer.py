@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
+from tokenizers import Encoding
 from tokenizers import Tokenizer as RustTokenizer
 
 from harness.core.errors import ArtifactError
@@ -24,11 +26,16 @@ class FastTokenizer:
             raise ArtifactError(message) from error
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
-        self._frame_single = self._frame(self._tokenizer.encode("a"))
-        self._frame_pair = self._frame(self._tokenizer.encode("a", "b"))
+        #: One more than the largest id.
+        self.size = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+        self._frame_single = self._frame(self._tokenizer.encode("a"), "ids")
+        pair = self._tokenizer.encode("a", "b")
+        self._frame_pair = self._frame(pair, "ids")
+        self._frame_types = self._frame(pair, "type_ids")
+        self._second_type = next(kind for kind, owner in zip(pair.type_ids, pair.sequence_ids, strict=True) if owner)
         self.pad_id = self._id("<pad>", "[PAD]")
         self.unknown_id = self._id("<unk>", "[UNK]")
-        self.separator_id = self._id("</s>", "[SEP]")
+        self.separator_id = self._id("</s>", "[SEP]", "<eos>")
 
     def _id(self, *names: str) -> int:
         for name in names:
@@ -39,13 +46,13 @@ class FastTokenizer:
         raise ArtifactError(message)
 
     @staticmethod
-    def _frame(encoding: "object") -> list[list[int]]:
-        """Return the runs of special ids before, between and after the sequences."""
+    def _frame(encoding: Encoding, field: Literal["ids", "type_ids"]) -> list[list[int]]:
+        """Return a field of the special tokens before, between and after the sequences."""
         runs: list[list[int]] = [[]]
         inside = False
-        for token, special in zip(encoding.ids, encoding.special_tokens_mask, strict=True):  # type: ignore[attr-defined]
+        for value, special in zip(getattr(encoding, field), encoding.special_tokens_mask, strict=True):
             if special:
-                runs[-1].append(token)
+                runs[-1].append(value)
                 inside = False
             elif not inside:
                 runs.append([])
@@ -70,3 +77,10 @@ class FastTokenizer:
         """See `harness.core.features.Tokenizer`."""
         before, between, after = self._frame_pair
         return [*before, *first, *between, *second, *after]
+
+    def pair_types(self, first: int, second: int) -> list[int] | None:
+        """See `harness.core.features.Tokenizer`."""
+        before, between, after = self._frame_types
+        if not any((*before, *between, self._second_type, *after)):
+            return None
+        return [*before, *[0] * first, *between, *[self._second_type] * second, *after]

@@ -129,7 +129,7 @@ def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
     metadata = {"phase": "target", "model": "tiny", "finetune": "copa", "head": describe(HEADS["copa"])}
     directory = write_checkpoint(tmp_path / "copa", metadata, save).directory
 
-    with pytest.raises(CheckpointError, match=r"padding id of .* is 7, the network's config\.json wants 1"):
+    with pytest.raises(CheckpointError, match=r"its padding has the id 7, pad_token_id in config\.json is 1"):
         export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import load_file, save_file
-from tiny_checkpoints import HEADS, LAYERS, save_checkpoint, tiny_network
+from tiny_checkpoints import HEADS, LAYERS, save_checkpoint, tiny_network, write_tokenizer
 from torch import Tensor
 
 from exporters.modules import load_module
@@ -59,10 +59,17 @@ def test_dual_encoders_embedding_is_the_pooled_last_layer(checkpoints, batch) ->
     assert_allclose(embedding.norm(dim=1), torch.ones(len(embedding)), atol=1e-5)
 
 
-def test_the_heads_own_layer_goes_before_the_recipes(checkpoints) -> None:
+def test_the_recipes_layer_goes_before_the_official_one_of_that_depth(checkpoints) -> None:
     head = SentenceEmbedding(layers={LAYERS: 2})
 
-    assert load_module(read_checkpoint(checkpoints["encoder"]), head).retrieval_layer == 2
+    assert load_module(read_checkpoint(checkpoints["encoder"]), head).retrieval_layer == 1
+
+
+def test_the_official_layer_of_a_depth_is_used_where_the_recipe_says_nothing(tmp_path: Path) -> None:
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", metadata={"retrieval_layer": None})
+    head = SentenceEmbedding(layers={LAYERS: 2})
+
+    assert load_module(read_checkpoint(directory), head).retrieval_layer == 2
 
 
 def test_encoder_of_a_phase_without_head_can_be_exported(tmp_path: Path) -> None:
@@ -113,24 +120,27 @@ def test_checkpoint_without_its_heads_weights_is_refused(tmp_path: Path) -> None
         weights = load_file(source / "model.safetensors")
         kept = {name: value for name, value in weights.items() if not name.startswith("classifier.out_proj")}
         save_file(kept, draft / "model.safetensors", metadata={"format": "pt"})
+        write_tokenizer(draft / "tokenizer.json")
 
-    directory = write_checkpoint(
-        tmp_path / "broken", {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}, save
-    ).directory
-    with pytest.raises(CheckpointError, match=r"lacks weights .*classifier\.out_proj\.bias"):
+    metadata = {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}
+    directory = write_checkpoint(tmp_path / "broken", metadata, save).directory
+    with pytest.raises(
+        CheckpointError,
+        match=r"lacks 2 of \d+ tensors \(classifier\.out_proj\.bias, classifier\.out",
+    ):
         load_module(read_checkpoint(directory), HEADS["mnli"])
 
 
 def test_checkpoint_without_any_weights_is_refused(tmp_path: Path) -> None:
     def save(draft: Path) -> None:
+        write_tokenizer(draft / "tokenizer.json")
         tiny_network("mnli").config.save_pretrained(draft)
         config = draft / "config.json"
         config.write_text(
             config.read_text().replace("{", '{"architectures": ["XLMRobertaForSequenceClassification"],', 1)
         )
 
-    directory = write_checkpoint(
-        tmp_path / "empty", {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}, save
-    ).directory
-    with pytest.raises(CheckpointError, match="cannot be loaded"):
+    metadata = {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}
+    directory = write_checkpoint(tmp_path / "empty", metadata, save).directory
+    with pytest.raises(CheckpointError, match=r"has no weights; a checkpoint has one of model\.safetensors, "):
         load_module(read_checkpoint(directory), HEADS["mnli"])

@@ -27,7 +27,7 @@ from harness.core.heads import (
 )
 from harness.core.task import AnyFinetune, Finetune
 from training.checkpoint import write_checkpoint
-from training.modules import DualEncoderModel
+from training.encoders.xlm_roberta import DualEncoderModel
 
 VOCABULARY = 200
 LAYERS = 3

@@ -107,7 +107,7 @@ def test_dual_encoder_learns_its_scale(encoder: XLMRobertaModel) -> None:
     assert (model.scale.item(), model.scale.grad is not None) == (100.0, True)
 
 
-def test_second_stage_goes_on_with_the_trained_head(encoder: XLMRobertaModel, tmp_path: Path) -> None:
+def test_second_stage_continues_with_the_trained_head(encoder: XLMRobertaModel, tmp_path: Path) -> None:
     first = build(HEAD, encoder)
     first.save_pretrained(tmp_path)
     again = proceed(build(HEAD, encoder), tmp_path)
@@ -116,5 +116,5 @@ def test_second_stage_goes_on_with_the_trained_head(encoder: XLMRobertaModel, tm
 
 def test_second_stage_with_another_head_is_refused(encoder: XLMRobertaModel, tmp_path: Path) -> None:
     build(SpanExtraction(), encoder).save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="XLMRobertaForSequenceClassification cannot go on with it"):
+    with pytest.raises(CheckpointError, match="XLMRobertaForSequenceClassification cannot continue with it"):
         proceed(build(HEAD, encoder), tmp_path)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.benchmark.featurizers.pair import pair_row
+from harness.benchmark.featurizers.pair import pair_feature
 from harness.core.examples import ChoiceExample
 from harness.core.features import Feature, Tokenizer
 
@@ -21,10 +21,8 @@ class ChoiceFeaturizer:
         prompts = tokenizer.pieces([f"{example.premise} {example.question}".rstrip() for example in examples])
         choices = iter(tokenizer.pieces([choice for example in examples for choice in example.choices]))
         return [
-            Feature(
-                number,
-                np.asarray(pair_row(tokenizer, prompt, next(choices), self.max_tokens), dtype=np.int64),
-                np.asarray(example.label, dtype=np.int64),
+            pair_feature(
+                number, tokenizer, prompt, next(choices), self.max_tokens, np.asarray(example.label, dtype=np.int64)
             )
             for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True))
             for _ in example.choices

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.benchmark.featurizers.pair import row_types
 from harness.core.examples import Answer, QuestionExample
 from harness.core.features import Feature, Pieces, Tokenizer
 
@@ -47,7 +48,8 @@ class WindowFeaturizer:
                     alignment[lead : lead + end - start, :2] = context.offsets[start:end]
                     alignment[lead : lead + end - start, 2] = best[start:end] == window
                 target = _target(next(iter(example.answers), None), context, start, end, lead)
-                features.append(Feature(number, ids, target, alignment))
+                types = row_types(tokenizer, asked, context.ids[start:end])
+                features.append(Feature(number, ids, target, alignment, token_types=types))
         return features
 
     def _spans(self, length: int, room: int) -> Iterator[tuple[int, int]]:

@@ -11,11 +11,12 @@ from harness.core.features import IGNORED, Feature, Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class WordsFeaturizer:
-    """Rows ``<s> x </s></s>``, cut at word boundaries so that a row holds max_tokens - 3 pieces.
+    """Rows ``<s> x </s></s>``, cut at word boundaries so that a row holds max_tokens - 3 subwords.
 
-    A word without pieces, or with more than a row holds, becomes the unknown token; both from
-    google-research/xtreme@838c13b utils_preprocess.py and third_party/utils_tag.py. `alignment`
-    (words of the row, 2): word index in the sentence, position of its first piece.
+    Where a tokenizer puts one separator between two sequences, as BERT's, rows are ``[CLS] x [SEP]`` and hold
+    max_tokens - 2 (sep_token_extra of the scripts). A word without subwords, or with more than a row holds, becomes
+    the unknown token; all from google-research/xtreme@838c13b utils_preprocess.py and third_party/utils_tag.py.
+    `alignment` (words of the row, 2): word index in the sentence, position of its first subword.
     """
 
     tags: tuple[str, ...]
@@ -31,7 +32,7 @@ class WordsFeaturizer:
         for number, example in enumerate(examples):
             for start, words in self._rows(example.words, pieces, tokenizer):
                 positions = np.cumsum([0, *(len(word) for word in words[:-1])]) + lead
-                ids = [*tokenizer.single([piece for word in words for piece in word]), tokenizer.separator_id]
+                ids = [*tokenizer.single([piece for word in words for piece in word]), *_extra(tokenizer)]
                 target = np.full(len(ids), IGNORED, dtype=np.int64)
                 target[positions] = [index[tag] for tag in example.tags[start : start + len(words)]]
                 alignment = np.stack([np.arange(start, start + len(words)), positions], axis=1)
@@ -42,7 +43,7 @@ class WordsFeaturizer:
         self, words: Sequence[str], pieces: dict[str, list[int]], tokenizer: Tokenizer
     ) -> Iterator[tuple[int, list[list[int]]]]:
         """Yield the index of a row's first word and the pieces of each of its words."""
-        room = self.max_tokens - 3
+        room = self.max_tokens - len(tokenizer.single([])) - len(_extra(tokenizer))
         start, used = 0, 0
         row: list[list[int]] = []
         for position, word in enumerate(words):
@@ -56,3 +57,8 @@ class WordsFeaturizer:
             used += len(ids)
         if row:
             yield start, row
+
+
+def _extra(tokenizer: Tokenizer) -> list[int]:
+    """Return the second separator, where a tokenizer puts two between sequences."""
+    return [tokenizer.separator_id] * (len(tokenizer.pair([], [])) - len(tokenizer.single([])) - 1)

@@ -40,8 +40,8 @@ from harness.artifacts.gate import GATE
 from harness.artifacts.manifest import MANIFEST, ArtifactManifest, read_manifest
 from harness.artifacts.store import GRAPH, TOKENIZER, WEIGHTS, Artifact, graph_digests, joined_sha256
 from harness.core.errors import ArtifactError, UsageError, nearest
+from harness.core.features import Feature, pad_features
 from harness.core.files import file_sha256
-from harness.core.tensors import pad
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import BatchPlanner
@@ -480,7 +480,8 @@ def publish(
     if not probe_ids:
         message = "probe_ids is empty; a sentence has at least its special tokens"
         raise ValueError(message)
-    inputs = pad([np.asarray(probe_ids, dtype="<i8")], pad_id=0)
+    row = Feature(0, np.asarray(probe_ids, dtype="<i8"))
+    inputs = pad_features([row], 0, artifact.signature.inputs)
     repository.mkdir(parents=True, exist_ok=True)
     with locked(repository):
         number = _version_for(repository / artifact.name, artifact)

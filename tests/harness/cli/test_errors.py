@@ -40,7 +40,10 @@ def home(
         ([*EVAL, "--variant", "bf16"], ["has no variant 'bf16'", "it has fp32"]),
         ([*EVAL, "--device", "cuda"], ["there is no option --device", "`--endpoint onnx:cuda`"]),
         ([*EVAL, "--batch-size", "32"], ["there is no option --batch-size", "`harness tune`"]),
-        ([*EVAL[:3], "--endpoint", "onyx", "--tasks", "xnli", "--languages", "ru"], ["no endpoint 'onyx'", "`triton[s]://host:port"]),
+        (
+            [*EVAL[:3], "--endpoint", "onyx", "--tasks", "xnli", "--languages", "ru"],
+            ["no endpoint 'onyx'", "`triton[s]://host:port"],
+        ),
         (["eval", "--model", "tinny"], ["no exported model 'tinny'", "did you mean 'tiny'"]),
         (["rescore", "tiny"], ["'tiny' is no run", "scores.json"]),
         (["data", "get", "nosuch"], ["no task or training set 'nosuch'"]),

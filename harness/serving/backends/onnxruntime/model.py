@@ -116,6 +116,13 @@ class TritonPythonModel:
                 f"attention_mask with values from {mask.min()} to {mask.max()}; give 1 for a token and 0 for padding"
             )
             raise Refusal(message)
+        types = feed.get("token_type_ids")
+        if types is not None and not ((types == 0) | (types == 1)).all():
+            message = (
+                f"token_type_ids with values from {types.min()} to {types.max()}; give 0 for the first sequence and "
+                "for padding, and 1 for the second"
+            )
+            raise Refusal(message)
         return feed
 
     def _answers(self, members: list[Member], outputs: list[str]) -> list[tuple[Member, Any]]:

@@ -1,0 +1,55 @@
+"""The classes of BERT."""
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForMultipleChoice,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertModel,
+    BertPreTrainedModel,
+    PreTrainedModel,
+)
+
+from harness.core.heads import ChoiceScore, DualEncoder, SequenceClassification, SpanExtraction, TokenClassification
+from harness.encoders.bert import FAMILY
+from training.encoders.networks import DualEncoding, Networks
+
+
+class DualEncoderModel(DualEncoding, BertPreTrainedModel):  # type: ignore[misc]
+    """See `DualEncoding`."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=True)
+        self.scale = nn.Parameter(torch.tensor(100.0))
+        self.post_init()
+
+
+class _Networks(Networks):
+    family = FAMILY
+    config = BertConfig
+    base = BertModel
+    heads = {  # noqa: RUF012
+        SequenceClassification: BertForSequenceClassification,
+        TokenClassification: BertForTokenClassification,
+        ChoiceScore: BertForMultipleChoice,
+        SpanExtraction: BertForQuestionAnswering,
+        DualEncoder: DualEncoderModel,
+    }
+    masked = BertForMaskedLM
+    alone = {"add_pooling_layer": False}  # noqa: RUF012
+
+    def choice_logits(self, network: PreTrainedModel, **inputs: Tensor) -> Tensor:
+        found: Tensor = network.classifier(network.dropout(network.bert(**inputs).pooler_output))
+        return found
+
+    def masked_logits(self, network: PreTrainedModel, states: Tensor) -> Tensor:
+        found: Tensor = network.cls(states)
+        return found
+
+
+NETWORKS = _Networks()

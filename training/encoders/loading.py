@@ -1,0 +1,284 @@
+"""The only function that loads weights: every tensor compared, nothing random, nothing left out in silence."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers.utils import cached_file
+from transformers.utils import logging as transformers_logging
+
+from harness.core.errors import CheckpointError
+from harness.encoders.families import Family, family_of
+from harness.encoders.vocabulary import check_vocabulary, without_token_types
+from harness.encoders.weights import (
+    Shape,
+    Stored,
+    check_index,
+    check_tensors,
+    listed,
+    read_header,
+    read_index,
+)
+from training.encoders.networks import Networks, networks_of
+
+#: In the order in which transformers looks for them: the weights in one file, and the index of several.
+_FILES = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+#: torch's types by the names of safetensors; others are refused under torch's own name.
+_TYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+#: What transformers says of tensors that a class has no use for, which `check_tensors` has judged already.
+_UNUSED = "were not used when initializing"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a checkpoint is: a folder, or a hub id with a commit."""
+
+    name: str
+    revision: str | None = None
+
+    def file(self, name: str) -> Path | None:
+        """Return one of its files, loaded from the hub where it has to be; None where it has none of that name."""
+        found = cached_file(
+            self.name,
+            name,
+            revision=self.revision or "main",
+            _raise_exceptions_for_missing_entries=False,
+            _raise_exceptions_for_gated_repo=False,
+        )
+        return None if found is None else Path(found)
+
+
+def read_config(source: Source) -> tuple[Networks, PretrainedConfig]:
+    """Return a checkpoint's family and its config.
+
+    Raises:
+        CheckpointError: there is none, its family is not known, or it has settings that the family's graphs do not.
+    """
+    with _worded(source):
+        if source.file("config.json") is None:
+            message = f"{source.name!r} has no config.json; name a folder with config.json, weights and tokenizer"
+            raise CheckpointError(message)
+        values, _ = PretrainedConfig.get_config_dict(source.name, revision=source.revision or "main")
+    family = family_of(values, source.name)
+    networks = networks_of(family.model_type)
+    with _worded(source):
+        config = networks.config.from_pretrained(source.name, revision=source.revision or "main")
+    _check_settings(config, family, source)
+    networks.settle(config)
+    return networks, config
+
+
+def _check_settings(config: PretrainedConfig, family: Family, source: Source) -> None:
+    for key, right in family.settings.items():
+        value = getattr(config, key, right[0])
+        if value not in right:
+            message = (
+                f"config.json of {source.name!r} says {key} = {value!r}, an encoder of {family.model_type} has "
+                f"{' or '.join(map(repr, right))}; give the config.json that belongs to the weights"
+            )
+            raise CheckpointError(message)
+
+
+def load_encoder(
+    source: str | Path, revision: str | None = None, *, tokenizer: Path | None = None, pooler: bool = False
+) -> PreTrainedModel:
+    """Return the encoder of a checkpoint in fp32, without any head that it may have.
+
+    Args:
+        source: a folder, or a hub id.
+        revision: a commit of the hub id.
+        tokenizer: a tokenizer.json that has to be the encoder's; not looked at where None.
+        pooler: whether to keep the encoder's pooler, which then has to be there.
+
+    Raises:
+        CheckpointError: the checkpoint is not whole, not of a known family, has other tensors or NaN, or the tokenizer
+            is not its own.
+    """
+    place = Source(str(source), revision)
+    networks, config = read_config(place)
+    if tokenizer is not None:
+        check_vocabulary(tokenizer, config.to_dict(), networks.family, place.name)
+    return load(networks.base, networks, config, place, pooler=pooler)
+
+
+def load(
+    kind: type[PreTrainedModel],
+    networks: Networks,
+    config: PretrainedConfig,
+    source: Source,
+    *,
+    pooler: bool = False,
+    **options: Any,
+) -> PreTrainedModel:
+    """Return a network in fp32 whose every tensor came from a checkpoint.
+
+    Args:
+        kind: the class, of the family's.
+        networks: the family's classes.
+        config: as `read_config` gives it, labels changed or not.
+        source: where the checkpoint is.
+        pooler: whether an encoder alone keeps its pooler, which then has to be there.
+        options: more arguments of `from_pretrained`.
+
+    Raises:
+        CheckpointError: a tensor is missing, too many, of another shape or type, or has NaN or infinity.
+    """
+    own = networks.options(kind, pooler=pooler)
+    wanted, copies = _wanted(kind, config, own)
+    check_tensors(
+        read_tensors(source), wanted, networks.family, kind=kind.__name__, source=source.name, optional=copies
+    )
+    with _worded(source), _heard():
+        network, report = kind.from_pretrained(
+            source.name,
+            revision=source.revision or "main",
+            config=config,
+            dtype=torch.float32,
+            output_loading_info=True,
+            **own,
+            **options,
+        )
+    # Nothing of this can be left after the comparison, unless transformers reads the files in another way.
+    wrong = [*report["missing_keys"], *map(str, report["mismatched_keys"]), *report["error_msgs"]]
+    if wrong:
+        message = f"transformers did not load {listed(wrong)} of {source.name!r}; use the versions of constraints.txt"
+        raise CheckpointError(message)
+    check_finite(network, source.name)
+    return network
+
+
+def _wanted(
+    kind: type[PreTrainedModel], config: PretrainedConfig, options: Mapping[str, Any]
+) -> tuple[dict[str, Shape], list[str]]:
+    """Return the tensors of a class with their shapes, and those that are copies of others (tied weights)."""
+    with torch.device("meta"):
+        empty = kind(config, **options)
+    shapes = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
+    tied = [re.compile(pattern) for pattern in empty._tied_weights_keys or ()] if config.tie_word_embeddings else []
+    return shapes, [name for name in shapes if any(pattern.search(name) for pattern in tied)]
+
+
+def read_tensors(source: Source) -> dict[str, Stored]:
+    """Return the tensors of a checkpoint's files, by name; no weights are read where they are safetensors.
+
+    Raises:
+        CheckpointError: there are no weights, or a file is missing or damaged.
+    """
+    for single, several in _FILES:
+        with _worded(source):
+            path, index = source.file(single), source.file(several)
+        if path is not None:
+            return _read(path)
+        if index is not None:
+            return _read_shards(source, index)
+    names = ", ".join(name for pair in _FILES for name in pair)
+    message = f"{source.name!r} has no weights; a checkpoint has one of {names}"
+    raise CheckpointError(message)
+
+
+def _read_shards(source: Source, index: Path) -> dict[str, Stored]:
+    parts = read_index(index)
+    shards = {}
+    for name in sorted(set(parts.values())):
+        with _worded(source):
+            path = source.file(name)
+        shards[name] = {} if path is None else _read(path)
+    check_index(parts, shards, index)
+    return {tensor: stored for shard in shards.values() for tensor, stored in shard.items()}
+
+
+def _read(path: Path) -> dict[str, Stored]:
+    if path.suffix == ".safetensors":
+        return read_header(path)
+    try:
+        tensors = torch.load(path, map_location="meta", weights_only=True)
+        return {
+            name: Stored(_TYPES.get(value.dtype, str(value.dtype)), tuple(value.shape))
+            for name, value in tensors.items()
+        }
+    except Exception as error:  # a damaged archive raises RuntimeError, UnpicklingError, EOFError or AttributeError
+        message = f"{path} holds no weights that can be read ({type(error).__name__}); copy or download it again"
+        raise CheckpointError(message) from error
+
+
+def check_finite(network: PreTrainedModel, source: str) -> None:
+    """Refuse a network with NaN or infinity in a weight.
+
+    Raises:
+        CheckpointError: names three tensors and their number.
+    """
+    tensors = {
+        name: value for name, value in network.state_dict().items() if value.is_floating_point() and value.numel()
+    }
+    # The extremes of values with NaN among them are NaN.
+    wrong = [name for name, value in tensors.items() if not torch.stack(torch.aminmax(value)).isfinite().all()]
+    if wrong:
+        message = (
+            f"{source!r} has NaN or infinity in {listed(wrong, tensors)}; copy, download or train the checkpoint again"
+        )
+        raise CheckpointError(message)
+
+
+def write_tokenizer(source: Source, path: Path) -> None:
+    """Write the tokenizer.json of a checkpoint, without token types where its encoder takes none.
+
+    Raises:
+        CheckpointError: it has no tokenizer, or no known family.
+    """
+    networks, _ = read_config(source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main")
+        text = tokenizer.backend_tokenizer.to_str()
+    except Exception as error:  # tokenizers raises a bare Exception for every failure
+        cause = " ".join(str(error).split())
+        message = f"no tokenizer can be loaded from {source.name!r} ({cause}); put its tokenizer.json there"
+        raise CheckpointError(message) from error
+    path.write_text(text if networks.family.token_types else without_token_types(text), encoding="utf-8")
+
+
+@contextmanager
+def _worded(source: Source) -> Iterator[None]:
+    """Word the failures of reading a checkpoint, for which each library has an error of its own.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        cause = " ".join(str(error).split())
+        message = (
+            f"{source.name!r} cannot be loaded ({cause}); give a folder with config.json, weights and tokenizer, or a "
+            f"hub id that can be reached"
+        )
+        raise CheckpointError(message) from error
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Let transformers say what it does with tensors, whatever its verbosity is, and nothing else while it loads."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return _UNUSED not in record.getMessage()
+
+    log = logging.getLogger("transformers.modeling_utils")
+    level, verbosity = log.level, transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    log.setLevel(logging.WARNING)
+    log.addFilter(is_news)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_news)
+        log.setLevel(level)
+        transformers_logging.set_verbosity(verbosity)

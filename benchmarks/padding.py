@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks import runner
 from benchmarks.workload import evenly, file_order
+from harness.artifacts.store import EXACT
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import DataError, UsageError
 from harness.core.features import Feature, Tokenizer
@@ -25,7 +26,7 @@ from harness.core.progress import Progress
 from harness.core.task import AnyTask
 from harness.core.terminal import Terminal
 from harness.evaluation.selection import choose_jobs, choose_tasks, parse_splits
-from harness.evaluation.workload import EXACT, Job, available, by_task, check_splits
+from harness.evaluation.workload import Job, available, by_task, check_splits
 from harness.inference.planner import Batch, BatchPlanner
 from harness.tokenization.rows import POOL_BLOCK
 from harness.tokenization.tokenizer import FastTokenizer

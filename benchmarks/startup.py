@@ -25,13 +25,13 @@ from typing import Any
 
 from benchmarks import runner
 from harness.artifacts.run import SCORES
+from harness.artifacts.store import EXACT
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import HarnessError, UsageError
 from harness.core.files import read_json
 from harness.core.progress import Progress
 from harness.core.terminal import Terminal
 from harness.evaluation.request import JOURNAL
-from harness.evaluation.workload import EXACT
 
 UNIT = "seconds"
 #: What each may take at most, in seconds.

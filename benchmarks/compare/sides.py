@@ -8,6 +8,7 @@ from benchmarks.compare.session import FULL, UNIT, Session
 from benchmarks.compare.works import XNLI, both, twice
 from benchmarks.ours import Harness
 from benchmarks.padding import measure as measure_padding
+from harness.artifacts.store import EXACT
 from harness.benchmark.tasks import names as task_names
 from harness.commands import evaluate
 from harness.core.progress import Silent
@@ -16,7 +17,7 @@ from harness.evaluation.journal import Journal
 from harness.evaluation.plan import plan
 from harness.evaluation.request import JOURNAL, Evaluation
 from harness.evaluation.stages import Stages
-from harness.evaluation.workload import EXACT, GraphWorkload
+from harness.evaluation.workload import GraphWorkload
 
 #: One of so many parts of the sample goes through Triton.
 SHARE = 5

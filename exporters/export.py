@@ -76,9 +76,7 @@ def export_artifact(
     refused = out.with_name(f"{out.name}.refused")
     loaded = load_module(checkpoint, finetune.head)
     if (reason := loaded.family.refused.get(chosen.name)) is not None:
-        message = (
-            f"{finetune.name} is not exported in {chosen.name}: {reason}; take another variant, fp32 for example"
-        )
+        message = f"{finetune.name} is not exported in {chosen.name}: {reason}; take another variant, fp32 for example"
         raise Refusal(message)
     _check_tokens(checkpoint, loaded, probes)
     signature = loaded.signature

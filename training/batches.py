@@ -43,11 +43,7 @@ def by_example(features: Sequence[Feature]) -> list[list[Feature]]:
 
 def _rows(examples: Sequence[Sequence[Feature]], chosen: Sequence[int]) -> list[Feature]:
     # Examples of one batch need distinct numbers: sets of several languages count from 0 each.
-    return [
-        replace(feature, example=number)
-        for number, index in enumerate(chosen)
-        for feature in examples[index]
-    ]
+    return [replace(feature, example=number) for number, index in enumerate(chosen) for feature in examples[index]]
 
 
 @lru_cache(maxsize=256)

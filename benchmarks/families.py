@@ -408,7 +408,7 @@ class Graphs:
         """
         self.case = CASES[name]
         self.folder = folder
-        self.checkpoint = _fine_tuned(folder / "checkpoint", encoder, self.case.head)
+        self.checkpoint = fine_tuned(folder / "checkpoint", encoder, self.case.head)
         self.loaded: Loaded = load_module(read_checkpoint(self.checkpoint), self.case.head)
         self.traced = folder / "fp32.onnx"
         write_graph(self.loaded.module, self.loaded.signature, self.traced)
@@ -490,8 +490,15 @@ class Graphs:
         return found
 
 
-def _fine_tuned(folder: Path, encoder: Path, head: Head) -> Path:
-    """Write a checkpoint as phase 3 leaves it, with a head that nothing trained."""
+def fine_tuned(folder: Path, encoder: Path, head: Head, finetune: str = "tiny") -> Path:
+    """Write a checkpoint as phase 3 leaves it, with a head that nothing trained, and return its folder.
+
+    Args:
+        folder: where it goes.
+        encoder: a folder in the hub's layout.
+        head: what it ends in.
+        finetune: what it says it was trained for.
+    """
     torch.manual_seed(3)
     model = build(head, load_encoder(encoder, tokenizer=encoder / "tokenizer.json"))
     own = f"{model.base_model_prefix}."
@@ -508,7 +515,7 @@ def _fine_tuned(folder: Path, encoder: Path, head: Head) -> Path:
     account = {
         "phase": "target",
         "model": "tiny",
-        "finetune": "tiny",
+        "finetune": finetune,
         "head": describe(head),
         "retrieval_layer": LAYER,
         "recipe": {"name": "tiny"},

@@ -20,9 +20,9 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from benchmarks.baseshape import Shape, configuration, vocabulary_size
 from benchmarks.compare.gated import Choice, fastest
-from benchmarks.eager import load_model
+from benchmarks.contenders.baseshape import Shape, configuration, vocabulary_size
+from benchmarks.contenders.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS

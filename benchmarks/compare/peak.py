@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from benchmarks import runner
 from benchmarks.compare.session import Session
+from benchmarks.core.rows import Row
 from harness.core.machine import cores
 
 #: Rows, depth and columns of the products that are tried: large squares, and those of an encoder's layers for
@@ -128,7 +128,7 @@ def peaks(session: Session) -> dict[str, tuple[float, str]]:
     return found
 
 
-def measure(session: Session, rows: Sequence[runner.Row]) -> list[runner.Row]:
+def measure(session: Session, rows: Sequence[Row]) -> list[Row]:
     """Return the share of the machine's peak that each speed row reaches; int8 rows against the int8 peak.
 
     Args:
@@ -150,9 +150,9 @@ def measure(session: Session, rows: Sequence[runner.Row]) -> list[runner.Row]:
     return list({row.work: row for row in shares}.values())
 
 
-def share(work: str, done: float, peak: float, how: str) -> runner.Row:
+def share(work: str, done: float, peak: float, how: str) -> Row:
     """Return a row of the operations a second that a work does, against those of the peak."""
-    return runner.Row(
+    return Row(
         work=f"share of the machine's peak: {work}",
         baseline=how,
         ratio=done / peak,

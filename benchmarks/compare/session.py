@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import workload
-from benchmarks.baseshape import Shape
 from benchmarks.compare.gated import fastest
 from benchmarks.compare.networks import EXACT, Network, RandomNetworks, trained
-from benchmarks.workload import Workload
+from benchmarks.contenders import workload
+from benchmarks.contenders.baseshape import Shape
+from benchmarks.contenders.workload import Workload
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes, tasks
 from harness.core.layout import Layout
@@ -22,19 +22,19 @@ UNIT = "useful tokens/s"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleSize:
     """Scored examples of each language."""
 
     rows: int
     questions: int
 
-    def part(self, share: int) -> "Sample":
+    def part(self, share: int) -> "SampleSize":
         """Return one of so many parts of it."""
-        return Sample(max(1, self.rows // share), max(1, self.questions // share))
+        return SampleSize(max(1, self.rows // share), max(1, self.questions // share))
 
 
 #: The fixed sample of the published table, and what `--quick` has time for.
-FULL, QUICK = Sample(100, 20), Sample(4, 1)
+FULL, QUICK = SampleSize(100, 20), SampleSize(4, 1)
 #: For `--quick`: half as deep as XLM-R base and equal otherwise, since three graphs of it are exported first.
 HALF = Shape(name="half-depth", layers=6)
 
@@ -46,7 +46,7 @@ class Session:
     model: str
     workspace: Workspace
     layout: Layout
-    sample: Sample
+    sample: SampleSize
     folder: Path
     progress: Progress
     #: Of the speed rows. The trained model's score rows have its own.

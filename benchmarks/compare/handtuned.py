@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.compare.networks import Network
-from benchmarks.compare.session import UNIT, Session, cost, shapes
+from benchmarks.compare.session import UNIT, Session
 from benchmarks.compare.works import TATOEBA, XNLI, ComparedWork, both, twice
 from benchmarks.contenders import workload
+from benchmarks.contenders.baseshape import cost, shapes
 from benchmarks.contenders.eager import ReadOutputs, answering
 from benchmarks.contenders.ours import Harness
 from benchmarks.contenders.workload import Workload, evenly

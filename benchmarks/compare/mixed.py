@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, XLMRobertaConfig
 
 from benchmarks.compare.networks import Network, peer_folder, trained_token_graph
-from benchmarks.compare.session import UNIT, Session, cost, shapes
+from benchmarks.compare.session import UNIT, Session
 from benchmarks.compare.texts import LabelDecision, Text, decide, mixed, tokenize
 from benchmarks.compare.works import both, twice
+from benchmarks.contenders.baseshape import cost, shapes
 from benchmarks.contenders.ours import Harness
 from benchmarks.contenders.workload import Workload
 from benchmarks.core.rows import Row, Side, rate_row

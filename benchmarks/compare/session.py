@@ -15,7 +15,6 @@ from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.evaluation.selection import choose_jobs
 from harness.evaluation.workload import Job, available
-from harness.inference.planner import Batch
 from harness.tokenization.tokenizer import FastTokenizer
 
 UNIT = "useful tokens/s"
@@ -133,39 +132,3 @@ class Session:
         """Return what a comparison is made on, sample data named as such."""
         named = f"sample data, not {name}" if self.is_sample_data else name
         return f"{named}, {len(rows.featurized)} languages, {limit} examples spread over each"
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a plan multiplies."""
-
-    padded_tokens: int
-    operations: int
-
-
-def cost(shape: Shape, layers: int, batches: Sequence[tuple[int, int]]) -> Cost:
-    """Return the floating point operations of the matrix products of an encoder over a plan, padding included.
-
-    A layer of width d and feed-forward width f does for each token the products of query, key, value and
-    output, 4 d^2, and of the feed-forward part, 2 d f; attention multiplies each token's query with, and
-    weighs the values of, the w tokens of its row: 2 w d. Each product counts as two operations (multiply and
-    add), so that a batch of r rows padded to w takes
-
-        layers * r * w * (8 d^2 + 4 d f + 4 w d).
-
-    Heads, norms, softmax and the embedding table are left out: less than 1 % at base shape.
-
-    Args:
-        shape: of the encoder.
-        layers: that are computed.
-        batches: rows and width of each.
-    """
-    token = 8 * shape.width**2 + 4 * shape.width * shape.feed_forward
-    padded = sum(rows * width for rows, width in batches)
-    operations = sum(rows * width * (token + 4 * width * shape.width) for rows, width in batches)
-    return Cost(padded, layers * operations)
-
-
-def shapes(plan: Sequence[Batch]) -> list[tuple[int, int]]:
-    """Return rows and width of each batch of a plan."""
-    return [(len(batch.rows), batch.width) for batch in plan]

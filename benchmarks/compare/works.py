@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.compare.networks import EXACT, Network
-from benchmarks.compare.session import UNIT, SampleSize, Session, cost, shapes
+from benchmarks.compare.session import UNIT, SampleSize, Session
 from benchmarks.contenders import workload
+from benchmarks.contenders.baseshape import cost, shapes
 from benchmarks.contenders.eager import EagerTorch, answering
 from benchmarks.contenders.ours import Harness
 from benchmarks.contenders.workload import Workload

@@ -97,6 +97,32 @@ def rate_row(
     )
 
 
+def less_row(work: str, unit: str, ours: float, baseline: str, theirs: float, **details: Any) -> Row:
+    """Return a row of a figure of which less is better, measured once: the ratio is theirs over ours.
+
+    Args:
+        work: what is done.
+        unit: of both figures.
+        ours: our figure, above 0.
+        baseline: the other side.
+        theirs: its figure.
+        details: further keys of the row.
+    """
+    return Row(
+        work=work,
+        baseline=baseline,
+        ratio=theirs / ours,
+        score_baseline=None,
+        score_ours=None,
+        unit=unit,
+        ours=ours,
+        baseline_value=theirs,
+        spreads={"ours": 0.0, "baseline": 0.0},
+        repeats=1,
+        details={"ratio_is": "theirs over ours", **details},
+    )
+
+
 def limit_row(work: str, unit: str, values: Sequence[float], limit: float, **details: Any) -> Row:
     """Return a row of a figure that must stay within a limit: the less, the better.
 
@@ -149,6 +175,33 @@ def share_row(work: str, unit: str, part: int, whole: int, **details: Any) -> Ro
         repeats=1,
         target=1.0,
         details={"part": part, "whole": whole, **details},
+    )
+
+
+def peak_row(work: str, done: float, peak: float, how: str, *, target: float | None = None, **details: Any) -> Row:
+    """Return a row of the operations a second that a work does, against the most that the machine reaches.
+
+    Args:
+        work: what is computed.
+        done: operations a second.
+        peak: the most of them that was measured.
+        how: with which product the peak was measured.
+        target: the share that is wanted; None for none.
+        details: further keys of the row.
+    """
+    return Row(
+        work=work,
+        baseline=how,
+        ratio=done / peak,
+        score_baseline=None,
+        score_ours=None,
+        unit="GFLOP/s",
+        ours=done / 1e9,
+        baseline_value=peak / 1e9,
+        spreads={"ours": 0.0, "baseline": 0.0},
+        repeats=1,
+        target=target,
+        details=details,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.contenders.workload import evenly, file_order
 from benchmarks.core.options import add_output, bench_parser, positive
 from benchmarks.core.report import finish, guarded
-from benchmarks.core.rows import Row, limit_row
+from benchmarks.core.rows import Row, less_row, limit_row
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import DataError, UsageError
 from harness.core.features import Feature, Tokenizer
@@ -195,31 +195,23 @@ def rows_of(name: str, found: Padding) -> list[Row]:
     """Return a row for each baseline, and one against the limit; the ratio is theirs over ours."""
     repeated = found.rows - found.unique_rows
     work = f"{name}, {found.rows:,} rows ({repeated:,} of them repeated), {found.useful:,} useful tokens"
-    told = {"rows": found.rows, "unique_rows": found.unique_rows, "useful_tokens": found.useful,
+    counted = {"rows": found.rows, "unique_rows": found.unique_rows, "useful_tokens": found.useful,
             "unique_useful_tokens": found.unique_useful, "padded_tokens_ours": found.ours}  # fmt: skip
     compared = [
-        Row(
-            work=work,
-            baseline=baseline,
-            ratio=padded / found.useful / found.ratio,
-            score_baseline=None,
-            score_ours=None,
-            unit=UNIT,
-            ours=found.ratio,
-            baseline_value=padded / found.useful,
-            spreads={"ours": 0.0, "baseline": 0.0},
-            repeats=1,
-            details={
-                "ratio_is": "theirs over ours",
-                "padded_tokens_baseline": padded,
-                # What the hardware is spared in all, de-duplication included.
-                "computed_tokens_ratio": round(padded / found.ours, 4),
-                **told,
-            },
+        less_row(
+            work,
+            UNIT,
+            found.ratio,
+            baseline,
+            padded / found.useful,
+            padded_tokens_baseline=padded,
+            # What the hardware is spared in all, de-duplication included.
+            computed_tokens_ratio=round(padded / found.ours, 4),
+            **counted,
         )
         for baseline, padded in found.others.items()
     ]
-    return [*compared, limit_row(work, UNIT, [found.ratio], LIMIT, **told)]
+    return [*compared, limit_row(work, UNIT, [found.ratio], LIMIT, **counted)]
 
 
 def measure(

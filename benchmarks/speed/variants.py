@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 from benchmarks.contenders import workload
-from benchmarks.contenders.baseshape import Shape, write_random
+from benchmarks.contenders.baseshape import Shape, apply_steps, write_random
 from benchmarks.core.options import add_output, bench_parser
 from benchmarks.core.report import finish, guarded
 from benchmarks.core.rows import Row, Side, rate_row
@@ -98,14 +98,9 @@ def graphs(
     plain = folder / "fp32.onnx"
     write_graph(loaded.module, head.signature(loaded.hidden), plain)
     for name, variant in VARIANTS.items():
-        path = plain
         # Half precision is for GPUs; a CPU converts every value to and fro.
-        if name == "fp16":
-            continue
-        for step in variant.steps:
-            step(path, folder / f"{name}-{step.__name__}.onnx", loaded)
-            path = folder / f"{name}-{step.__name__}.onnx"
-        yield name, path
+        if name != "fp16":
+            yield name, apply_steps(variant, plain, folder, loaded)
     static(plain, folder / "static.onnx", calibration, loaded.pad_id)
     yield "int8, static scales (not a variant)", folder / "static.onnx"
 

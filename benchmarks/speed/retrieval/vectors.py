@@ -1,7 +1,7 @@
 """Random unit vectors and their bare products."""
 
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -18,6 +18,8 @@ ROWS, COLUMNS = 1024, 4096
 #: Vectors on each side of a warm-up.
 WARM = 2048
 SEED = 0
+#: Products closer than this tie: float32 sums of a thousand products differ by less.
+TIE = 1e-5
 
 
 def units(rng: np.random.Generator, count: int, dimension: int) -> Vectors:
@@ -36,6 +38,23 @@ def multiply(first: Vectors, second: Vectors) -> None:
     for row in range(0, len(first), ROWS):
         for column in range(0, len(second), COLUMNS):
             np.matmul(first[row : row + ROWS], second[column : column + COLUMNS].T)
+
+
+def equal_share(queries: Vectors, blocks: Iterable[Vectors], indices: NDArray[np.int64]) -> float:
+    """Return the share of neighbours that are those of all products, or tie with them.
+
+    Args:
+        queries: (queries, dimension).
+        blocks: the candidates in order, each (any number, dimension).
+        indices: (queries, neighbours), best first.
+    """
+    products = np.concatenate([queries @ block.T for block in blocks], axis=1)
+    right = -np.sort(-products, axis=1)[:, : indices.shape[1]]
+    same = np.abs(np.take_along_axis(products, indices, axis=1) - right) <= TIE
+    # No candidate twice: it would tie with itself.
+    ordered = np.sort(indices, axis=1)
+    same &= (ordered[:, 1:] != ordered[:, :-1]).all(axis=1, keepdims=True)
+    return float(same.mean())
 
 
 @dataclass(frozen=True, slots=True)

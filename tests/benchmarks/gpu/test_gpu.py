@@ -1,7 +1,6 @@
 import json
-import shutil
-import subprocess
-import sys
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,172 +12,119 @@ import torch
 from onnx import numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import gpu
-from benchmarks.gpu import (
-    CLASSES,
-    LENGTHS,
-    NEIGHBOURS,
-    PAD,
-    SHARES,
-    SMOKE,
-    Batch,
-    Left,
-    OnnxEngine,
-    Parity,
-    Rows,
-    Run,
-    TorchEngine,
-    Wrong,
-    best_of,
-    check_neighbours,
-    check_parity,
-    compare,
-    draw,
-    exact,
+from benchmarks.contenders.baseshape import cost
+from benchmarks.core.report import guarded
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu import encoder, neighbours
+from benchmarks.gpu.encoder import (
+    CUDA,
+    EncoderSide,
+    check,
     export,
-    fuse,
-    main,
-    make_rows,
-    network,
-    pack,
-    padded,
-    parity_rows,
-    plan,
-    reference_of,
-    search,
-    vectors,
+    least_cosine,
+    logits_of,
+    memory_row,
+    on_device,
+    planned,
+    random_module,
 )
+from benchmarks.gpu.lengths import FIRST_SUBWORD, LENGTHS, SHARES, random_rows, spread, spread_tokens
+from benchmarks.gpu.session import SMOKE, GpuSession, WrongAnswers
+from benchmarks.gpu.tokenization import PARALLELISM
+from benchmarks.gpu.tokenization import measure as measure_tokenization
+from harness.core.errors import ArtifactError, UsageError
+from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.inference.planner import Batch
 
 SHAPE = SMOKE.shape
-FILE = Path(gpu.__file__)
-
-
-# The whole of it, as a file that is carried alone
 
 
 @pytest.fixture(scope="module")
-def smoke(tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("alone")
-    shutil.copyfile(FILE, folder / "gpu.py")
-    options = ["--cpu-smoke", "--tokenizer", str(tokenizer_file), "--granularity", "8", "--json", "rows.json"]
-    done = subprocess.run(
-        [sys.executable, "-I", "gpu.py", *options], cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the speeds mean nothing" in done.stdout
-    document: dict[str, Any] = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The file of a smoke run of every stage that needs no data."""
+    path = tmp_path_factory.mktemp("smoke") / "rows.json"
+    command.main(["--cpu-smoke", "--json", str(path)])
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
 
 
-def rows_of(document: dict[str, Any], stage: str, unit: str) -> list[dict[str, Any]]:
-    return [row for row in document["rows"] if (row["stage"], row["unit"]) == (stage, unit)]
+def works(document: dict[str, Any], beginning: str, unit: str) -> list[dict[str, Any]]:
+    return [row for row in document["rows"] if row["work"].startswith(beginning) and row["unit"] == unit]
 
 
 def test_smoke_run_measures_every_stage(smoke: dict[str, Any]) -> None:
-    assert {row["stage"] for row in smoke["rows"]} == set(gpu.STAGES)
-    assert (smoke["cpu_smoke"], smoke["wrong"]) == (True, [])
-    assert smoke["machine"]["packages"].keys() >= {"torch", "onnxruntime", "numpy"}
+    assert len(works(smoke, "peak of", "GFLOP/s")) == 3
+    for variant in ("fp16", "fp32"):
+        rows = [
+            row for row in smoke["rows"] if row["work"].partition(", widths")[0].endswith(f"(in process), {variant}")
+        ]
+        # The memory; two widths and a share for each of three distributions.
+        assert len(rows) == 1 + 3 * 3
+    assert len(works(smoke, "4 neighbours", "queries/s")) == 1
+    assert all("speeds mean nothing" in row["device"] for row in smoke["rows"])
+    # Nothing is promised of a smoke run.
+    assert {row["target"] for row in smoke["rows"]} == {None}
 
 
-@pytest.mark.parametrize("stage", ["graph", "torch"])
-def test_share_is_rate_times_operations_over_peak(smoke: dict[str, Any], stage: str) -> None:
-    rows = rows_of(smoke, stage, "tokens/s")
-    peaks = {row["work"].split()[0]: row["value"] * 1e12 for row in rows_of(smoke, "peak", "TFLOP/s")}
-    assert [row["work"].split(", ")[-2] for row in rows] == list(LENGTHS)
-    for row in rows:
-        assert row["peak"] == pytest.approx(peaks["float16" if stage == "graph" else "bfloat16"])
-        assert row["share_of_peak"] == pytest.approx(row["value"] * row["flops_per_token"] / row["peak"])
-        assert row["value"] == pytest.approx(row["useful_tokens"] / np.median(row["seconds"]))
-        assert row["padding"] >= 1
-        assert len(row["seconds"]) == SMOKE.repeats
+def test_share_is_rate_times_operations_over_peak(smoke: dict[str, Any]) -> None:
+    (peak,) = (row["ours"] * 1e9 for row in works(smoke, "peak of float16", "GFLOP/s"))
+    for name, quantiles in LENGTHS.items():
+        lengths = spread_tokens(quantiles, SMOKE.tokens)
+        operations = cost(SHAPE, SHAPE.layers, [(1, length) for length in lengths]).operations
+        rates = [row for row in works(smoke, name, encoder.UNIT) if "fp16" in row["work"]]
+        (share,) = (row for row in works(smoke, f"share of the peak: {name}", "GFLOP/s") if "fp16" in row["work"])
+        best = max(row["ours"] for row in rates)
+        assert share["ratio"] == pytest.approx(best * operations / sum(lengths) / peak, rel=1e-3)
+        ours = next(name for name in rates[0]["share_of_peak"] if name.startswith("onnxruntime"))
+        assert max(row["share_of_peak"][ours] for row in rates) == pytest.approx(share["ratio"], rel=1e-3)
+        assert all(row["padding"] >= 1 for row in rates)
 
 
-def test_ratio_is_that_of_two_rates_on_the_same_batches(smoke: dict[str, Any]) -> None:
-    rates = {stage: [row["value"] for row in rows_of(smoke, stage, "tokens/s")] for stage in ("graph", "torch")}
-    found = [row["value"] for row in rows_of(smoke, "graph", "times")]
-    assert found == pytest.approx([one / other for one, other in zip(rates["graph"], rates["torch"], strict=True)])
+def test_search_is_right(smoke: dict[str, Any]) -> None:
+    (row,) = works(smoke, "4 neighbours", "queries/s")
+    assert (row["equal_to_exact"], row["checked_queries"]) == (1, 64)
+    assert row["work"].startswith("4 neighbours, 2,000 x 2,000 x 64")
 
 
-def test_what_has_no_kernel_on_a_cpu_is_converted_and_named(smoke: dict[str, Any]) -> None:
-    (left,) = smoke["skipped"]
-    assert left["reason"] == "attention packed in 2 layers; PackedAttention has kernels for CUDA only"
-    assert all("casts" in row["computed_in"] for row in rows_of(smoke, "graph", "tokens/s"))
-
-
-def test_search_is_set_against_its_floors(smoke: dict[str, Any]) -> None:
-    rows = rows_of(smoke, "knn", "s")
-    (peak,) = (row["value"] for row in smoke["rows"] if row["work"].startswith("float16"))
-    for row in rows:
-        floor = max(row["matmul_floor_seconds"], row["vectors_floor_seconds"])
-        assert row["times_the_floor"] == pytest.approx(row["value"] / floor)
-        assert row["matmul_floor_seconds"] == pytest.approx(2 * 2000 * 2000 * 64 / (peak * 1e12))
-        assert (row["equal_to_exact"], row["checked_queries"]) == (1, 64)
-    assert rows[0]["work"] == "torch: 2,000 x 2,000 x 64 fp16, top 4"
-
-
-def test_tokenizer_is_set_against_the_graph(smoke: dict[str, Any]) -> None:
-    one, _ = rows_of(smoke, "tokenize", "tokens/s")
-    (needed,) = rows_of(smoke, "tokenize", "cores")
-    fastest = max(row["value"] for row in rows_of(smoke, "graph", "tokens/s"))
-    assert needed["value"] == pytest.approx(fastest / one["value"])
-
-
-# Operations, lengths, batches
+# Lengths, batches, operations
 
 
 @pytest.mark.parametrize("length", [1, 7, 50])
 def test_operations_are_those_that_torch_counts(length: int) -> None:
-    module = network(SHAPE, "eager", "cpu")
-    inputs = [torch.from_numpy(each) for each in padded(rows_of_lengths(length), Batch(np.array([0]), length))]
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        module(*inputs)
-    head = 2 * SHAPE.hidden * CLASSES
-    assert counter.get_total_flops() == SHAPE.flops(np.array([length])) + head
-
-
-def rows_of_lengths(*lengths: int) -> Rows:
-    return make_rows("some", np.array(lengths), SHAPE.vocabulary)
+    infer = on_device(random_module(SMOKE, "eager"), "cpu", torch.float32)
+    with FlopCounterMode(display=False) as counter:
+        logits_of(infer, random_rows([length], SMOKE.vocabulary), [Batch((0,), length)])
+    head = 2 * SHAPE.width * (SHAPE.width + len(encoder.HEAD.labels))
+    assert counter.get_total_flops() == cost(SHAPE, SHAPE.layers, [(1, length)]).operations + head
 
 
 @pytest.mark.parametrize(("name", "mean"), [("XNLI", 46.7), ("Tatoeba", 11.1), ("XQuAD", 235.7)])
-def test_drawn_lengths_have_the_distribution(name: str, mean: float) -> None:
-    lengths = draw(LENGTHS[name], 200_000)
-    assert lengths.mean() == pytest.approx(mean, rel=0.01)
-    assert lengths.sum() == pytest.approx(200_000, rel=0.02)
+def test_lengths_have_the_distribution(name: str, mean: float) -> None:
+    lengths = spread_tokens(LENGTHS[name], 200_000)
+    assert np.mean(lengths) == pytest.approx(mean, rel=0.01)
+    assert sum(lengths) == pytest.approx(200_000, rel=0.02)
     np.testing.assert_allclose(np.quantile(lengths, SHARES[1:32]), LENGTHS[name][1:32], atol=1)
-    assert LENGTHS[name][0] <= lengths.min() <= lengths.max() <= LENGTHS[name][-1]
+    assert LENGTHS[name][0] <= min(lengths) <= max(lengths) <= LENGTHS[name][-1]
 
 
-@pytest.mark.parametrize("granularity", [1, 8])
-def test_batches_hold_each_row_once_within_the_budget(granularity: int) -> None:
-    lengths = np.random.default_rng(0).integers(1, 100, 300)
-    batches = plan(lengths, 512, granularity)
-    assert sorted(np.concatenate([batch.rows for batch in batches]).tolist()) == list(range(300))
-    for batch in batches:
-        assert len(batch.rows) * batch.width <= 512
-        assert batch.width % granularity == 0
-        assert lengths[batch.rows].max() <= batch.width < lengths[batch.rows].max() + granularity
-    widths = [batch.width for batch in batches]
-    assert widths == sorted(widths, reverse=True)
+def test_rows_hold_no_special_token() -> None:
+    ids = np.concatenate(random_rows([600, 3], SMOKE.vocabulary))
+    assert FIRST_SUBWORD <= ids.min() <= ids.max() < SMOKE.vocabulary
 
 
-def test_row_beyond_the_budget_is_a_batch_of_its_own() -> None:
-    assert [batch.rows.tolist() for batch in plan(np.array([5, 40, 5]), 10, 1)] == [[1], [0, 2]]
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_batches_hold_each_row_once_within_the_budget(multiple: int) -> None:
+    rows = random_rows(spread(LENGTHS["XNLI"], 200), SMOKE.vocabulary)
+    batches = planned(SMOKE, rows, multiple)
+    assert sorted(row for batch in batches for row in batch.rows) == list(range(200))
+    assert max(batch.padded_tokens for batch in batches) <= SMOKE.budget
+    assert {batch.width % multiple for batch in batches} == {0}
 
 
-def test_rows_are_padded_on_the_right() -> None:
-    rows = Rows("some", np.array([10, 11, 20, 30, 31, 32]), np.array([2, 1, 3]), np.array([0, 2, 3]))
-    ids, mask = padded(rows, Batch(np.array([2, 1]), 4))
-    assert ids.tolist() == [[30, 31, 32, PAD], [20, PAD, PAD, PAD]]
-    assert mask.tolist() == [[1, 1, 1, 0], [1, 0, 0, 0]]
+# Answers
 
 
-def test_given_ids_never_become_padding() -> None:
-    ids = make_rows("some", np.array([600]), 512, np.arange(600)).ids
-    assert 3 <= ids.min() <= ids.max() < 512
-
-
-# Parity
+ROWS = random_rows([length for quantiles in LENGTHS.values() for length in spread(quantiles, 8)], SMOKE.vocabulary)
 
 
 class Graphs:
@@ -186,24 +132,23 @@ class Graphs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        export(network(SHAPE, "eager", "cpu"), folder / "fp32.onnx")
-        fuse(folder / "fp32.onnx", folder / "fused.onnx", SHAPE)
-        self.rows = parity_rows(SHAPE)
-        self.reference = reference_of(network(SHAPE, "eager", "cpu"), self.rows, SMOKE)
+        module = random_module(SMOKE, "eager")
+        self.fused = export(module, SMOKE, "fp16", folder)
+        alone = [Batch((number,), len(row)) for number, row in enumerate(ROWS)]
+        self.reference = logits_of(on_device(module, "cpu", torch.float32), ROWS, alone)
 
-    def check(self, graph: Path) -> Run:
-        run = Run(SMOKE)
-        check_parity(run, "graph", OnnxEngine(graph, "cpu", "the graph"), self.rows, self.reference)
-        return run
+    def check(self, graph: Path) -> str:
+        with OnnxEndpoint(graph) as endpoint:
+            return check(EncoderSide("the graph", endpoint.infer, "float16"), ROWS, self.reference)
 
-    def sabotaged(self, name: str, factor: float) -> Path:
+    def damaged(self, name: str, factor: float) -> Path:
         """A graph whose weights of that name are scaled."""
-        model = onnx.load(self.folder / "fused.onnx")
+        model = onnx.load(self.fused)
         (weight,) = (each for each in model.graph.initializer if each.name == name)
         values = numpy_helper.to_array(weight)
         weight.CopyFrom(numpy_helper.from_array((values * factor).astype(values.dtype), name))
-        onnx.save(model, self.folder / "sabotaged.onnx")
-        return self.folder / "sabotaged.onnx"
+        onnx.save(model, self.folder / "damaged.onnx")
+        return self.folder / "damaged.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -212,110 +157,121 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Graphs:
 
 
 def test_right_graph_passes(graphs: Graphs) -> None:
-    (row,) = graphs.check(graphs.folder / "fused.onnx").rows
-    assert row["value"] > 0.9999
-    assert row["rows"] == 3 * gpu.PARITY_ROWS
+    assert graphs.check(graphs.fused).endswith("is 1.00000")
+    assert graphs.check(graphs.folder / "fp32.onnx").endswith("is 1.00000")
 
 
-def test_graph_holds_what_was_promised(graphs: Graphs) -> None:
-    nodes = [node.op_type for node in onnx.load(graphs.folder / "fused.onnx").graph.node]
+def test_graph_is_fused(graphs: Graphs) -> None:
+    nodes = [node.op_type for node in onnx.load(graphs.fused).graph.node]
     assert (nodes.count("Attention"), nodes.count("SkipLayerNormalization")) == (2, 4)
-    pack(graphs.folder / "fused.onnx", graphs.folder / "packed.onnx", SHAPE)
-    nodes = [node.op_type for node in onnx.load(graphs.folder / "packed.onnx").graph.node]
-    assert (nodes.count("Attention"), nodes.count("PackedAttention"), nodes.count("RemovePadding")) == (0, 2, 1)
-    with pytest.raises(Left, match="attention of 2 layers was fused, the graph has 3"):
-        fuse(graphs.folder / "fp32.onnx", graphs.folder / "none.onnx", replace(SHAPE, layers=3))
+
+
+def test_graph_that_is_not_fused_is_refused(tmp_path: Path) -> None:
+    deeper = replace(SMOKE, shape=replace(SHAPE, layers=3))
+    with pytest.raises(ArtifactError, match="fused the attention of 2 layers, the graph has 3"):
+        export(random_module(SMOKE, "eager"), deeper, "fp16", tmp_path)
 
 
 @pytest.mark.parametrize("factor", [-1.0, 3.0])
-def test_sabotaged_weight_is_noticed(graphs: Graphs, factor: float) -> None:
-    with pytest.raises(
-        Wrong, match=r"the graph differs from PyTorch in fp32: the least cosine of 48 rows is .*0\.9995"
-    ):
-        graphs.check(graphs.sabotaged("Attention_1_qkv_weight", factor))
+def test_damaged_weight_is_noticed(graphs: Graphs, factor: float) -> None:
+    with pytest.raises(WrongAnswers, match=r"the graph differs .* of 24 rows is .*float16 keeps at least 0\.9995"):
+        graphs.check(graphs.damaged("Attention_1_qkv_weight", factor))
 
 
 def test_mask_that_masks_nothing_is_noticed(graphs: Graphs) -> None:
-    class Unmasked(OnnxEngine):
-        def answer(self, ids, mask):
-            return super().answer(ids, np.ones_like(mask))
+    with OnnxEndpoint(graphs.fused) as endpoint:
 
-    engine = Unmasked(graphs.folder / "fused.onnx", "cpu", "unmasked")
-    with pytest.raises(Wrong, match="unmasked differs"):
-        check_parity(Run(SMOKE), "graph", engine, graphs.rows, graphs.reference)
+        def unmasked(inputs: Any) -> Any:
+            return endpoint.infer({**inputs, "attention_mask": np.ones_like(inputs["attention_mask"])})
 
-
-def test_wrong_graph_is_not_timed(graphs: Graphs, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def sabotage(source: Path, target: Path, shape: object) -> None:
-        shutil.copyfile(graphs.sabotaged("Attention_0_qkv_weight", -1.0), target)
-
-    monkeypatch.setattr(gpu, "fuse", sabotage)
-    assert main(["--cpu-smoke", "--stage", "graph"]) == 1
-    told = capsys.readouterr()
-    assert "ONNX Runtime fp16, fused differs from PyTorch" in told.err
-    assert "tokens/s" not in told.out
+        with pytest.raises(WrongAnswers, match="unmasked differs"):
+            check(EncoderSide("unmasked", unmasked, "float16"), ROWS, graphs.reference)
 
 
-def test_parity_counts_differences_cosines_and_flips() -> None:
-    embeddings = np.array([[1, 0], [0, 1], [-1, -1]], dtype=np.float32)
-    logits = np.array([[1, 0], [0, 1], [0, 1]], dtype=np.float32)
-    assert compare((embeddings, logits), (embeddings, logits)) == Parity(0, pytest.approx(1), 0)
-    turned = embeddings.copy()
-    turned[0] = [0, 1]
-    assert compare((embeddings, logits), (turned, logits[:, ::-1])) == Parity(1, pytest.approx(0), 1)
-    with pytest.raises(Wrong, match="not finite"):
-        compare((embeddings, logits), (embeddings * np.nan, logits))
+def test_values_that_are_not_finite_are_noticed(graphs: Graphs) -> None:
+    def broken(inputs: Any) -> Any:
+        return {"logits": np.full((len(inputs["input_ids"]), 64), np.nan, dtype=np.float32)}
+
+    with pytest.raises(WrongAnswers, match="is nan"):
+        check(EncoderSide("broken", broken, "float16"), ROWS, graphs.reference)
+
+
+def test_cosine_is_that_of_the_worst_row_without_the_common_part() -> None:
+    vectors = np.array([[11, 10], [10, 11], [9, 9]], dtype=np.float32)
+    assert least_cosine(vectors, vectors) == pytest.approx(1)
+    turned = vectors.copy()
+    turned[0] = [9, 10]
+    assert least_cosine(vectors, turned) == pytest.approx(-1)
 
 
 def test_both_attentions_have_the_same_weights(graphs: Graphs) -> None:
-    engine = TorchEngine(network(SHAPE, "sdpa", "cpu"), "cpu", "float32", "sdpa")
-    answers = gpu.answers_of(engine, graphs.rows, plan(graphs.rows.lengths, 1024, 8), SHAPE)
-    assert compare(graphs.reference, answers).difference < 1e-4
+    module = random_module(SMOKE, "sdpa")
+    assert module.config._attn_implementation == "sdpa"
+    vectors = logits_of(on_device(module, "cpu", torch.float32), ROWS, planned(SMOKE, ROWS, 8))
+    np.testing.assert_allclose(vectors, graphs.reference, atol=1e-5)
+
+
+def test_wrong_graph_is_not_timed(graphs: Graphs, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(encoder, "export", lambda *given: graphs.damaged("Attention_0_qkv_weight", -1.0))
+    with pytest.raises(SystemExit, match="1"):
+        command.main(["--cpu-smoke", "--stage", "peak", "--stage", "cuda"])
+    printed = capsys.readouterr()
+    assert "fp16 differs from PyTorch in fp32" in printed.err
+    assert encoder.UNIT not in printed.out
+    assert "peak of float16 products" in printed.out
+
+
+def test_memory_is_what_a_work_leaves_in_use() -> None:
+    kept: list[np.ndarray] = []
+
+    def infer(inputs: Any) -> Any:
+        kept.append(np.ones(2**26, dtype=np.uint8))
+        return {}
+
+    row = memory_row(SMOKE, EncoderSide("ours", infer, "float16"), EncoderSide("theirs", infer, "bfloat16"))
+    assert row.ours == pytest.approx(2**-4, rel=0.2)
+    assert row.ratio == pytest.approx(1, rel=0.2)
 
 
 # Nearest neighbours
 
 
-@pytest.mark.parametrize("columns", [64 * 5, 64 * 40, 2500, 10])
-def test_best_of_groups_are_the_best_of_all(columns: int) -> None:
-    products = torch.from_numpy(np.random.default_rng(0).standard_normal((20, columns)).astype(np.float32))
-    values, places = best_of(torch, products, 16)
-    right = products.topk(min(16, columns), dim=1)
-    assert torch.equal(values, right.values)
-    assert torch.equal(places, right.indices)
+def test_wrong_search_is_not_timed(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    right = neighbours.search
+
+    def reverse(*given: Any) -> Any:
+        found = right(*given)
+        return found._replace(indices=found.indices[:, ::-1])
+
+    monkeypatch.setattr(neighbours, "search", reverse)
+    with pytest.raises(SystemExit, match="1"):
+        command.main(["--cpu-smoke", "--stage", "neighbours"])
+    printed = capsys.readouterr()
+    assert "100.0% of the neighbours of 64 queries are not those of all products" in printed.err
+    assert printed.out == ""
 
 
-@pytest.mark.parametrize("block", [(7, 64), (100, 2000), (1000, 1280)])
-def test_blocks_find_what_exact_search_finds(block: tuple[int, int]) -> None:
-    queries, candidates = vectors(torch, replace(SMOKE, sentences=1500, dimension=32))
-    right, found = exact(torch, queries, candidates), search(torch, queries, candidates, block)
-    assert check_neighbours(torch, right, found) == 1
-    assert (right[1] == found[1]).double().mean() > 0.999
-    expected = queries.float() @ candidates.float().T
-    assert torch.allclose(found[0], expected.gather(1, found[1]), atol=1e-5)
+# Tokenization
 
 
-def test_wrong_and_repeated_neighbours_are_noticed() -> None:
-    queries, candidates = vectors(torch, replace(SMOKE, sentences=500))
-    right = exact(torch, queries, candidates)
-    values, places = right[0].clone(), right[1].clone()
-    places[0, 1], values[0, 1] = (places[0, 1] + 1) % 500, values[0, 1] - 0.1
-    assert check_neighbours(torch, right, (values, places)) == pytest.approx(1 - 1 / (500 * NEIGHBOURS))
-    repeated = right[1].clone()
-    repeated[:, 1] = repeated[:, 0]
-    assert check_neighbours(torch, right, (right[0], repeated)) == 0
+def test_texts_of_the_data_folder_are_tokenized(
+    tmp_path: Path, tokenizer_file: Path, xnli: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(PARALLELISM, raising=False)
+    xnli(["en", "ru"])
+    session = GpuSession(settings=SMOKE, tokenizer=tokenizer_file, data=tmp_path / "data", fastest=1e12)
+    (row,) = measure_tokenization(session)
+    # Two texts of one letter in each of eight pairs.
+    assert row.work == "tokenization of 16 texts of XNLI"
+    assert row.ours == pytest.approx(16 / np.median(row.details["seconds"]["ours"]))
+    assert "cores tokenize" in session.notes[0]
+    assert PARALLELISM not in os.environ
 
 
-def test_wrong_search_is_told_and_not_timed(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def reverse(*given):
-        values, places = search(*given)
-        return values.flip(1), places.flip(1)
-
-    monkeypatch.setattr(gpu, "search", reverse)
-    assert main(["--cpu-smoke", "--stage", "knn"]) == 1
-    told = capsys.readouterr()
-    assert "torch finds 100.0% of the neighbours of 64 queries wrong" in told.err
-    assert "knn       torch:" not in told.out
+def test_folder_without_texts_is_named(tmp_path: Path, tokenizer_file: Path) -> None:
+    (tmp_path / "xtreme").mkdir()
+    with pytest.raises(UsageError, match="has no file of xnli; `harness data check`"):
+        measure_tokenization(GpuSession(settings=SMOKE, tokenizer=tokenizer_file, data=tmp_path))
 
 
 # Command line
@@ -324,55 +280,46 @@ def test_wrong_search_is_told_and_not_timed(monkeypatch: pytest.MonkeyPatch, cap
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--stage", "peek"], "invalid choice: 'peek'"),
-        (["--tokens", "0"], "--tokens is 0; give at least 1"),
-        (["--texts", "a.txt"], "--texts has to be read by a tokenizer"),
-        (["--json", "nowhere/rows.json"], "whose folder does not exist"),
-        (["--cpu-smoke", "--stage", "tokenize"], "stage tokenize cannot run here: no tokenizer is named"),
-        (["--stage", "tokenize", "--tokenizer", "none.json"], "none.json cannot be read"),
+        (["--cpu-smoke", "--stage", "tokenize"], "name them with `--tokenizer tokenizer.json --data DEST`"),
+        pytest.param(
+            [],
+            "torch sees no CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
     ],
 )
-def test_mistakes_are_one_sentence_and_exit_code_2(arguments: list[str], reason: str, capsys) -> None:
-    assert main(arguments) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("gpu: ")
-    assert reason in told
-    assert told.count("\n") == 1
+def test_what_cannot_run_is_one_sentence_and_exit_code_2(arguments: list[str], reason: str, capsys) -> None:
+    assert guarded(lambda: command.main(arguments)) == 2
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert printed.count("\n") == 1
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_nothing_is_measured(capsys) -> None:
-    assert main([]) == 2
-    assert "torch sees no CUDA device" in capsys.readouterr().err
+@pytest.mark.parametrize("arguments", [["--stage", "peek"], ["--tokens", "0"]])
+def test_wrong_options_are_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.parse(arguments)
 
 
-def test_missing_package_leaves_out_its_stage_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    options = ["--cpu-smoke", "--stage", "peak", "--stage", "torch", "--json", str(tmp_path / "rows.json")]
-    assert main(options) == 0
-    assert main([*options, "--stage", "graph"]) == 2
-    document = json.loads((tmp_path / "rows.json").read_text())
-    assert {row["stage"] for row in document["rows"]} == {"peak", "torch"}
-    assert document["skipped"][0]["stage"] == "graph"
-    assert "onnxruntime" in document["skipped"][0]["reason"]
+def test_stage_that_was_not_named_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    kept = {name: command.STAGES[name] for name in ("peak", "tokenize")}
+    monkeypatch.setattr(command, "STAGES", kept)
+    command.main(["--cpu-smoke"])
+    assert "stage tokenize left out: tokenization is measured on real texts" in capsys.readouterr().out
 
 
-def test_stage_that_breaks_does_not_take_the_others_with_it(monkeypatch, tmp_path: Path, capsys) -> None:
-    def broken(run: Run) -> None:
+def test_stage_that_breaks_leaves_the_figures_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    def broken(session: GpuSession) -> Any:
         message = "out of memory"
         raise RuntimeError(message)
 
-    monkeypatch.setattr(gpu, "knn", broken)
-    options = ["--cpu-smoke", "--stage", "peak", "--stage", "knn", "--json", str(tmp_path / "rows.json")]
-    assert main(options) == 1
-    assert "stage knn broke: RuntimeError: out of memory" in capsys.readouterr().err
-    assert len(json.loads((tmp_path / "rows.json").read_text())["rows"]) == 3
+    monkeypatch.setattr(command, "STAGES", {"peak": command.STAGES["peak"], "neighbours": broken})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        command.main(["--cpu-smoke", "--json", str(tmp_path / "rows.json")])
+    assert len(json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))["rows"]) == 3
 
 
-def test_texts_give_lengths_and_ids(tmp_path: Path, tokenizer_file: Path) -> None:
-    (tmp_path / "texts.txt").write_text("abc\n\nde fgh\n" * 20, encoding="utf-8")
-    run = Run(SMOKE, tokenizer_file, tmp_path / "texts.txt")
-    (rows,) = gpu._distributions(run, 10_000)
-    assert rows.name == "texts.txt"
-    assert sorted(rows.lengths.tolist()) == [5] * 20 + [8] * 20
-    assert len(rows.ids) == rows.lengths.sum()
+def test_promises_are_those_of_the_cuda_graph() -> None:
+    assert (CUDA.ratio_at_least, CUDA.share_at_least) == (1.1, 0.45)

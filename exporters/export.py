@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.external_data import move_graph
-from exporters.gate import Sample, Verdict, judge
+from exporters.gate import GateSample, Verdict, judge
 from exporters.manifest import manifest
 from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
@@ -36,7 +36,7 @@ from training.checkpoint import Checkpoint, read_checkpoint
 TRACE_TOLERANCE = 1e-4
 
 
-class Refusal(ArtifactError):
+class GateRefusal(ArtifactError):
     """The gate refuses a graph; gate.json says why."""
 
 
@@ -46,7 +46,7 @@ def export_artifact(
     variant: str,
     out: Path,
     probes: Sequence[NDArray[np.int64]],
-    samples: Sequence[Sample],
+    samples: Sequence[GateSample],
     *,
     accept_drift: str | None = None,
     force: bool = False,
@@ -68,7 +68,7 @@ def export_artifact(
         UsageError: no such variant.
         CheckpointError: the checkpoint is damaged, of another head, or does not fit its tokenizer.
         ArtifactError: the trace differs from PyTorch.
-        Refusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
+        GateRefusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
             ends with ".refused".
     """
     chosen = find_variant(variant)
@@ -80,7 +80,7 @@ def export_artifact(
     loaded = load_module(checkpoint, finetune.head)
     if (reason := loaded.family.refused.get(chosen.name)) is not None:
         message = f"{finetune.name} is not exported in {chosen.name}: {reason}; take another variant, fp32 for example"
-        raise Refusal(message)
+        raise GateRefusal(message)
     _check_tokens(checkpoint, loaded, probes)
     signature = loaded.signature
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def export_artifact(
                 f"{_others(verdict)}; it was not published, {refused / GATE} has the whole record, and "
                 f"`--accept-drift REASON` publishes all the same"
             )
-            raise Refusal(message)
+            raise GateRefusal(message)
         write_json(draft / GATE, record)
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
         told = manifest(
@@ -121,7 +121,7 @@ def export_artifact(
 
 
 def _judge(
-    loaded: Loaded, graph: Path, samples: Sequence[Sample], signature: GraphSignature, variant: Variant
+    loaded: Loaded, graph: Path, samples: Sequence[GateSample], signature: GraphSignature, variant: Variant
 ) -> Verdict:
     try:
         with OnnxEndpoint(graph) as endpoint:

@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.export import Refusal, export_artifact
-from exporters.gate import Sample, read_samples, split_there
+from exporters.export import GateRefusal, export_artifact
+from exporters.gate import GateSample, read_samples, split_there
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness.artifacts.store import Artifact
@@ -117,7 +117,7 @@ def export_model(
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
-            except (Refusal, TooOld) as error:
+            except (GateRefusal, TooOld) as error:
                 refused.append(str(error))
             advance(1)
     if refused:
@@ -132,9 +132,9 @@ class _Checks:
     def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
         self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
         self._read = partial(read_samples, finetune, layout, tokenizer)
-        self._samples: dict[int, Sequence[Sample]] = {}
+        self._samples: dict[int, Sequence[GateSample]] = {}
 
-    def samples(self, count: int) -> Sequence[Sample]:
+    def samples(self, count: int) -> Sequence[GateSample]:
         """Return so many examples of each task and script, read once."""
         if count not in self._samples:
             self._samples[count] = self._read(count)

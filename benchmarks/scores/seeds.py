@@ -14,12 +14,12 @@ import numpy as np
 
 from benchmarks.core.options import bench_parser
 from benchmarks.core.report import guarded
+from harness.artifacts.run import SCORES
 from harness.core import machine
 from harness.core.errors import UsageError
 from harness.core.files import read_json, write_json
 from harness.core.languages import scripts
 from harness.core.tables import EMPTY, Table
-from harness.evaluation.request import SCORES
 
 #: The column of the mean over all languages.
 MEAN = "mean"

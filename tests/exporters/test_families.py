@@ -13,7 +13,7 @@ from tiny_encoders import ROWS, tiny_encoder
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from benchmarks.families import CASES, fine_tuned
-from exporters.export import Refusal, export_artifact
+from exporters.export import GateRefusal, export_artifact
 from harness.artifacts.store import Artifact
 from harness.benchmark import finetunes
 from harness.core.errors import CheckpointError
@@ -83,7 +83,7 @@ def test_precision_that_a_family_cannot_compute_in_is_refused_with_the_reason(tm
     encoder = tiny_encoder(tmp_path / "encoder", "deberta-v2")
     checkpoint = fine_tuned(tmp_path / "checkpoint", encoder, CASES["tags"].head)
     with pytest.raises(
-        Refusal, match=r"tiny is not exported in fp16: .*become NaN \(microsoft/DeBERTa#77.*take another"
+        GateRefusal, match=r"tiny is not exported in fp16: .*become NaN \(microsoft/DeBERTa#77.*take another"
     ):
         export_artifact(checkpoint, finetune("tiny", CASES["tags"].head), "fp16", tmp_path / "out", probes_of(1, 2), ())
     assert not (tmp_path / "out").exists()

@@ -306,9 +306,9 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The sample's evaluation files, byte for byte as `harness.sample.write` writes them, in a fraction of its time."""
-    from harness.sample.writers import Sample
+    from harness.sample.writers import SampleWriter
 
-    sample = Sample(tmp_path_factory.mktemp("data") / "sample")
+    sample = SampleWriter(tmp_path_factory.mktemp("data") / "sample")
     sample.evaluation()
     sample.coverage()
     return Layout.at(sample.folder)

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, XLMRobertaConfig
 
 from benchmarks.compare.networks import Network, peer_folder, trained_token_graph
+from benchmarks.compare.peers.texts import LabelDecision, Text, decide, tokenize
 from benchmarks.compare.session import UNIT, Session
-from benchmarks.compare.texts import LabelDecision, Text, decide, mixed, tokenize
+from benchmarks.compare.texts import mixed
 from benchmarks.compare.works import both, twice
 from benchmarks.contenders.baseshape import cost, shapes
 from benchmarks.contenders.ours import Harness

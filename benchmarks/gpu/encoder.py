@@ -31,6 +31,7 @@ from harness.core.heads import SequenceClassification
 from harness.core.tensors import Tensors, pad
 from harness.inference.endpoints.onnx import Device, Kind, OnnxEndpoint
 from harness.inference.planner import Batch, BatchPlanner
+from training.encoders.networks import networks_of
 
 Infer: TypeAlias = Callable[[Tensors], Tensors]
 TokenRows: TypeAlias = Sequence[NDArray[np.int64]]
@@ -127,8 +128,12 @@ def export(module: Labels, settings: GpuSettings, variant: str, folder: Path) ->
         ArtifactError: some layer's attention was not fused.
     """
     shape = settings.shape
+    family = networks_of(module.config.model_type).family
     loaded = Loaded(
         module=module,
+        family=family,
+        signature=HEAD.signature(shape.width),
+        products=family.products(module.config.to_dict()),
         hidden=shape.width,
         layers=shape.layers,
         vocabulary=settings.vocabulary,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.compare.texts import ROWS, LabelDecision, Text, batches, decide
+from benchmarks.compare.peers.texts import ROWS, LabelDecision, Text, batches, decide
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 from harness.core.tensors import Tensors

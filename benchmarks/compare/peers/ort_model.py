@@ -14,7 +14,7 @@ import torch
 from onnxruntime import SessionOptions
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.compare.texts import ROWS, LabelDecision, Text, batches, decide
+from benchmarks.compare.peers.texts import ROWS, LabelDecision, Text, batches, decide
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 

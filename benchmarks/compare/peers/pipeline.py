@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, pipeline
 
-from benchmarks.compare.texts import LabelDecision, Text
+from benchmarks.compare.peers.texts import LabelDecision, Text
 from harness.core.machine import cores
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.compare.texts import Text
+from benchmarks.compare.peers.texts import Text
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 

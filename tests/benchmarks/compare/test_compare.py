@@ -14,8 +14,8 @@ from benchmarks.compare import gated, handtuned, mixed, peak, sides, works
 from benchmarks.compare.__main__ import SECTIONS, parse
 from benchmarks.compare.gated import Choice, fastest
 from benchmarks.compare.networks import EXACT, TABLE, Network, RandomNetworks, peer_folder
+from benchmarks.compare.peers.texts import Text, batches, decide, tokenize
 from benchmarks.compare.session import FULL, HALF, QUICK, SampleSize, Session
-from benchmarks.compare.texts import Text, batches, decide, tokenize
 from benchmarks.contenders.baseshape import Shape, cost
 from benchmarks.contenders.eager import EagerTorch, answering
 from benchmarks.contenders.ours import Harness

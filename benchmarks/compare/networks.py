@@ -281,7 +281,7 @@ class RandomNetworks:
             shutil.copyfile(apply_steps(chosen, traced, Path(steps), loaded), folder / GRAPH)
         self._whole(folder / GRAPH)
         shutil.copyfile(self._tokenizer, folder / TOKENIZER)
-        account = {
+        manifest = {
             "model": self.shape.name,
             "finetune": finetune.name,
             "variant": variant,
@@ -301,7 +301,7 @@ class RandomNetworks:
                 "account": {"model": self.shape.name, "seen": {}, "recipe": {"name": self.shape.name}},
             },
         }
-        write_json(folder / MANIFEST, account)
+        write_json(folder / MANIFEST, manifest)
 
     def _whole(self, graph: Path) -> None:
         """Replace the traced table of a graph by the whole one.

@@ -86,7 +86,7 @@ def write_random(
         network.save_pretrained(draft)
         (draft / "tokenizer.json").write_bytes(tokenizer.read_bytes())
 
-    account = {
+    metadata = {
         "phase": "target",
         "model": shape.name,
         "finetune": finetune.name,
@@ -95,7 +95,7 @@ def write_random(
         "retrieval_layer": retrieval_layer,
         "recipe": {"name": shape.name, "description": "random weights, no score"},
     }
-    return write_checkpoint(folder / "checkpoints" / shape.name / "target" / finetune.name, account, save)
+    return write_checkpoint(folder / "checkpoints" / shape.name / "target" / finetune.name, metadata, save)
 
 
 def export_random(

@@ -1,4 +1,4 @@
-"""sentence-transformers with its ONNX backend, as its documentation tells it.
+"""sentence-transformers with its ONNX backend, as its documentation says.
 
 https://sbert.net/docs/sentence_transformer/usage/efficiency.html:
 ``SentenceTransformer(..., backend="onnx")`` and ``encode(sentences)`` by its defaults: sorted by length,

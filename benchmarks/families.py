@@ -507,6 +507,8 @@ def _fine_tuned(folder: Path, encoder: Path, head: Head) -> Path:
 
     account = {
         "phase": "target",
+        "parents": {},
+        "seen": {},
         "model": "tiny",
         "finetune": "tiny",
         "head": describe(head),

@@ -182,14 +182,13 @@ def measure(
     from benchmarks.compare.works import XNLI
 
     exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
-    recipe = exact.checkpoint.recipe
     rows: list[runner.Row] = []
     seconds: dict[str, float] = {}
     with TemporaryDirectory(prefix="harness-compare-") as folder:
         session = Session(
             model=options.model,
             workspace=workspace,
-            layout=workspace.layout(options.data, recipe.get("data")),
+            layout=workspace.layout(options.data, exact.checkpoint.data),
             sample=QUICK if options.quick else FULL,
             folder=Path(folder),
             progress=progress,

@@ -514,6 +514,8 @@ def fine_tuned(folder: Path, encoder: Path, head: Head, finetune: str = "tiny") 
 
     account = {
         "phase": "target",
+        "parents": {},
+        "seen": {},
         "model": "tiny",
         "finetune": finetune,
         "head": describe(head),

@@ -324,10 +324,10 @@ def _check_origin(checkpoint: Checkpoint) -> None:
 
     What was trained from it is whole, though it may have started from random weights.
     """
-    start = checkpoint.metadata.recipe.get("pretrained", {})
-    if checkpoint.metadata.loading is None and start.get("checkpoint") is not None:
+    start = checkpoint.metadata.recipe.pretrained
+    if checkpoint.metadata.loading is None and start.checkpoint is not None:
         try:
-            load_encoder(start["checkpoint"], start.get("revision"), tokenizer=checkpoint.tokenizer)
+            load_encoder(start.checkpoint, start.revision, tokenizer=checkpoint.tokenizer)
         except CheckpointError as error:
             message = (
                 f"checkpoint {checkpoint.directory} was trained before tensors were compared, and its encoder cannot "

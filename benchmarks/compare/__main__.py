@@ -185,14 +185,13 @@ def measure(
     from benchmarks.contenders.baseshape import Shape as BaseShape
 
     exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
-    recipe = exact.checkpoint.recipe
     rows: list[Row] = []
     seconds: dict[str, float] = {}
     with TemporaryDirectory(prefix="harness-compare-") as folder:
         session = Session(
             model=options.model,
             workspace=workspace,
-            layout=workspace.layout(options.data, recipe.get("data")),
+            layout=workspace.layout(options.data, exact.checkpoint.data),
             sample=QUICK if options.quick else FULL,
             folder=Path(folder),
             progress=progress,

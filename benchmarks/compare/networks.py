@@ -304,7 +304,12 @@ class RandomNetworks:
             "retrieval_layer": layer,
             "checkpoint": {
                 "digest": "random weights",
-                "account": {"phase": "target", "model": self.shape.name, "recipe": {"name": self.shape.name}},
+                "account": {
+                    "phase": "target",
+                    "model": self.shape.name,
+                    "seen": {},
+                    "recipe": {"name": self.shape.name},
+                },
             },
         }
         write_json(folder / MANIFEST, manifest)

@@ -176,8 +176,7 @@ def measure(options: LoadOptions, workspace: Workspace, progress: Progress) -> R
         HarnessError: a name, a file, a graph or the server is not as it must be.
     """
     artifact = workspace.artifacts.find(options.model, options.finetune, options.variant)
-    recipe = artifact.checkpoint.recipe
-    layout = workspace.layout(options.data, recipe.get("data"))
+    layout = workspace.layout(options.data, artifact.checkpoint.data)
     texts = read_texts(options.finetune, declaration(artifact).form, layout, progress)
     return load(artifact, texts, workspace.model_repository, options, workspace.runs / "load.triton.log", progress)
 

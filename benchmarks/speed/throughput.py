@@ -234,8 +234,7 @@ def _account(rows: Workload, subject: Subject) -> dict[str, Any]:
 
 
 def _layout(options: ThroughputOptions, workspace: Workspace, artifact: Artifact) -> Layout:
-    recipe = artifact.checkpoint.recipe
-    return workspace.layout(options.data, recipe.get("data"))
+    return workspace.layout(options.data, artifact.checkpoint.data)
 
 
 def _title(rows: Workload, layout: Layout, limit: int | None) -> str:

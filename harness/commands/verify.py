@@ -296,7 +296,7 @@ class _Chain:
                 raise ArtifactError(message)
             again = self._rescored(run, progress)
             for key in ("tasks", "groups", "overall"):
-                before, after = (to_json(getattr(record, key)) for record in (recorded, again))
+                before, after = (_compared(record, key, recorded.format) for record in (recorded, again))
                 if different := _first_difference(before, after, key):
                     message = f"{different} in its journal and data; compute them anew with `harness rescore {run}`"
                     raise ArtifactError(message)
@@ -336,7 +336,7 @@ def _require_origin(artifact: Artifact, checkpoint: Checkpoint, fix: str) -> Non
     """Compare what is recorded elsewhere too: where the artifact lies, and its checkpoint's metadata."""
     place = "/".join(artifact.directory.parts[-3:])
     _require("/".join((artifact.model, artifact.finetune, artifact.variant)), place, "its folder", fix)
-    if key := differing_metadata(artifact.directory / MANIFEST, checkpoint):
+    if key := differing_metadata(artifact.directory / MANIFEST, artifact.model, checkpoint):
         message = f"its manifest has another {key} than its checkpoint; {fix}"
         raise ArtifactError(message)
 
@@ -358,10 +358,23 @@ def _jobs(recorded: RunRecord) -> list[Job]:
     request = recorded.request
     chosen = choose_tasks(tuple(recorded.tasks), check_suite(request.suite))
     return [
-        Job(task, code, row["split"], request.limit)
+        Job(task, code, row.split, request.limit)
         for task in choose_protocols(chosen, tuple(request.protocols))
-        for code, row in recorded.tasks[task.name].languages.items()
+        for code, row in recorded.tasks[task.name].rows.items()
     ]
+
+
+def _compared(record: RunRecord, key: str, written: int) -> Any:
+    """Return a part of a run's record as JSON values, as far as a run of a format can be compared.
+
+    Before format 2 labels were worded otherwise; what they say is compared by `complete` and the languages.
+    """
+    part = to_json(getattr(record, key))
+    if key == "tasks" and written < RunRecord.newest:
+        return {
+            name: {field: value for field, value in task.items() if field != "label"} for name, task in part.items()
+        }
+    return part
 
 
 def _first_difference(recorded: Any, found: Any, place: str) -> str:

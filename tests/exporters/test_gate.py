@@ -19,10 +19,11 @@ from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 from exporters import steps
 from exporters.export import GateRefusal, export_artifact
-from exporters.gate import GateSample, Verdict, judge
+from exporters.gate import Verdict, judge
 from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
 from exporters.run import Wanted, export_model
+from exporters.samples import GateSample
 from exporters.variants import VARIANTS, Variant
 from harness.artifacts.gate import GATE
 from harness.artifacts.workspace import Workspace
@@ -104,6 +105,7 @@ def checkpoint(directory: Path, model: XLMRobertaForSequenceClassification) -> C
         "head": describe(HEAD),
         "recipe": {"name": "tiny"},
         "parents": {},
+        "seen": {},
     }
     return write_checkpoint(directory, metadata, save)
 
@@ -161,12 +163,12 @@ def test_every_variant_of_a_trained_model_passes(variant: str, loaded: Loaded, g
     found = verdict(loaded, apply(variant, graph, loaded), variant)
 
     assert found.problems == ()
-    assert list(found.record["scripts"]) == ["Latn", "Cyrl"]
-    assert found.record["trained"]["above_chance"]
-    latin = found.record["scripts"]["Latn"]
-    assert (latin["examples"], latin["decisions"], latin["samples"]) == (400, 400, ["kinds en"])
-    assert latin["pytorch"] > 60
-    assert latin["drop_interval"][0] <= latin["drop"] <= latin["drop_interval"][1]
+    assert list(found.scripts) == ["Latn", "Cyrl"]
+    assert found.trained.above_chance
+    latin = found.scripts["Latn"]
+    assert (latin.examples, latin.decisions, latin.samples) == (400, 400, ["kinds en"])
+    assert latin.pytorch > 60
+    assert latin.drop_interval[0] <= latin.drop <= latin.drop_interval[1]
 
 
 def test_a_wrong_scale_in_one_layer_is_refused(loaded: Loaded, graph: Path) -> None:
@@ -233,7 +235,7 @@ def test_a_model_at_chance_cannot_vouch_for_a_lossy_graph(training_steps: int, t
 
     assert any("no better than answers that ignore the text" in problem for problem in problems)
     assert exact.passed, "numerical equality needs no trained model"
-    assert exact.record["trained"]["above_chance"] is False
+    assert exact.trained.above_chance is False
 
 
 def test_without_examples_only_numerical_equality_can_pass(loaded: Loaded, graph: Path) -> None:
@@ -277,7 +279,7 @@ def test_a_refused_graph_leaves_its_verdict_and_nothing_else(trained: Checkpoint
     monkeypatch.setitem(VARIANTS, "broken", broken)
     out = tmp_path / "mnli" / "broken"
 
-    with pytest.raises(GateRefusal, match=r"the gate refuses mnli in broken: Latn: .* predictions changed"):
+    with pytest.raises(GateRefusal, match=r"mnli is not published in broken: Latn: .* predictions changed"):
         export_artifact(trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES)
     told = json.loads((tmp_path / "mnli" / "broken.refused" / GATE).read_text())
     assert [path.name for path in out.parent.iterdir()] == ["broken.refused"]
@@ -353,7 +355,7 @@ def test_export_of_a_broken_step_publishes_nothing(workspace: Workspace, tmp_pat
     broken = dataclasses.replace(VARIANTS["int8"], steps=(swap_kinds, *VARIANTS["int8"].steps))
     monkeypatch.setitem(VARIANTS, "int8", broken)
 
-    with pytest.raises(ArtifactError, match="the gate refuses mnli in int8"):
+    with pytest.raises(ArtifactError, match=r"^no graphs published, 1 refused: mnli \(Latn: .* predictions changed"):
         export_model("tiny", Wanted(variants=("int8",)), workspace, data=tmp_path / "data", progress=Silent())
 
     assert not list(workspace.model_repository.glob("*"))

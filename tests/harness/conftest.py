@@ -112,13 +112,15 @@ def make_artifact(
         model=model,
         finetune=kind,
         variant="fp32",
-        signature=signature.to_json(),
+        signature=signature,
         graph_sha256=digest,
         tokenizer_sha256=tokenizer,
         hidden=HIDDEN,
         pad_id=1,
         vocabulary=VOCABULARY if vocabulary else None,
-        checkpoint=CheckpointReference(digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model)),
+        checkpoint=CheckpointReference(
+            digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model, seen={})
+        ),
     )
     return Artifact(model, kind, "fp32", directory, signature, digest, tokenizer, manifest)
 

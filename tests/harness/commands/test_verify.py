@@ -67,7 +67,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
         "hidden": 8,
         "pad_id": 1,
         "gate_sha256": file_sha256(folder / "gate.json"),
-        "checkpoint": {"digest": digest, "account": {"phase": "target", "model": "tiny"}},
+        "checkpoint": {"digest": digest, "account": {"phase": "target", "model": "tiny", "seen": {}}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return read_artifact(folder)
@@ -260,7 +260,10 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "manifest tells another training": (
         lambda home: edit(
             home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json",
-            checkpoint={"digest": digest_of(home), "account": {"phase": "target", "model": "tiny", "seed": 3}},
+            checkpoint={
+                "digest": digest_of(home),
+                "account": {"phase": "target", "model": "tiny", "seen": {}, "seed": 3},
+            },
         ),
         r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest has another seed than its checkpoint",
     ),

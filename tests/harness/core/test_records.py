@@ -12,12 +12,12 @@ from harness.artifacts.run import SCORES, read_run
 from harness.core.errors import ArtifactError, CheckpointError, HarnessError, UsageError
 from harness.core.records import Record, read_record, to_json
 
-CHECKPOINT = {"phase": "target", "model": "tiny", "files": {}}
+CHECKPOINT = {"phase": "target", "model": "tiny", "files": {}, "parents": {}, "seen": {}}
 GRAPH = {
     "model": "tiny",
     "finetune": "mnli",
     "variant": "fp32",
-    "signature": {},
+    "signature": {"inputs": [], "outputs": []},
     "graph_sha256": "a",
     "tokenizer_sha256": "b",
     "hidden": 8,
@@ -46,7 +46,7 @@ DAMAGE = {
     "not UTF-8": (b'{"model": "\xff\xfe"}', "is damaged"),
     "deep": (b"[" * 100_000, "is damaged"),
     "format of another kind": (b'{"format": "two"}', "format: Expected `int`, got `str`"),
-    "newer format": (None, "has format 9, this version reads formats 1 to 1"),
+    "newer format": (None, "has format 9, this version reads 1 to "),
 }
 
 

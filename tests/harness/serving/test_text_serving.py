@@ -129,7 +129,7 @@ def online(
             "vocabulary": 50,
             "hidden": 8,
             "pad_id": 1,
-            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model}},
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model, "seen": {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of its training."""
+"""What a checkpoint says of its training."""
 
 import errno
 from pathlib import Path

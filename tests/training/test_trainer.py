@@ -146,8 +146,8 @@ def test_training_stops_when_patience_is_over(tmp_path: Path) -> None:
 def test_resumed_training_remembers_the_best_step(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         train(tmp_path, Batches(8), select([1.0, 5.0, 2.0, 3.0, 0.0]))
-    told = json.loads((tmp_path / "states/evaluations.json").read_text())
-    assert [found["step"] for found in told] == [2, 4, 6, 8]
+    reported = json.loads((tmp_path / "states/evaluations.json").read_text())
+    assert [found["step"] for found in reported] == [2, 4, 6, 8]
     _, fitted = train(tmp_path, Batches(), select([2.0, 3.0, 0.0]))
     # The state is that of step 6, so steps 8 and 10 are evaluated again, and step 4 stays the best.
     assert (fitted.step, [found.score for found in fitted.evaluations]) == (4, [1.0, 5.0, 2.0, 2.0, 3.0])
@@ -230,7 +230,9 @@ def test_full_disk_is_told_and_leaves_the_state_before(
     assert [path.name for path in (tmp_path / "states").glob("checkpoint-*")] == ["checkpoint-3"]
 
 
-def test_full_disk_while_the_best_weights_are_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_while_the_best_weights_are_written_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def save(model: nn.Module, path: str) -> None:
         message = "No space left on device (os error 28)"
         raise SafetensorError(message)
@@ -264,7 +266,7 @@ class Sentences:
 
 
 class MaskedSentences(Sentences):
-    """The same as text: the fourth piece tells the kind."""
+    """The same as text: the fourth piece says the kind."""
 
     def __getitem__(self, step: int) -> dict[str, object]:
         batch = super().__getitem__(step)

@@ -491,7 +491,7 @@ def random_only(monkeypatch: pytest.MonkeyPatch, network) -> None:
 
 
 @pytest.mark.usefixtures("random_only")
-def test_a_whole_evaluation_tells_its_graphs_share(session: Session) -> None:
+def test_a_whole_evaluation_says_its_graphs_share(session: Session) -> None:
     (row,) = sides.overhead(session)
     assert row.target == 0.95
     assert 0 < row.ours < row.baseline_value

@@ -178,7 +178,7 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
     loaded = load_module(checkpoint, finetune.head)
     samples = read_samples(finetune, layout, FastTokenizer(checkpoint.tokenizer), options.examples)
     calibration = [feature.input_ids for sample in samples if sample.language == "en" for feature in sample.features]
-    signature = finetune.loaded.signature
+    signature = loaded.signature
     rows = []
     for name, path in graphs(folder, loaded, finetune.head, calibration[:CALIBRATION]):
         with OnnxEndpoint(path) as endpoint:

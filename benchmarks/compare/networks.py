@@ -127,8 +127,10 @@ class TokenVectors(HeadModule):
 
     decision = "neighbour"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """See `HeadModule.forward`."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `HeadModule.forward`; XLM-R's networks take no token types."""
         return {"last_hidden_state": self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state}
 
 

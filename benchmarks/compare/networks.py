@@ -37,7 +37,8 @@ from harness.core.machine import cores
 from harness.core.task import AnyFinetune
 from harness.core.tensors import ENCODER_INPUTS, GraphSignature, TensorSpec
 from harness.serving.repository.config import Serving
-from harness.serving.repository.store import publish, selected
+from harness.serving.repository.layout import selected
+from harness.serving.repository.store import publish
 from training.checkpoint import read_checkpoint
 from training.encoders.networks import networks_of
 

@@ -35,17 +35,8 @@ from harness.evaluation.provenance import data_sha256
 from harness.evaluation.request import JOURNAL
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
 from harness.evaluation.workload import Job
-from harness.serving.repository.config import Profile
-from harness.serving.repository.store import (
-    CONFIG,
-    CONFIGS,
-    check_version,
-    config_path,
-    selected,
-    text_name,
-    version_manifest,
-    versions,
-)
+from harness.serving.repository.check import check_version, version_manifest
+from harness.serving.repository.layout import CONFIG, CONFIGS, Profile, config_path, selected, text_name, versions
 
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9

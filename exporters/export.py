@@ -15,7 +15,7 @@ from exporters.manifest import manifest
 from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
 from exporters.parity import parity
-from exporters.samples import Sample
+from exporters.samples import GateSample
 from exporters.variants import Variant, find_variant
 from harness.artifacts.checkpoint import HeadRecord
 from harness.artifacts.gate import GATE, GateRecord
@@ -37,7 +37,7 @@ from training.checkpoint import Checkpoint, read_checkpoint
 TRACE_TOLERANCE = 1e-4
 
 
-class Refusal(ArtifactError):
+class GateRefusal(ArtifactError):
     """A graph that is not published, and why.
 
     Args:
@@ -61,7 +61,7 @@ def export_artifact(
     variant: str,
     out: Path,
     probes: Sequence[NDArray[np.int64]],
-    samples: Sequence[Sample],
+    samples: Sequence[GateSample],
     *,
     accept_drift: str | None = None,
     force: bool = False,
@@ -83,7 +83,7 @@ def export_artifact(
         UsageError: no such variant.
         CheckpointError: the checkpoint is damaged, of another head, or does not fit its tokenizer.
         ArtifactError: the trace differs from PyTorch.
-        Refusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
+        GateRefusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
             ends with ".refused".
     """
     chosen = find_variant(variant)
@@ -94,7 +94,7 @@ def export_artifact(
     refused = out.with_name(f"{out.name}.refused")
     loaded = load_module(checkpoint, finetune.head)
     if (reason := loaded.family.refused.get(chosen.name)) is not None:
-        raise Refusal(finetune.name, chosen.name, reason, "choose another variant, for example `--variant fp32`")
+        raise GateRefusal(finetune.name, chosen.name, reason, "choose another variant, for example `--variant fp32`")
     _check_tokens(checkpoint, loaded, probes)
     signature = loaded.signature
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def export_artifact(
                 f"`harness export --model {record.model} --finetune {finetune.name} --variant {chosen.name} "
                 f"--accept-drift REASON`"
             )
-            raise Refusal(finetune.name, chosen.name, f"{verdict.problems[0]}{_others(verdict)}", advice)
+            raise GateRefusal(finetune.name, chosen.name, f"{verdict.problems[0]}{_others(verdict)}", advice)
         write_json(draft / GATE, to_json(record))
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
         described = manifest(
@@ -135,7 +135,7 @@ def export_artifact(
 
 
 def _judge(
-    loaded: Loaded, graph: Path, samples: Sequence[Sample], signature: GraphSignature, variant: Variant
+    loaded: Loaded, graph: Path, samples: Sequence[GateSample], signature: GraphSignature, variant: Variant
 ) -> Verdict:
     try:
         with OnnxEndpoint(graph) as endpoint:

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from exporters.measure import Comparison, Infer, answers, beats_chance, compare_script, unusable
 from exporters.modules import Decision
-from exporters.samples import Sample
+from exporters.samples import GateSample
 from harness.artifacts.gate import ChanceRecord, ScriptRecord, ToleranceRecord
 from harness.core.tensors import GraphSignature
 
@@ -56,7 +56,7 @@ class Verdict:
 def judge(
     reference: Infer,
     graph: Infer,
-    samples: Sequence[Sample],
+    samples: Sequence[GateSample],
     *,
     pad_id: int,
     signature: GraphSignature,

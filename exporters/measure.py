@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.samples import Answers, Sample
+from exporters.samples import Answers, GateSample
 from harness.artifacts.gate import ChanceRecord, ScriptRecord
 from harness.core.features import Feature, pad_features
 from harness.core.task import Outputs
@@ -41,7 +41,7 @@ def answers(infer: Infer, features: Iterable[Feature], pad_id: int, signature: G
 class Comparison:
     """One sample, answered by PyTorch and by the graph."""
 
-    sample: Sample
+    sample: GateSample
     #: The metric's statistics, (examples, columns), of PyTorch and of the graph.
     right: NDArray[np.float64]
     given: NDArray[np.float64]
@@ -52,7 +52,7 @@ class Comparison:
     deviation: float
 
     @staticmethod
-    def of(sample: Sample, right: Answers, given: Answers) -> "Comparison":
+    def of(sample: GateSample, right: Answers, given: Answers) -> "Comparison":
         """Compare the answers of PyTorch (`right`) and of the graph (`given`) to one sample."""
         predictions = sample.predict(right), sample.predict(given)
         decided, others = ([sample.decisions(prediction) for prediction in side] for side in predictions)
@@ -108,7 +108,7 @@ def unusable(given: Answers, signature: GraphSignature) -> list[str]:
     return problems
 
 
-def beats_chance(samples: Sequence[Sample], right: Answers, signature: GraphSignature) -> ChanceRecord:
+def beats_chance(samples: Sequence[GateSample], right: Answers, signature: GraphSignature) -> ChanceRecord:
     """Return whether PyTorch's answers are better than answers that no text changes, by a clear margin.
 
     Over all samples, or on the training set's own dev set: a model may be good there and transfer nothing.

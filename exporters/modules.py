@@ -33,7 +33,7 @@ from harness.core.tensors import GraphSignature, Tensors
 from harness.encoders.families import Family
 from harness.encoders.vocabulary import check_vocabulary
 from training.checkpoint import Checkpoint
-from training.encoders.loading import Source, load, load_encoder, read_config
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config
 from training.encoders.networks import networks_of
 from training.modules import labels_of
 
@@ -212,7 +212,7 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         message = f"checkpoint {checkpoint.directory} was trained with head {trained}, {describe(head)} is wanted"
         raise CheckpointError(message)
     _check_origin(checkpoint)
-    source = Source(str(checkpoint.directory))
+    source = CheckpointSource(str(checkpoint.directory))
     networks, config = read_config(source)
     check_vocabulary(checkpoint.tokenizer, config.to_dict(), networks.family, source.name)
     kind = networks.kind(head)

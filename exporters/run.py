@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.export import Refusal, export_artifact
-from exporters.samples import Sample, probe_rows, read_samples
+from exporters.export import GateRefusal, export_artifact
+from exporters.samples import GateSample, probe_rows, read_samples
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness.artifacts.store import Artifact
@@ -105,7 +105,7 @@ def export_model(
         progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
     layout = workspace.layout(data, checkpoints[0].metadata.data)
     done: list[Published] = []
-    refused: list[Refusal] = []
+    refused: list[GateRefusal] = []
     checks: dict[str, _Checks] = {}
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
         for checkpoint, variant in chosen:
@@ -115,7 +115,7 @@ def export_model(
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
-            except Refusal as error:
+            except GateRefusal as error:
                 refused.append(error)
             advance(1)
     if refused:
@@ -123,7 +123,7 @@ def export_model(
     return done
 
 
-def summary(done: Sequence[Published], refused: Sequence[Refusal]) -> str:
+def summary(done: Sequence[Published], refused: Sequence[GateRefusal]) -> str:
     """Return what an export with refusals came to: ``5 int8 graphs published, 1 refused: pawsx (why); advice``."""
     counts = Counter(each.artifact.variant for each in done)
     published = " and ".join(f"{count} {variant}" for variant, count in counts.items())
@@ -142,9 +142,9 @@ class _Checks:
     def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
         self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
         self._read = partial(read_samples, finetune, layout, tokenizer)
-        self._samples: dict[int, Sequence[Sample]] = {}
+        self._samples: dict[int, Sequence[GateSample]] = {}
 
-    def samples(self, count: int) -> Sequence[Sample]:
+    def samples(self, count: int) -> Sequence[GateSample]:
         """Return so many examples of each task and script, read once."""
         if count not in self._samples:
             self._samples[count] = self._read(count)
@@ -231,7 +231,7 @@ def _one(
             check_container(needs(artifact.graph), wanted.container)
         except TooOld as error:
             advice = "choose another variant or a newer container"
-            raise Refusal(finetune.name, variant, str(error), advice) from error
+            raise GateRefusal(finetune.name, variant, str(error), advice) from error
     served = serves(artifact, workspace.model_repository)
     version = publish(
         artifact,

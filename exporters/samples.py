@@ -48,7 +48,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class GateSample:
     """Examples in one language, with the candidates that they are searched among."""
 
     #: ``xnli``, or ``copa dev`` for a training set's own.
@@ -100,7 +100,7 @@ class Sample:
         return sum(scores[name] for name in self.scorer.headline) / len(self.scorer.headline)
 
 
-def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, count: int) -> list[Sample]:
+def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, count: int) -> list[GateSample]:
     """Return examples of every task, language and script that a graph will answer, from the files there are.
 
     So many of each task and script, split over the script's languages.
@@ -130,10 +130,10 @@ def split_there(task: AnyTask, layout: Layout, code: str) -> Split | None:
     return None
 
 
-def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> Sample:
+def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> GateSample:
     featurizer, examples = task.finetune.featurizer, job.read(layout)
     candidates = list(islice(task.pool.source.read(layout, job.split), CANDIDATES)) if task.pool else []
-    return Sample(
+    return GateSample(
         name=task.name,
         language=job.language,
         examples=examples,
@@ -148,11 +148,11 @@ def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> Sa
 
 def _own(
     finetune: AnyFinetune, source: Source[Any], code: str, layout: Layout, tokenizer: Tokenizer, count: int
-) -> Sample:
+) -> GateSample:
     """Return dev examples of a training set, none where it has no dev file."""
     there = "dev" in source.splits and all(path.is_file() for path in source.paths(layout, code, "dev"))
     examples = first(source.read(layout, code, "dev"), count) if there else []
-    return Sample(
+    return GateSample(
         name=f"{finetune.name} dev",
         language=code,
         examples=examples,

@@ -17,7 +17,7 @@ from training.experiment import Inputs, Training, add_seen, digests_of, identity
 from training.modules import build, freeze, proceed
 from training.pretraining import encoder_of
 from training.sets import Rows, every_row, training_set
-from training.trainer import Schedule, Selection, fit
+from training.trainer import Schedule, StepSelection, fit
 
 #: What a model tells of its phase 2, so that comparisons can say what was equal.
 MIX = ("steps", "text_steps", "source_examples", "drawn")
@@ -179,7 +179,7 @@ def _fine_tune(
     chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=_has_dev(training, finetune))
     selection = None
     if chosen_by is not None and training.recipe.target.evaluations:
-        selection = Selection(
+        selection = StepSelection(
             evaluate=lambda: chosen_by.score(model),
             evaluations=training.recipe.target.evaluations,
             patience=training.recipe.target.patience,

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -20,9 +21,9 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from benchmarks.baseshape import Shape, configuration, vocabulary_size
 from benchmarks.compare.gated import Choice, fastest
-from benchmarks.eager import load_model
+from benchmarks.contenders.baseshape import Shape, apply_steps, configuration, vocabulary_size
+from benchmarks.contenders.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
@@ -282,13 +283,8 @@ class RandomNetworks:
         )
         if not traced.is_file():
             write_graph(loaded.module, signature, traced)
-        source = traced
-        for number, step in enumerate(chosen.steps):
-            step(source, folder / f"{number}-{GRAPH}", loaded)
-            source = folder / f"{number}-{GRAPH}"
-        shutil.copyfile(source, folder / GRAPH)
-        for number in range(len(chosen.steps)):
-            (folder / f"{number}-{GRAPH}").unlink()
+        with TemporaryDirectory(dir=folder) as steps:
+            shutil.copyfile(apply_steps(chosen, traced, Path(steps), loaded), folder / GRAPH)
         self._whole(folder / GRAPH)
         shutil.copyfile(self._tokenizer, folder / TOKENIZER)
         manifest = {

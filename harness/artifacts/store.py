@@ -13,6 +13,8 @@ from harness.core.errors import ArtifactError, UsageError, nearest
 from harness.core.files import file_sha256
 from harness.core.tensors import GraphSignature
 
+#: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
+EXACT = "fp32"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
 #: The weights of a graph of more than 2 GiB, which one protobuf file cannot hold (ONNX's external data).

@@ -64,7 +64,7 @@ def serve(
 @app.command(cls=Command, epilog="harness doctor")
 def doctor() -> None:
     """Check that this machine can evaluate and serve; exit code 1 if it cannot."""
-    from harness.serving.doctor import checks
+    from harness.serving.server.doctor import checks
 
     failed = False
     for check in checks():

@@ -18,21 +18,21 @@ from harness.evaluation.workload import by_task
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DataReport:
     """What a command prints, and whether all that was asked for is there."""
 
     lines: tuple[str, ...]
     complete: bool = True
 
 
-def list_data() -> Answer:
+def list_data() -> DataReport:
     """Return the table of what is needed, and the notes it has no room for."""
-    return Answer((listing.data_table().text(), *listing.notes()))
+    return DataReport((listing.data_table().text(), *listing.notes()))
 
 
 def check_data(
     data: Path | None, names: Sequence[str], languages: Sequence[str], splits: Sequence[str], progress: Progress
-) -> Answer:
+) -> DataReport:
     """Return what a data folder has of some tasks and training sets.
 
     Raises:
@@ -43,7 +43,7 @@ def check_data(
     layout = Layout.at(folder)
     chosen = choose(names or ["all"], languages, splits, layout)
     findings = check.check(chosen, layout, progress)
-    return Answer(tuple(check.lines(findings, folder)), all(finding.state in check.FINE for finding in findings))
+    return DataReport(tuple(check.lines(findings, folder)), all(finding.state in check.FINE for finding in findings))
 
 
 def get_data(
@@ -54,7 +54,7 @@ def get_data(
     repository: str | None,
     revision: str | None,
     progress: Progress,
-) -> Answer:
+) -> DataReport:
     """Write the files of some tasks and training sets, from the hub or from a local folder.
 
     Args:
@@ -81,7 +81,7 @@ def get_data(
     else:
         with FromHub(progress, repository=repository, revision=revision) as supplier:
             outcomes = get(chosen, dest, supplier, progress)
-    return Answer(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
+    return DataReport(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
 
 
 def write_labels(

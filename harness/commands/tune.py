@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from harness.artifacts.gate import GATE, read_gate
-from harness.artifacts.store import Artifact, ArtifactStore
+from harness.artifacts.store import EXACT, Artifact, ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core import machine
 from harness.core.errors import DataError, UsageError, nearest
@@ -33,7 +33,7 @@ from harness.evaluation.tuning.record import (
     write,
 )
 from harness.evaluation.tuning.search import Comparison, placements, search
-from harness.evaluation.workload import EXACT, Job, available, checked
+from harness.evaluation.workload import Job, available, checked
 from harness.serving.repository.store import serves
 
 

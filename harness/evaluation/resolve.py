@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.artifacts.checkpoint import MixRecord
 from harness.artifacts.run import read_run
-from harness.artifacts.store import ArtifactStore
+from harness.artifacts.store import EXACT, ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import UsageError
 from harness.core.layout import Layout, Split
@@ -16,7 +16,7 @@ from harness.evaluation.request import Evaluation, EvaluationRequest
 from harness.evaluation.selection import check_suite, choose_jobs, choose_protocols, choose_tasks, parse_splits
 from harness.evaluation.tuning.applied import TUNED
 from harness.evaluation.tuning.choice import MachineTuning, RunTuning, TuningChoice
-from harness.evaluation.workload import EXACT, GraphWorkload, Job, available, by_task, check_splits, group, with_graphs
+from harness.evaluation.workload import GraphWorkload, Job, available, by_task, check_splits, group, with_graphs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.store import Artifact, ArtifactStore
+from harness.artifacts.store import EXACT, Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.examples import first
 from harness.core.features import Feature
@@ -15,9 +15,6 @@ from harness.core.layout import Layout, Split, check_files
 from harness.core.task import AnyFinetune, AnyTask
 from harness.core.tensors import TOKEN_TYPES
 from harness.tokenization.rows import POOL_BLOCK, Rows, Unread
-
-#: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
-EXACT = "fp32"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,12 @@ from tiny_checkpoints import HEADS, finetune, write_tokenizer
 from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 from exporters import steps
-from exporters.export import Refusal, export_artifact
+from exporters.export import GateRefusal, export_artifact
 from exporters.gate import Verdict, judge
 from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
 from exporters.run import Wanted, export_model
-from exporters.samples import Sample
+from exporters.samples import GateSample
 from exporters.variants import VARIANTS, Variant
 from harness.artifacts.gate import GATE
 from harness.artifacts.workspace import Workspace
@@ -57,10 +57,10 @@ def sentence(rng: np.random.Generator, language: str) -> tuple[NDArray[np.int64]
     return np.array([0, *words[:-1], 2, 2, words[-1], 2]), int(kinds.argmax())
 
 
-def sample(language: str, count: int = 400) -> Sample:
+def sample(language: str, count: int = 400) -> GateSample:
     rng = np.random.default_rng(len(language) + ord(language[0]))
     drawn = [sentence(rng, language) for _ in range(count)]
-    return Sample(
+    return GateSample(
         name="kinds",
         language=language,
         examples=[PairExample(str(place), "", "", LABELS[kind]) for place, (_, kind) in enumerate(drawn)],
@@ -134,7 +134,7 @@ def apply(variant: str, graph: Path, loaded: Loaded) -> Path:
     return graph
 
 
-def verdict(loaded: Loaded, graph: Path, variant: str, samples: Sequence[Sample] = SAMPLES) -> Verdict:
+def verdict(loaded: Loaded, graph: Path, variant: str, samples: Sequence[GateSample] = SAMPLES) -> Verdict:
     with OnnxEndpoint(graph) as endpoint:
         return judge(
             partial(infer, loaded.module),
@@ -279,7 +279,7 @@ def test_a_refused_graph_leaves_its_verdict_and_nothing_else(trained: Checkpoint
     monkeypatch.setitem(VARIANTS, "broken", broken)
     out = tmp_path / "mnli" / "broken"
 
-    with pytest.raises(Refusal, match=r"mnli is not published in broken: Latn: .* predictions changed"):
+    with pytest.raises(GateRefusal, match=r"mnli is not published in broken: Latn: .* predictions changed"):
         export_artifact(trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES)
     told = json.loads((tmp_path / "mnli" / "broken.refused" / GATE).read_text())
     assert [path.name for path in out.parent.iterdir()] == ["broken.refused"]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.artifacts.store import Artifact, ArtifactStore, read_artifact
+from harness.artifacts.store import EXACT, Artifact, ArtifactStore, read_artifact
 from harness.core.errors import ArtifactError, UsageError
 from harness.evaluation.tuning.record import (
     DEFAULT_ENGINE,
@@ -18,7 +18,6 @@ from harness.evaluation.tuning.record import (
     read,
     record_path,
 )
-from harness.evaluation.workload import EXACT
 
 #: What `--variant` takes for the fastest variant of each graph.
 TUNED = "tuned"

@@ -8,9 +8,9 @@ measured in turn, several times over, so that a machine that slows down slows al
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from harness.artifacts.store import EXACT
 from harness.core.progress import Progress
 from harness.evaluation.tuning.record import ENGINES, Engine, Setting, Trial
-from harness.evaluation.workload import EXACT
 
 BUDGETS = (1_024, 2_048, 4_096, 8_192)
 #: Of each measurement, in turn with those that it is compared with.

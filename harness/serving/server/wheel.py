@@ -97,6 +97,8 @@ def build_runtime(wheel: Wheel, folder: Path) -> None:
         own = folder / "backends" / model.parent.name
         own.mkdir()
         shutil.copy(model, own)
+    # The stub ignores PYTHONPATH, but searches this folder: it must not answer with another copy of the harness.
+    (python / "harness").symlink_to(Path(__file__).parents[2])
     (folder / "lib").mkdir()
     (folder / "lib" / libpython.name).symlink_to(libpython)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from harness.core.errors import HarnessError, UsageError
 from harness.core.layout import Split
-from harness.core.records import Record, read_record
+from harness.core.records import Record, problem, read_record
 
 SCORES = "scores.json"
 #: What a model was taught before it met a task in a language; see `harness.evaluation.exposure`.
@@ -60,7 +60,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 _language(fields)
             except msgspec.ValidationError as error:
-                message = f"language {code}: {error}"
+                message = f"language {code}: {problem(error)}"
                 raise ValueError(message) from error
 
     @property

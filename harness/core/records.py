@@ -68,7 +68,7 @@ def _decode(raw: bytes, path: Path, kind: type[T], error: type[HarnessError], fi
     try:
         record = msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as failed:
-        message = f"{path} is damaged ({_problem(failed)}); {fix}"
+        message = f"{path} is damaged ({problem(failed)}); {fix}"
         raise error(message) from failed
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failed:
         message = f"{path} is damaged (not JSON: {failed}); {fix}"
@@ -87,7 +87,7 @@ def to_json(record: Any) -> Any:
     return msgspec.to_builtins(record)
 
 
-def _problem(failed: msgspec.ValidationError) -> str:
+def problem(failed: msgspec.ValidationError) -> str:
     """Return what is wrong with which key: ``checkpoint: Object missing required field `digest```."""
     text = str(failed)
     found = _AT.search(text)

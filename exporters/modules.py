@@ -31,6 +31,7 @@ from harness.core.heads import (
 from harness.core.tensors import GraphSignature, Tensors
 from harness.encoders.families import Family
 from harness.encoders.vocabulary import check_vocabulary
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
 from training.encoders.loading import Source, load, load_encoder, read_config
 from training.encoders.networks import networks_of
@@ -232,7 +233,8 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         hidden=config.hidden_size,
         layers=layers,
         vocabulary=config.vocab_size,
-        pad_id=config.pad_token_id,
+        # What the tokenizer pads with: equal to the config's where an answer depends on it.
+        pad_id=FastTokenizer(checkpoint.tokenizer).pad_id,
         max_tokens=networks.family.longest_row(values),
         products=networks.family.products(values),
         position_products=networks.family.position_products(values),

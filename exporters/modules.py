@@ -136,8 +136,8 @@ def _first(answers: Any, attention_mask: Tensor) -> Tensor:
 
 def _last(answers: Any, attention_mask: Tensor) -> Tensor:
     hidden: Tensor = answers.last_hidden_state
-    place = (attention_mask.sum(dim=1) - 1).clamp(min=0)
-    return hidden.gather(1, place[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
+    last = (attention_mask.sum(dim=1) - 1).clamp(min=0)
+    return hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
 
 
 def _pooler(answers: Any, attention_mask: Tensor) -> Tensor:
@@ -174,7 +174,7 @@ def infer(module: HeadModule, inputs: Tensors) -> Tensors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A module in eval mode, with what its manifest tells about the network."""
+    """A module in eval mode, with what its manifest records of the network."""
 
     module: HeadModule
     family: Family

@@ -57,7 +57,7 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
         model,
         batches,
         mixed_schedule(training, mix),
-        training.place(inputs.identity, "intermediate"),
+        training.folders(inputs.identity, "intermediate"),
         f"{training.recipe.name}: phase 2, {' and '.join(heads)}",
         training.progress,
     )
@@ -66,13 +66,13 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     given: dict[str, dict[str, int]] = {task: {} for task in heads}
     for item in sets:
         given[item.task][item.language] = len(item.examples)
-    told = account(
+    recorded = account(
         training, "intermediate", inputs.identity, {"pretrained": parent.digest},
         data_sha256=inputs.data, steps=steps, **fitted.to_json(),
         drawn=drawn, text_steps=batches.text_steps(), source_examples=given,
         seen=add_seen(parent.account["seen"], taught(mix, tasks, drawn, aligned)),
     )  # fmt: skip
-    return training.keep(inputs.directory, told, saving(model.shared_encoder(), parent))
+    return training.keep(inputs.directory, recorded, saving(model.shared_encoder(), parent))
 
 
 def check_weights(mix: Intermediate, steps: int) -> None:

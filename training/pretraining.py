@@ -51,7 +51,7 @@ def pretrained(training: Training) -> Checkpoint:
             model,
             batches,
             scratch_schedule(training, cut),
-            training.place(identity, "pretrained"),
+            training.folders(identity, "pretrained"),
             f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
         )
@@ -64,11 +64,11 @@ def pretrained(training: Training) -> Checkpoint:
         # Parallel text teaches to align languages, which is what retrieval tasks measure.
         aligned = corpus.aligned(cut)
         seen = {"alignment": aligned} if aligned else {}
-        told = account(
+        recorded = account(
             training, "pretrained", identity, {}, data_sha256=inputs.data, steps=cut.steps, seen=seen,
             **fitted.to_json(),
         )  # fmt: skip
-        return training.keep(inputs.directory, {**told, "model": inputs.directory.name}, save)
+        return training.keep(inputs.directory, {**recorded, "model": inputs.directory.name}, save)
 
 
 def cut_of(training: Training, scratch: Scratch) -> Scratch:

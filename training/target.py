@@ -18,7 +18,7 @@ from training.pretraining import encoder_of
 from training.sets import Rows, every_row, training_set
 from training.trainer import Schedule, Selection, fit
 
-#: What a model tells of its phase 2, so that comparisons can say what was equal.
+#: What a model records of its phase 2, so that comparisons can say what was equal.
 MIX = ("steps", "text_steps", "source_examples", "drawn")
 
 
@@ -70,11 +70,11 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     if finetune.train is not None:
         more |= _fine_tune(training, finetune, start, model, identity)
         seen = add_seen(seen, {teacher.family: dict.fromkeys(finetune.languages, more["examples"])})
-    told = account(
+    recorded = account(
         training, "target", identity, {parent.account["phase"]: parent.digest}, data_sha256=inputs.data, seen=seen,
         **more,
     )  # fmt: skip
-    return training.keep(inputs.directory, told, saving(model, parent))
+    return training.keep(inputs.directory, recorded, saving(model, parent))
 
 
 def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) -> Inputs:
@@ -162,7 +162,7 @@ def target_schedule(training: Training, finetune: AnyFinetune, steps: int) -> Sc
 def _fine_tune(
     training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any, identity: str
 ) -> dict[str, Any]:
-    """Train a model on the finetune's English training set; return what its checkpoint tells of it."""
+    """Train a model on the finetune's English training set; return what its checkpoint records of it."""
     override = training.recipe.target.overrides.get(finetune.name)
     settings = _hyperparameters(training, finetune)
     tokenizer = FastTokenizer(parent.tokenizer)
@@ -185,7 +185,7 @@ def _fine_tune(
         model,
         batches,
         target_schedule(training, finetune, steps),
-        training.place(identity, finetune.name),
+        training.folders(identity, finetune.name),
         f"{training.recipe.name}: phase 3, {finetune.name}",
         training.progress,
         selection,

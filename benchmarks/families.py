@@ -33,7 +33,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from benchmarks import runner
+from benchmarks.core.report import guarded
 from exporters.modules import Loaded, load_module
 from exporters.onnx import write_graph
 from exporters.quiet import quiet
@@ -65,7 +65,7 @@ from harness.encoders.families import families
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import read_checkpoint, write_checkpoint
-from training.encoders.loading import Source, load_encoder, write_tokenizer
+from training.encoders.loading import CheckpointSource, load_encoder, write_tokenizer
 from training.encoders.networks import networks_of
 from training.modules import build
 
@@ -204,7 +204,7 @@ def tiny_encoder(
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class FamilyText:
     """One row as texts: a sentence, or a pair."""
 
     first: str
@@ -215,20 +215,20 @@ def _words(generator: np.random.Generator, count: int) -> str:
     return " ".join(f"w{number}" for number in generator.integers(10, ROWS - 1, size=count))
 
 
-def singles(room: int) -> list[Text]:
+def singles(room: int) -> list[FamilyText]:
     """Return sentences of several lengths, the last of `room` words."""
     generator = np.random.default_rng(1)
-    return [Text(_words(generator, count)) for count in (1, 5, 14, 30, room)]
+    return [FamilyText(_words(generator, count)) for count in (1, 5, 14, 30, room)]
 
 
-def pairs(room: int) -> list[Text]:
+def pairs(room: int) -> list[FamilyText]:
     """Return pairs of several lengths, the last two of `room` words in all; neighbours share their first text."""
     generator = np.random.default_rng(2)
     lengths = ((2, 3), (9, 4), (5, 21), (room // 3, room - room // 3))
     made = []
     for first, second in lengths:
         text = _words(generator, first)
-        made += [Text(text, _words(generator, second)) for _ in range(2)]
+        made += [FamilyText(text, _words(generator, second)) for _ in range(2)]
     return made
 
 
@@ -238,8 +238,8 @@ class Case:
 
     head: Head
     #: The longest row and the texts -> rows by the harness's own featurizer.
-    rows: Callable[[int, Sequence[Text], FastTokenizer], list[Feature]]
-    texts: Callable[[int], list[Text]]
+    rows: Callable[[int, Sequence[FamilyText], FastTokenizer], list[Feature]]
+    texts: Callable[[int], list[FamilyText]]
     #: Folder and one batch of a network's inputs -> the outputs of `head` by plain transformers.
     plain: Callable[[Path], Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]]]
 
@@ -254,12 +254,12 @@ def _make(featurizer: Featurizer[Any], examples: Sequence[Any], tokenizer: FastT
     return featurizer(examples, tokenizer)
 
 
-def _pair_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _pair_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [PairExample(str(place), text.first, text.second or "", _LABELS[0]) for place, text in enumerate(texts)]
     return _make(PairFeaturizer(_LABELS, longest), examples, tokenizer)
 
 
-def _choice_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _choice_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [
         ChoiceExample(str(place), one.first, "", (one.second or "", other.second or ""), 0)
         for place, (one, other) in enumerate(zip(texts[::2], texts[1::2], strict=True))
@@ -267,23 +267,23 @@ def _choice_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) 
     return _make(ChoiceFeaturizer(longest), examples, tokenizer)
 
 
-def _tag_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _tag_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     words = [tuple(text.first.split()) for text in texts]
     examples = [WordsExample(str(place), row, (_TAGS[0],) * len(row)) for place, row in enumerate(words)]
     return _make(WordsFeaturizer(_TAGS, longest), examples, tokenizer)
 
 
-def _span_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _span_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [QuestionExample(str(place), text.first, text.second or "", ()) for place, text in enumerate(texts)]
     return _make(WindowFeaturizer(max_tokens=longest), examples, tokenizer)
 
 
-def _sentence_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _sentence_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [SentenceExample(str(place), text.first, "query") for place, text in enumerate(texts)]
     return _make(SentenceFeaturizer(longest), examples, tokenizer)
 
 
-def _dual_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _dual_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [SentenceExample(str(place), text.first, "query") for place, text in enumerate(texts)]
     return _make(DualFeaturizer(longest, longest), examples, tokenizer)
 
@@ -510,7 +510,7 @@ def fine_tuned(folder: Path, encoder: Path, head: Head, finetune: str = "tiny") 
 
     def save(draft: Path) -> None:
         model.save_pretrained(draft)
-        write_tokenizer(Source(str(encoder)), draft / "tokenizer.json")
+        write_tokenizer(CheckpointSource(str(encoder)), draft / "tokenizer.json")
 
     account = {
         "phase": "target",
@@ -633,4 +633,4 @@ def _to_json(cell: Cell) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(runner.guarded(main))
+    raise SystemExit(guarded(main))

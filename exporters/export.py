@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.external_data import move_graph
-from exporters.gate import Sample, Verdict, judge
+from exporters.gate import GateSample, Verdict, judge
 from exporters.manifest import manifest
 from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
 from exporters.parity import parity
 from exporters.variants import Variant, find_variant
-from harness.artifacts.store import GATE, GRAPH, MANIFEST, TOKENIZER, Artifact, read_artifact
+from harness.artifacts.checkpoint import HeadRecord
+from harness.artifacts.gate import GATE
+from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact
 from harness.core.errors import ArtifactError, CheckpointError, EndpointError
 from harness.core.files import file_sha256, write_json
 from harness.core.heads import Head, SentenceEmbedding, describe
@@ -33,7 +36,7 @@ from training.checkpoint import Checkpoint, read_checkpoint
 TRACE_TOLERANCE = 1e-4
 
 
-class Refusal(ArtifactError):
+class GateRefusal(ArtifactError):
     """The gate refuses a graph; gate.json says why."""
 
 
@@ -43,7 +46,7 @@ def export_artifact(
     variant: str,
     out: Path,
     probes: Sequence[NDArray[np.int64]],
-    samples: Sequence[Sample],
+    samples: Sequence[GateSample],
     *,
     accept_drift: str | None = None,
     force: bool = False,
@@ -65,7 +68,7 @@ def export_artifact(
         UsageError: no such variant.
         CheckpointError: the checkpoint is damaged, of another head, or does not fit its tokenizer.
         ArtifactError: the trace differs from PyTorch.
-        Refusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
+        GateRefusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
             ends with ".refused".
     """
     chosen = find_variant(variant)
@@ -77,7 +80,7 @@ def export_artifact(
     loaded = load_module(checkpoint, finetune.head)
     if (reason := loaded.family.refused.get(chosen.name)) is not None:
         message = f"{finetune.name} is not exported in {chosen.name}: {reason}; take another variant, fp32 for example"
-        raise Refusal(message)
+        raise GateRefusal(message)
     _check_tokens(checkpoint, loaded, probes)
     signature = loaded.signature
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -90,16 +93,16 @@ def export_artifact(
         agreement = parity(loaded.module, draft / GRAPH, probes, loaded.pad_id, TRACE_TOLERANCE)
         _apply(chosen, draft / GRAPH, loaded)
         verdict = _judge(loaded, draft / GRAPH, samples, signature, chosen)
-        account = _gate_account(verdict, checkpoint, finetune, chosen, accept_drift)
+        record = _gate_record(verdict, checkpoint, finetune, chosen, accept_drift)
         if not verdict.passed and accept_drift is None:
-            write_json(refused / GATE, account)
+            write_json(refused / GATE, record)
             message = (
                 f"the gate refuses {finetune.name} in {chosen.name}: {verdict.problems[0]}"
-                f"{_others(verdict)}; it was not published, {refused / GATE} has the whole account, and "
+                f"{_others(verdict)}; it was not published, {refused / GATE} has the whole record, and "
                 f"`--accept-drift REASON` publishes all the same"
             )
-            raise Refusal(message)
-        write_json(draft / GATE, account)
+            raise GateRefusal(message)
+        write_json(draft / GATE, record)
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
         told = manifest(
             draft,
@@ -118,7 +121,7 @@ def export_artifact(
 
 
 def _judge(
-    loaded: Loaded, graph: Path, samples: Sequence[Sample], signature: GraphSignature, variant: Variant
+    loaded: Loaded, graph: Path, samples: Sequence[GateSample], signature: GraphSignature, variant: Variant
 ) -> Verdict:
     try:
         with OnnxEndpoint(graph) as endpoint:
@@ -142,19 +145,20 @@ def _judge(
         raise ArtifactError(message) from error
 
 
-def _gate_account(
+def _gate_record(
     verdict: Verdict, checkpoint: Checkpoint, finetune: AnyFinetune, variant: Variant, accepted: str | None
 ) -> dict[str, Any]:
     """Return the content of gate.json."""
     return {
-        "model": checkpoint.account["model"],
+        "format": 1,
+        "model": checkpoint.metadata.model,
         "finetune": finetune.name,
         "variant": variant.name,
         "checkpoint": checkpoint.digest,
         "passed": verdict.passed,
         "problems": list(verdict.problems),
         "accepted": None if verdict.passed else accepted,
-        **verdict.account,
+        **verdict.record,
         "machine": describe_machine(),
     }
 
@@ -164,7 +168,7 @@ def _others(verdict: Verdict) -> str:
 
 
 def _check_finetune(checkpoint: Checkpoint, finetune: AnyFinetune) -> None:
-    trained = checkpoint.account.get("finetune")
+    trained = checkpoint.metadata.finetune
     # An encoder of phase 1 or 2 was trained for no finetune.
     if trained not in (None, finetune.name):
         message = f"checkpoint {checkpoint.directory} was trained for {trained!r}, {finetune.name!r} is wanted"
@@ -194,16 +198,16 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
         # Missing or damaged: either way there is something to write.
         return None
     made = artifact.manifest
-    layer = retrieval_layer(head, checkpoint, made["layers"]) if isinstance(head, SentenceEmbedding) else None
+    layer = retrieval_layer(head, checkpoint, made.layers or 0) if isinstance(head, SentenceEmbedding) else None
     same = (
-        made["checkpoint"]["digest"] == checkpoint.digest
+        made.checkpoint.digest == checkpoint.digest
         and artifact.variant == variant.name
-        and made.get("steps") == variant.step_names
-        and made["head"] == describe(head)
-        and made["retrieval_layer"] == layer
+        and made.steps == list(variant.step_names)
+        and made.head == HeadRecord(**describe(head))
+        and made.retrieval_layer == layer
     )
     gate = out / GATE
-    if not same or not gate.is_file() or file_sha256(gate) != made.get("gate_sha256"):
+    if not same or not gate.is_file() or file_sha256(gate) != made.gate_sha256:
         return None
     return artifact if artifact.damaged() is None else None
 

@@ -22,8 +22,8 @@ from harness.core.examples import first
 from harness.core.features import Feature, Tokenizer, pad_features
 from harness.core.heads import Head, TokenClassification
 from harness.core.languages import language
-from harness.core.layout import Layout
-from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source
 from harness.core.tensors import GraphSignature, Tensors
 from harness.evaluation.journal import pack, unpack
 from harness.evaluation.workload import Job, unanswered
@@ -78,7 +78,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class GateSample:
     """Examples in one language, with the candidates that they are searched among."""
 
     #: ``xnli``, or ``copa dev`` for a training set's own.
@@ -130,7 +130,7 @@ class Sample:
         return sum(scores[name] for name in self.scorer.headline) / len(self.scorer.headline)
 
 
-def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, count: int) -> list[Sample]:
+def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, count: int) -> list[GateSample]:
     """Return examples of every task, language and script that a graph will answer, from the files there are.
 
     So many of each task and script, split over the script's languages.
@@ -160,10 +160,10 @@ def split_there(task: AnyTask, layout: Layout, code: str) -> Split | None:
     return None
 
 
-def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> Sample:
+def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> GateSample:
     featurizer, examples = task.finetune.featurizer, job.read(layout)
     candidates = list(islice(task.pool.source.read(layout, job.split), CANDIDATES)) if task.pool else []
-    return Sample(
+    return GateSample(
         name=task.name,
         language=job.language,
         examples=examples,
@@ -178,11 +178,11 @@ def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> Sa
 
 def _own(
     finetune: AnyFinetune, source: Source[Any], code: str, layout: Layout, tokenizer: Tokenizer, count: int
-) -> Sample:
+) -> GateSample:
     """Return dev examples of a training set, none where it has no dev file."""
     there = "dev" in source.splits and all(path.is_file() for path in source.paths(layout, code, "dev"))
     examples = first(source.read(layout, code, "dev"), count) if there else []
-    return Sample(
+    return GateSample(
         name=f"{finetune.name} dev",
         language=code,
         examples=examples,
@@ -214,7 +214,7 @@ def ask(infer: Infer, features: Iterable[Feature], pad_id: int, signature: Graph
 class Verdict:
     """What the gate found, in the form of gate.json, and every reason against the graph."""
 
-    account: Mapping[str, Any]
+    record: Mapping[str, Any]
     problems: tuple[str, ...]
 
     @property
@@ -226,7 +226,7 @@ class Verdict:
 def judge(
     reference: Infer,
     graph: Infer,
-    samples: Sequence[Sample],
+    samples: Sequence[GateSample],
     *,
     pad_id: int,
     signature: GraphSignature,
@@ -250,7 +250,7 @@ def judge(
     problems = _unusable(given, signature)
     if problems:
         # Nothing can be predicted from such answers.
-        return Verdict(account={"tolerance": tolerance.to_json(decision), "scripts": {}}, problems=tuple(problems))
+        return Verdict(record={"tolerance": tolerance.to_json(decision), "scripts": {}}, problems=tuple(problems))
     cells = [_Cell.of(sample, right, given) for sample in samples]
     scripts = {
         script: _compare([cell for cell in cells if cell.sample.script == script])
@@ -265,15 +265,15 @@ def judge(
             f"({trained['model']:.1f} against {trained['ignoring_the_text']:.1f}), so that nothing can be learned "
             "about what this variant loses; train it first"
         )
-    account = {"tolerance": tolerance.to_json(decision), "trained": trained, "scripts": scripts}
-    return Verdict(account=account, problems=tuple(problems))
+    record = {"tolerance": tolerance.to_json(decision), "trained": trained, "scripts": scripts}
+    return Verdict(record=record, problems=tuple(problems))
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """One sample, answered twice."""
 
-    sample: Sample
+    sample: GateSample
     #: The metric's statistics, (examples, columns), of PyTorch and of the graph.
     right: NDArray[np.float64]
     given: NDArray[np.float64]
@@ -284,7 +284,7 @@ class _Cell:
     deviation: float
 
     @staticmethod
-    def of(sample: Sample, right: Answers, given: Answers) -> "_Cell":
+    def of(sample: GateSample, right: Answers, given: Answers) -> "_Cell":
         predictions = sample.predict(right), sample.predict(given)
         decided, others = ([sample.decisions(prediction) for prediction in side] for side in predictions)
         changed = [
@@ -361,7 +361,7 @@ def _unusable(given: Answers, signature: GraphSignature) -> list[str]:
     return problems
 
 
-def _trained(samples: Sequence[Sample], right: Answers, signature: GraphSignature) -> dict[str, Any]:
+def _trained(samples: Sequence[GateSample], right: Answers, signature: GraphSignature) -> dict[str, Any]:
     """Return whether PyTorch's answers are better than answers that no text changes, by a clear margin.
 
     Over all samples, or on the training set's own dev set: a model may be good there and transfer nothing.

@@ -1,4 +1,4 @@
-"""The account that an exported graph carries: what it is, where it came from, how it was checked."""
+"""Writes the manifest of an exported graph: what it is, where it came from, how it was checked."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from exporters.modules import Loaded
 from exporters.onnx import graph_versions
 from exporters.servers import needs, text
 from exporters.variants import Variant
-from harness.artifacts.store import GATE, GRAPH, TOKENIZER, graph_digests
+from harness.artifacts.gate import GATE
+from harness.artifacts.store import GRAPH, TOKENIZER, graph_digests
 from harness.core.files import file_sha256
 from harness.core.heads import describe
 from harness.core.task import AnyFinetune
@@ -32,7 +33,7 @@ _PACKAGES = (
     "onnxruntime-gpu",
     "numpy",
 )
-#: Characters of JSON above which a part of the checkpoint's account stays with the checkpoint.
+#: Characters of JSON above which a part of the checkpoint's metadata stays with the checkpoint.
 _BULKY = 4_000
 #: Tokens of the row that warms a server up: a sentence's length, not a paragraph's.
 _WARM_UP_TOKENS = 16
@@ -51,7 +52,8 @@ def manifest(
 ) -> dict[str, Any]:
     """Return the manifest of the graph and the tokenizer that lie in `draft`."""
     return {
-        "model": checkpoint.account["model"],
+        "format": 1,
+        "model": checkpoint.metadata.model,
         "finetune": finetune.name,
         "variant": variant.name,
         "steps": variant.step_names,
@@ -70,7 +72,7 @@ def manifest(
         **graph_versions(draft / GRAPH),
         "needs_onnxruntime": text(needs(draft / GRAPH).onnxruntime),
         "parity": dict(parity),
-        "checkpoint": {"digest": checkpoint.digest, "account": _slim(checkpoint.account)},
+        "checkpoint": {"digest": checkpoint.digest, "account": _slim(checkpoint.document)},
         "packages": _packages(),
         "probe": warm_up(probes),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -83,14 +85,14 @@ def warm_up(probes: Sequence[NDArray[np.int64]]) -> list[int]:
     return [int(token) for token in chosen]
 
 
-def _slim(account: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the account without its long parts; `omitted` names them."""
+def _slim(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata without its long parts; `omitted` names them."""
     kept = {
         key: value
-        for key, value in account.items()
+        for key, value in metadata.items()
         if key in ("recipe", "files") or len(json.dumps(value, ensure_ascii=False)) <= _BULKY
     }
-    omitted = sorted(account.keys() - kept.keys())
+    omitted = sorted(metadata.keys() - kept.keys())
     return {**kept, "omitted": omitted} if omitted else kept
 
 

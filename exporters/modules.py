@@ -28,12 +28,13 @@ from harness.core.heads import (
     TokenClassification,
     describe,
 )
+from harness.core.records import to_json
 from harness.core.tensors import GraphSignature, Tensors
 from harness.encoders.families import Family
 from harness.encoders.vocabulary import check_vocabulary
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
-from training.encoders.loading import Source, load, load_encoder, read_config
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config
 from training.encoders.networks import networks_of
 from training.modules import labels_of
 
@@ -206,13 +207,13 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         CheckpointError: the checkpoint is of another kind or label count, lacks weights, or is an
             encoder whose retrieval layer nobody named.
     """
-    trained = checkpoint.account.get("head")
+    trained = None if checkpoint.metadata.head is None else to_json(checkpoint.metadata.head)
     # An encoder straight from phase 1 or 2 has no head of its own to disagree.
     if trained != describe(head) and not (trained is None and isinstance(head, SentenceEmbedding)):
         message = f"checkpoint {checkpoint.directory} was trained with head {trained}, {describe(head)} is wanted"
         raise CheckpointError(message)
     _check_origin(checkpoint)
-    source = Source(str(checkpoint.directory))
+    source = CheckpointSource(str(checkpoint.directory))
     networks, config = read_config(source)
     check_vocabulary(checkpoint.tokenizer, config.to_dict(), networks.family, source.name)
     kind = networks.kind(head)
@@ -296,7 +297,7 @@ def retrieval_layer(head: SentenceEmbedding, checkpoint: Checkpoint, layers: int
         CheckpointError: neither the head nor the recipe names one for this depth, or it is none of
             the network's.
     """
-    chosen = (checkpoint.account.get("retrieval_layer"), head.layers.get(layers))
+    chosen = (checkpoint.metadata.retrieval_layer, head.layers.get(layers))
     layer = next((value for value in chosen if value is not None), None)
     if layer is None:
         message = (
@@ -325,8 +326,8 @@ def _check_origin(checkpoint: Checkpoint) -> None:
 
     What was trained from it is whole, though it may have started from random weights.
     """
-    start = checkpoint.account.get("recipe", {}).get("pretrained", {})
-    if checkpoint.account.get("loading") is None and start.get("checkpoint") is not None:
+    start = checkpoint.metadata.recipe.get("pretrained", {})
+    if checkpoint.metadata.loading is None and start.get("checkpoint") is not None:
         try:
             load_encoder(start["checkpoint"], start.get("revision"), tokenizer=checkpoint.tokenizer)
         except CheckpointError as error:

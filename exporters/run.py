@@ -10,8 +10,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.export import Refusal, export_artifact
-from exporters.gate import Sample, read_samples, split_there
+from exporters.export import GateRefusal, export_artifact
+from exporters.gate import GateSample, read_samples, split_there
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness.artifacts.store import Artifact
@@ -97,27 +97,27 @@ def export_model(
     """
     wanted.check()
     checkpoints = _checkpoints(model, workspace)
-    variants = list(wanted.variants) or list(checkpoints[0].account["recipe"]["export"]["variants"])
+    variants = list(wanted.variants) or checkpoints[0].metadata.variants
     chosen = [
         (checkpoint, variant) for checkpoint in _named(checkpoints, wanted.finetunes, model) for variant in variants
     ]
     left_out = [] if wanted.finetunes else [pair for pair in chosen if _is_left_out(*pair)]
     chosen = [pair for pair in chosen if pair not in left_out]
     for checkpoint, variant in left_out:
-        name = checkpoint.account["finetune"]
+        name = finetune_of(checkpoint)
         progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
-    layout = workspace.layout(data, checkpoints[0].account["recipe"].get("data"))
+    layout = workspace.layout(data, checkpoints[0].metadata.data)
     done, refused = [], []
     checks: dict[str, _Checks] = {}
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
         for checkpoint, variant in chosen:
-            finetune = finetunes.load(checkpoint.account["finetune"])
+            finetune = finetunes.load(finetune_of(checkpoint))
             if finetune.name not in checks:
                 tokenizer = FastTokenizer(checkpoint.tokenizer)
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
-            except (Refusal, TooOld) as error:
+            except (GateRefusal, TooOld) as error:
                 refused.append(str(error))
             advance(1)
     if refused:
@@ -132,9 +132,9 @@ class _Checks:
     def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
         self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
         self._read = partial(read_samples, finetune, layout, tokenizer)
-        self._samples: dict[int, Sequence[Sample]] = {}
+        self._samples: dict[int, Sequence[GateSample]] = {}
 
-    def samples(self, count: int) -> Sequence[Sample]:
+    def samples(self, count: int) -> Sequence[GateSample]:
         """Return so many examples of each task and script, read once."""
         if count not in self._samples:
             self._samples[count] = self._read(count)
@@ -142,7 +142,7 @@ class _Checks:
 
 
 def _named(checkpoints: Sequence[Checkpoint], names: Sequence[str], model: str) -> list[Checkpoint]:
-    there = {checkpoint.account["finetune"]: checkpoint for checkpoint in checkpoints}
+    there = {finetune_of(checkpoint): checkpoint for checkpoint in checkpoints}
     for name in names:
         if name not in there:
             message = f"model {model!r} has no graph {name!r}{nearest(name, there)}; it has {', '.join(there)}"
@@ -150,8 +150,21 @@ def _named(checkpoints: Sequence[Checkpoint], names: Sequence[str], model: str) 
     return [there[name] for name in names] or list(checkpoints)
 
 
+def finetune_of(checkpoint: Checkpoint) -> str:
+    """Return the training set of a target checkpoint.
+
+    Raises:
+        CheckpointError: it has none, so it is no checkpoint of phase 3.
+    """
+    name = checkpoint.metadata.finetune
+    if name is None:
+        message = f"{checkpoint.directory} names no training set; delete it and run `harness train` again"
+        raise CheckpointError(message)
+    return name
+
+
 def _is_left_out(checkpoint: Checkpoint, variant: str) -> bool:
-    retrieval = is_retrieval(finetunes.load(checkpoint.account["finetune"]).head)
+    retrieval = is_retrieval(finetunes.load(finetune_of(checkpoint)).head)
     return retrieval and not find_variant(variant).retrieval
 
 
@@ -163,13 +176,19 @@ def _checkpoints(model: str, workspace: Workspace) -> list[Checkpoint]:
     complete = [path for path in complete if tasks.answered_by(path.name)]
     if not complete:
         trained = sorted({path.parent.name for path in workspace.checkpoints.glob("*/target")})
+        if model in trained:
+            message = (
+                f"model {model!r} has no finished checkpoint under {folder} that answers a task; "
+                f"finish its phase 3 with `harness train RECIPE`"
+            )
+            raise UsageError(message)
         message = (
             f"no trained model {model!r} under {workspace.checkpoints}{nearest(model, trained)}; "
             f"make one with `harness train RECIPE`"
         )
         raise UsageError(message)
     checkpoints = [read_checkpoint(path) for path in complete]
-    if len({tuple(sorted(checkpoint.account["parents"].items())) for checkpoint in checkpoints}) > 1:
+    if len({tuple(sorted(checkpoint.metadata.parents.items())) for checkpoint in checkpoints}) > 1:
         message = (
             f"the targets of {model!r} come from different parents; bring them up to date with `harness train RECIPE`"
         )
@@ -185,7 +204,7 @@ def _one(
     workspace: Workspace,
     wanted: Wanted,
 ) -> Published:
-    model = checkpoint.account["model"]
+    model = checkpoint.metadata.model
     out = workspace.artifacts.directory(model, finetune.name, variant)
     artifact = export_artifact(
         checkpoint.directory,
@@ -204,7 +223,7 @@ def _one(
         artifact,
         workspace.model_repository,
         Serving(threads=cores(), device=wanted.device),
-        probe_ids=artifact.manifest["probe"],
+        probe_ids=artifact.manifest.probe,
         text=text_model,
     )
     return Published(artifact, version, not served)

@@ -53,9 +53,9 @@ def _order(seed: int, number: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 
 def _take(seed: int, number: int, size: int, first: int, count: int) -> list[int]:
-    """Return which examples a set gives for its places first, first + 1, ...: each once an epoch."""
-    places = range(first, first + count)
-    return [int(_order(seed, number, place // size, size)[place % size]) for place in places]
+    """Return which examples a set gives for its positions first, first + 1, ...: each once an epoch."""
+    positions = range(first, first + count)
+    return [int(_order(seed, number, position // size, size)[position % size]) for position in positions]
 
 
 class EpochBatches(Dataset[Batch]):
@@ -91,8 +91,8 @@ class MixedBatches(Dataset[dict[str, Any]]):
     """Batches of several tasks and languages: each step draws one task, then its rows' languages.
 
     The whole draw is made beforehand from the seed, a generator for each step, so that every step
-    knows which places of a set the steps before it have taken: each example comes once before any
-    comes twice, and a resumed run goes on exactly where it stopped.
+    knows which positions of a set the steps before it have taken: each example comes once before any
+    comes twice, and a resumed run continues exactly where it stopped.
     """
 
     def __init__(
@@ -156,9 +156,9 @@ class MixedBatches(Dataset[dict[str, Any]]):
                 raise ValueError(message)
             return {"task": TEXT, **self._text[step]}
         examples = [
-            self._sets[number].examples[place]
+            self._sets[number].examples[position]
             for number, count in drawn.counts.items()
-            for place in _take(
+            for position in _take(
                 self._seed, number, len(self._sets[number].examples), int(self._given[step, number]), count
             )
         ]

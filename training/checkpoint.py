@@ -21,12 +21,12 @@ __all__ = ["PHASE_FILE", "Checkpoint", "Phase", "is_complete", "read_checkpoint"
 Phase = Literal["pretrained", "intermediate", "target"]
 
 
-def write_checkpoint(directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
+def write_checkpoint(directory: Path, metadata: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
     """Write a checkpoint atomically: `save` fills a temporary directory, which is then renamed.
 
     Args:
         directory: where the checkpoint goes; an older one there is replaced only at the end.
-        account: what `phase.json` shall say; JSON values.
+        metadata: the content of `phase.json` without the digests of the files; JSON values.
         save: writes the files into the directory it is given.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def write_checkpoint(directory: Path, account: Mapping[str, Any], save: Callable
     try:
         save(draft)
         files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}
-        complete = {**account, "files": files}
+        complete = {"format": 1, **metadata, "files": files}
         with (draft / PHASE_FILE).open("w", encoding="utf-8") as stream:
             json.dump(complete, stream, indent=1, ensure_ascii=False)
             stream.flush()
@@ -44,7 +44,7 @@ def write_checkpoint(directory: Path, account: Mapping[str, Any], save: Callable
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return Checkpoint(directory, complete)
+    return Checkpoint.of(directory, complete)
 
 
 def _replace(directory: Path, draft: Path) -> None:

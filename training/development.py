@@ -104,7 +104,7 @@ def evaluated_texts(finetune: AnyFinetune, layout: Layout, language: str) -> set
 
 
 def _reads(example: Any) -> str:
-    """Return what tells whether two examples are about the same: a paragraph, or a question that is searched with."""
+    """Return the key by which two examples are about the same: a paragraph, or a question that is searched with."""
     return str(next((getattr(example, name) for name in ("context", "query", "text") if hasattr(example, name)), ""))
 
 
@@ -128,9 +128,9 @@ def _answers(finetune: AnyFinetune, model: PreTrainedModel, features: Sequence[F
             inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
         with torch.inference_mode():
             results = model(**inputs)
-        for place, row in enumerate(batch.rows):
+        for index, row in enumerate(batch.rows):
             length = len(features[row].input_ids)
-            answers[row] = {spec.name: _share(results[spec.name][place], length, spec) for spec in outputs}
+            answers[row] = {spec.name: _share(results[spec.name][index], length, spec) for spec in outputs}
     return answers
 
 

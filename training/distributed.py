@@ -25,14 +25,14 @@ def wait() -> None:
         PartialState().wait_for_everyone()
 
 
-def any_of_all(asked: bool) -> bool:
-    """Return whether any of the processes asks for something; all get one answer."""
+def any_of_all(wanted: bool) -> bool:
+    """Return whether any of the processes wants something; all get the same answer."""
     if world() == 1:
-        return asked
+        return wanted
     import torch
     from accelerate import PartialState
 
-    found = torch.tensor(int(asked), device=PartialState().device)
+    found = torch.tensor(int(wanted), device=PartialState().device)
     torch.distributed.all_reduce(found, op=torch.distributed.ReduceOp.MAX)
     return bool(found)
 

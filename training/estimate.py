@@ -1,4 +1,4 @@
-"""What `harness train --dry-run` tells: what each phase would train on and how long it would take; trains nothing."""
+"""What `harness train --dry-run` prints: what each phase would train on and how long it would take; trains nothing."""
 
 import os
 import tempfile
@@ -22,7 +22,7 @@ from harness.core.task import AnyFinetune
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import TrainingSet
 from training.checkpoint import Phase
-from training.encoders.loading import Source, read_config
+from training.encoders.loading import CheckpointSource, read_config
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training
 from training.intermediate import bound_tasks, intermediate_inputs, mixed_batches, mixed_schedule, mixed_sets
@@ -61,7 +61,7 @@ LINES = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class SetEstimate:
     """One task in one language, or text, among what a phase trains on."""
 
     name: str
@@ -95,7 +95,7 @@ class Planned:
     steps: int
     #: Part of the steps that is left.
     left: float
-    parts: Sequence[Part] = ()
+    parts: Sequence[SetEstimate] = ()
     work: Work | None = None
 
     @property
@@ -198,14 +198,14 @@ def _state(training: Training, inputs: Inputs | None, steps: int) -> tuple[str, 
 
 
 def _done(name: str, checkpoint: Checkpoint) -> Planned:
-    account = checkpoint.account
-    given = account.get("source_examples", {})
+    metadata = checkpoint.metadata
+    given = metadata.source_examples
     parts = [
-        Part(name=f"  {task} {language}", examples=given.get(task, {}).get(language), drawn=drawn, tokens=None)
-        for task, languages in account.get("drawn", {}).items()
+        SetEstimate(name=f"  {task} {language}", examples=given.get(task, {}).get(language), drawn=drawn, tokens=None)
+        for task, languages in metadata.drawn.items()
         for language, drawn in languages.items()
     ]
-    return Planned(name=name, state="done", steps=account.get("steps", 0), left=0.0, parts=parts)
+    return Planned(name=name, state="done", steps=metadata.steps or 0, left=0.0, parts=parts)
 
 
 @contextmanager
@@ -221,7 +221,7 @@ def _start(training: Training, estimator: Estimator) -> Iterator[tuple[Planned, 
     checkpoint = inputs.checkpoint()
     name = f"phase 1: {' and '.join(scratch.objectives)}"
     if checkpoint is not None:
-        _, config = read_config(Source(str(checkpoint.directory)))
+        _, config = read_config(CheckpointSource(str(checkpoint.directory)))
         yield _done(name, checkpoint), _Start(checkpoint, config, checkpoint.tokenizer, "the one of phase 1")
         return
     cut, few = cut_of(training, scratch), _thinned(corpus, LINES)
@@ -367,21 +367,21 @@ def _shape(training: Training, config: PretrainedConfig) -> str:
     return f"{training.recipe.compute} {config.to_json_string()}"
 
 
-def _part(item: TrainingSet, drawn: int) -> Part:
+def _part(item: TrainingSet, drawn: int) -> SetEstimate:
     """Return a training set with its tokens, estimated from a few examples spread over it."""
     places = spread(len(item.examples), EXAMPLES)
     mean = np.mean([sum(len(row.input_ids) for row in item.examples[place]) for place in places])
-    return Part(
+    return SetEstimate(
         name=f"  {item.task} {item.language}", examples=len(item.examples), drawn=drawn, tokens=round(mean * drawn)
     )
 
 
-def _text(batches: Dataset[Any], steps: int, mix: TextMix | None = None) -> Part:
+def _text(batches: Dataset[Any], steps: int, mix: TextMix | None = None) -> SetEstimate:
     """Return the text of so many steps with its tokens, estimated from a few of them."""
     places = spread(len(batches), TEXT_STEPS)  # type: ignore[arg-type]
     mean = np.mean([useful_tokens(batches[place]) for place in places])
     name = "" if mix is None else f"  text, {' and '.join(mix.objectives)}: {steps:,} steps"
-    return Part(name=name, examples=None, drawn=None, tokens=round(mean * steps))
+    return SetEstimate(name=name, examples=None, drawn=None, tokens=round(mean * steps))
 
 
 def _thinned(corpus: Corpus, limit: int) -> Corpus:
@@ -422,7 +422,7 @@ def _table(training: Training, planned: Sequence[Planned], speeds: Mapping[str, 
     )
 
 
-def _examples(part: Part | None) -> tuple[int | None, int | None]:
+def _examples(part: SetEstimate | None) -> tuple[int | None, int | None]:
     return (None, None) if part is None else (part.examples, part.drawn)
 
 
@@ -431,12 +431,12 @@ def _number(value: int | None) -> str:
 
 
 def _time(item: Planned, measured: tuple[Speed, str] | None) -> tuple[str, str]:
-    """Return the time of a training, and how it is told."""
+    """Return the time of a training, and how it is shown."""
     if measured is None:
         return duration(0.0), EMPTY
     speed, name = measured
-    told = f"{speed.steps} step{'s' if speed.steps > 1 else ''}" + (f" / {speed.parts}" if speed.parts > 1 else "")
-    return duration(_seconds(item, speed)), told if name == item.name else f"as {name}"
+    shown = f"{speed.steps} step{'s' if speed.steps > 1 else ''}" + (f" / {speed.parts}" if speed.parts > 1 else "")
+    return duration(_seconds(item, speed)), shown if name == item.name else f"as {name}"
 
 
 def _seconds(item: Planned, speed: Speed) -> float:
@@ -466,14 +466,14 @@ def _remarks(
         )
     if speeds:
         steps = sorted({speed.steps for speed, _ in speeds.values()})
-        told = " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1])))
+        shown = " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1])))
         yield (
-            f"  time: an estimate from {told} optimiser steps of a kind, timed on this machine ({cores()} cores) and "
+            f"  time: an estimate from {shown} optimiser steps of a kind, timed on this machine ({cores()} cores) and "
             f"carried over by the token; reading files, scoring the dev set and export come on top, and patience may "
             f"end a training sooner"
         )
         if load > cores() / 2:
-            yield f"  the machine was busy with other work (load {load:.1f}); alone it trains faster than told here"
+            yield f"  the machine was busy with other work (load {load:.1f}); alone it trains faster than this"
         if any(speed.parts > 1 for speed, _ in speeds.values()):
             yield "  N steps / P: of those steps one of P parts of the rows was timed, the rest is extrapolated"
     if any(item.left for item in planned):

@@ -15,8 +15,8 @@ from harness.core.errors import CheckpointError
 from harness.core.files import file_sha256
 from harness.core.layout import Layout
 from harness.core.progress import Progress
-from harness.core.version import __version__
-from harness.evaluation.provenance import commit, packages
+from harness.core.version import __version__, packages
+from harness.evaluation.provenance import commit
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
 from training.distributed import once, rank
 from training.leaks import Overlap, check
@@ -81,19 +81,19 @@ class Training:
             resume=self.resume,
         )
 
-    def keep(self, directory: Path, account: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
+    def keep(self, directory: Path, metadata: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
         """Write a phase's checkpoint, and drop the states from which its training could have been resumed.
 
         Raises:
             CheckpointError: the checkpoint cannot be written; an older one there stays.
         """
         try:
-            kept = once(lambda: write_checkpoint(directory, account, save), lambda: read_checkpoint(directory))
+            kept = once(lambda: write_checkpoint(directory, metadata, save), lambda: read_checkpoint(directory))
         except (OSError, SafetensorError) as error:
             message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
             raise CheckpointError(message) from error
         if rank() == 0:
-            shutil.rmtree(self.folders(account["key"], "").states, ignore_errors=True)
+            shutil.rmtree(self.folders(metadata["key"], "").states, ignore_errors=True)
         return kept
 
     def steps(self, wanted: int) -> int:
@@ -120,8 +120,10 @@ class Inputs:
         return current(self.directory, self.identity)
 
 
-def account(training: Training, phase: str, identity: str, parents: Mapping[str, str], **more: Any) -> dict[str, Any]:
-    """Return what a checkpoint says of itself."""
+def metadata_of(
+    training: Training, phase: str, identity: str, parents: Mapping[str, str], **more: Any
+) -> dict[str, Any]:
+    """Return the metadata of a checkpoint as JSON values."""
     found = training.overlaps()
     return {
         "phase": phase,
@@ -166,7 +168,7 @@ def current(directory: Path, identity: str) -> Checkpoint | None:
     if not is_complete(directory):
         return None
     found = read_checkpoint(directory)
-    return found if found.account.get("key") == identity else None
+    return found if found.metadata.key == identity else None
 
 
 def digests_of(layout: Layout, paths: Sequence[Path]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from harness.core.task import AnyFinetune
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import MixedBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
-from training.experiment import Inputs, Training, account, add_seen, digests_of, identity_of
+from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of
 from training.modules import MultiTask, freeze
 from training.pretraining import encoder_of, text_batches, text_model_of
 from training.recipe import Intermediate, Mixed
@@ -66,13 +66,13 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     given: dict[str, dict[str, int]] = {task: {} for task in heads}
     for item in sets:
         given[item.task][item.language] = len(item.examples)
-    recorded = account(
+    metadata = metadata_of(
         training, "intermediate", inputs.identity, {"pretrained": parent.digest},
         data_sha256=inputs.data, steps=steps, **fitted.to_json(),
         drawn=drawn, text_steps=batches.text_steps(), source_examples=given,
-        seen=add_seen(parent.account["seen"], taught(mix, tasks, drawn, aligned)),
+        seen=add_seen(parent.metadata.seen, taught(mix, tasks, drawn, aligned)),
     )  # fmt: skip
-    return training.keep(inputs.directory, recorded, saving(model.shared_encoder(), parent))
+    return training.keep(inputs.directory, metadata, saving(model.shared_encoder(), parent))
 
 
 def check_weights(mix: Intermediate, steps: int) -> None:

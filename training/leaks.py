@@ -23,15 +23,15 @@ from harness.core.examples import (
     SentenceExample,
     WordsExample,
 )
-from harness.core.layout import Layout
-from harness.core.task import AnyTask, Source, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import AnyTask, Source
 
 #: Letters and digits below which a sentence may be anybody's ("Thank you very much"). Those of scripts
 #: that write a word with one or two count double.
 SHORTEST = 24
 #: Part of an evaluation file's sentences that may occur in training by chance, and how many at least. Both
 #: SQuAD and BUCC are taken from Wikipedia, and share 1.2 % of BUCC's dev sentences; a copied file shares all.
-#: What is below is written into the checkpoint and told, and stops nothing.
+#: What is below is written into the checkpoint and reported, and stops nothing.
 INCIDENTAL, FEW = 0.02, 3
 #: What is neither a letter nor a digit.
 _BETWEEN = re.compile(r"[\W_]+")
@@ -136,27 +136,27 @@ def _(example: MatchExample) -> Iterator[str]:
     yield from (example.query, example.candidate)
 
 
-class Evaluated:
+class EvaluationTexts:
     """The evaluation sentences of a data folder."""
 
     def __init__(self, layout: Layout) -> None:
         """Read every evaluation file there is."""
         #: Fingerprint -> where the sentence is evaluated.
         self._known: dict[bytes, str] = {}
-        #: Place -> sentences of it.
+        #: "task language split" -> number of its sentences.
         self._sizes: dict[str, int] = {}
         for name in tasks.names():
             task = tasks.load(name)
             for source, language, split in evaluations(task):
                 if all(path.is_file() for path in source.paths(layout, language, split)):
-                    place = f"{name} {language} {split}"
+                    where = f"{name} {language} {split}"
                     marks: set[bytes] = set()
                     for example in source.read(layout, language, split):
                         for text in texts(example):
                             mark = fingerprint(text)
-                            if mark is not None and self._known.setdefault(mark, place) == place:
+                            if mark is not None and self._known.setdefault(mark, where) == where:
                                 marks.add(mark)
-                    self._sizes[place] = len(marks)
+                    self._sizes[where] = len(marks)
 
     def overlaps(self, trained: Mapping[str, Iterable[str]], own: Mapping[str, frozenset[str]]) -> list[Overlap]:
         """Return what training texts share with evaluation.
@@ -171,14 +171,14 @@ class Evaluated:
             for line in lines:
                 for text in sentences(line):
                     mark = fingerprint(text)
-                    place = self._known.get(mark) if mark is not None and mark not in seen else None
-                    if mark is not None and place is not None:
+                    where = self._known.get(mark) if mark is not None and mark not in seen else None
+                    if mark is not None and where is not None:
                         seen.add(mark)
-                        if place.partition(" ")[0] not in own.get(file, ()):
-                            found.setdefault((file, place), []).append(text)
+                        if where.partition(" ")[0] not in own.get(file, ()):
+                            found.setdefault((file, where), []).append(text)
         return [
-            Overlap(file, place, len(shared), self._sizes[place], shared[0])
-            for (file, place), shared in sorted(found.items())
+            Overlap(file, where, len(shared), self._sizes[where], shared[0])
+            for (file, where), shared in sorted(found.items())
         ]
 
 
@@ -203,7 +203,7 @@ def check(overlaps: list[Overlap], allowed: str | None) -> None:
     listed = "\n  ".join(overlap.describe() for overlap in leaks[:SHOWN])
     more = f"\n  and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
     message = (
-        f"the recipe trains on evaluation sentences; take the files out, or go on with `--allow-leak REASON`, which "
+        f"the recipe trains on evaluation sentences; take the files out, or continue with `--allow-leak REASON`, which "
         f"marks the model and every score of it:\n  {listed}{more}"
     )
     raise LeakError(message)

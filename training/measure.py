@@ -80,8 +80,8 @@ class _Chosen(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return share(dict(self._batches[place]), 0, self._parts)
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return share(dict(self._batches[index]), 0, self._parts)
 
 
 def useful_tokens(batch: Mapping[str, Any]) -> int:
@@ -90,16 +90,16 @@ def useful_tokens(batch: Mapping[str, Any]) -> int:
 
 
 def spread(size: int, count: int) -> list[int]:
-    """Return at most `count` places of `size`, evenly spread."""
+    """Return at most `count` indices below `size`, evenly spread."""
     taken = min(size, count)
-    return [place * size // taken for place in range(taken)]
+    return [index * size // taken for index in range(taken)]
 
 
 def measure(model: nn.Module, batches: Dataset[Any], schedule: Schedule, seconds: float) -> Speed:
     """Return how fast a model trains on batches; its weights are of no use afterwards.
 
     It begins with one row of each step and takes more as long as they fit into the time. Where whole steps do
-    not fit, the line through the last two sizes tells how long they would take.
+    not fit, the line through the last two sizes gives how long they would take.
 
     Args:
         model: of the real shape.
@@ -108,7 +108,7 @@ def measure(model: nn.Module, batches: Dataset[Any], schedule: Schedule, seconds
         seconds: to be kept to, roughly: two steps of few rows are made in any case.
     """
     end = time.perf_counter() + seconds
-    chosen = [batches[place] for place in spread(len(batches), STEPS)]  # type: ignore[arg-type]
+    chosen = [batches[index] for index in spread(len(batches), STEPS)]  # type: ignore[arg-type]
     # Each of the parts into which the recipe splits a step keeps a row.
     parts = max(1, min(_rows(batch) for batch in chosen) // schedule.compute.accumulation)
     before: _Timed | None = None
@@ -153,7 +153,7 @@ def _timed(
     """Time optimiser steps on one of `parts` parts of each batch; the first is taken twice, and counted once."""
     steps = STEPS if parts == 1 else FEW_STEPS
     # One more than are made: the last step of a training would be saved.
-    order = [chosen[0], *(chosen[place % len(chosen)] for place in range(steps)), chosen[0]]
+    order = [chosen[0], *(chosen[index % len(chosen)] for index in range(steps)), chosen[0]]
     some = _Chosen(order, parts)
     compute = replace(schedule.compute, save_every=len(some) + 1, report_to=())
     watch = _Stopwatch(steps, seconds)

@@ -12,7 +12,7 @@ from harness.core.task import AnyFinetune, Source
 from training.checkpoint import Checkpoint, Phase
 from training.experiment import Training
 from training.intermediate import check_weights, intermediate
-from training.leaks import Evaluated, Overlap, texts
+from training.leaks import EvaluationTexts, Overlap, texts
 from training.pretraining import pretrained
 from training.sets import sources, train_paths
 from training.target import target, teacher_of
@@ -93,7 +93,7 @@ def _overlaps(training: Training, chosen: Sequence[AnyFinetune]) -> list[Overlap
         mixes = [recipe.pretrained.scratch, recipe.intermediate.text if recipe.intermediate else None]
         for path in dict.fromkeys(path for mix in mixes if mix is not None for path in read_corpus(mix, layout).paths):
             trained[str(path.relative_to(layout.xtreme.parent))] = iterate_lines(path)
-        found = Evaluated(layout).overlaps(trained, own)
+        found = EvaluationTexts(layout).overlaps(trained, own)
         advance(1)
     return found
 
@@ -109,11 +109,16 @@ def _bodies(finetune: AnyFinetune) -> list[AnyFinetune]:
 def _check_data(training: Training, chosen: Sequence[AnyFinetune]) -> None:
     """Refuse to start with a data file missing, however late its phase comes."""
     mix = training.recipe.intermediate
-    paths = [path for task in (mix.tasks if mix else ()) for path in train_paths(training.layout, task)]
+    needed = {path: task.name for task in (mix.tasks if mix else ()) for path in train_paths(training.layout, task)}
     for finetune in chosen:
         teacher = teacher_of(training, finetune)
         if teacher.train is not None:
-            paths += [
-                path for code in finetune.languages for path in teacher.train.paths(training.layout, code, "train")
-            ]
-    check_files(list(dict.fromkeys(paths)), f"recipe {training.recipe.name!r}", "take them out of the recipe")
+            needed |= {
+                path: teacher.name
+                for code in finetune.languages
+                for path in teacher.train.paths(training.layout, code, "train")
+            }
+    lacking = list(dict.fromkeys(name for path, name in needed.items() if not path.is_file()))
+    folder = training.layout.root or training.layout.xtreme
+    fix = f"get them with `harness data get {' '.join(lacking)} --data {folder}`, or take them out of the recipe"
+    check_files(list(needed), f"recipe {training.recipe.name!r}", fix)

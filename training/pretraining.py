@@ -17,9 +17,9 @@ from harness.core.layout import check_files
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
 from training.encoders import xlm_roberta
-from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 from training.encoders.networks import networks_of
-from training.experiment import Inputs, Training, account, digests_of, identity_of
+from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
 from training.modules import MaskedLanguageModel
 from training.recipe import Scratch, TextMix
 from training.text import MASKS, Corpus, TextBatches, read_corpus, train_tokenizer
@@ -64,11 +64,11 @@ def pretrained(training: Training) -> Checkpoint:
         # Parallel text teaches to align languages, which is what retrieval tasks measure.
         aligned = corpus.aligned(cut)
         seen = {"alignment": aligned} if aligned else {}
-        recorded = account(
+        metadata = metadata_of(
             training, "pretrained", identity, {}, data_sha256=inputs.data, steps=cut.steps, seen=seen,
             **fitted.to_json(),
         )  # fmt: skip
-        return training.keep(inputs.directory, {**recorded, "model": inputs.directory.name}, save)
+        return training.keep(inputs.directory, {**metadata, "model": inputs.directory.name}, save)
 
 
 def cut_of(training: Training, scratch: Scratch) -> Scratch:
@@ -199,10 +199,10 @@ def public_inputs(training: Training) -> Inputs:
     return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", {})
 
 
-def public_source(training: Training) -> Source:
+def public_source(training: Training) -> CheckpointSource:
     """Return where the public checkpoint is that the recipe names."""
     start = training.recipe.pretrained
-    return Source(str(start.checkpoint), start.revision)
+    return CheckpointSource(str(start.checkpoint), start.revision)
 
 
 def save_public_tokenizer(training: Training, folder: Path) -> None:
@@ -262,7 +262,7 @@ def _public(training: Training) -> Checkpoint:
         def save(draft: Path) -> None:
             shutil.copyfile(tokenizer, draft / "tokenizer.json")
 
-        recorded = account(
+        recorded = metadata_of(
             training, "pretrained", inputs.identity, {}, source=start.checkpoint, revision=start.revision, seen={}
         )
         return training.keep(
@@ -272,9 +272,9 @@ def _public(training: Training) -> Checkpoint:
         )
 
 
-def source_of(checkpoint: Checkpoint) -> Source:
+def source_of(checkpoint: Checkpoint) -> CheckpointSource:
     """Return where the weights of a checkpoint are: a public one's stay where it is."""
-    return Source(str(checkpoint.account.get("source") or checkpoint.directory), checkpoint.account.get("revision"))
+    return CheckpointSource(str(checkpoint.metadata.source or checkpoint.directory), checkpoint.metadata.revision)
 
 
 def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:

@@ -193,7 +193,7 @@ class Compute:
     accumulation: int = 1
     gradient_checkpointing: bool = False
     bf16: bool = False
-    #: Steps between the states from which a stopped training goes on.
+    #: Steps between the states from which a stopped training is resumed.
     save_every: int = 500
     #: Trackers of transformers' Trainer; those other than TensorBoard have to be installed.
     report_to: tuple[str, ...] = ("tensorboard",)
@@ -204,7 +204,8 @@ class Recipe:
     """One experiment; its name is the model that `--model` takes."""
 
     name: str
-    description: str
+    #: What the experiment tests, in a few words.
+    description: str = ""
     #: "sample", a folder, or nothing: then `--data` or HARNESS_DATA says where the data is.
     data: str | None = None
     seed: int = 1
@@ -222,6 +223,31 @@ class Recipe:
         """Return the finetunes of phase 3."""
         every = (finetunes.load(name) for name in finetunes.names())
         return self.target.finetunes or tuple(finetune.name for finetune in every if not finetune.optional)
+
+
+#: Where the shipped recipes lie: one folder for each size.
+SHIPPED = Path(__file__).resolve().parents[1] / "recipes"
+
+
+def find_recipe(name: str) -> Path:
+    """Return the file of a recipe from its path, or from the name of a shipped one such as ``sample/english``.
+
+    Raises:
+        RecipeError: there is no such recipe, or the name stands for several.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        return path
+    shipped = {f"{file.parent.name}/{file.stem}": file for file in sorted(SHIPPED.glob("*/*.toml"))}
+    found = [known for known in shipped if name in (known, known.partition("/")[2])]
+    if len(found) == 1:
+        return shipped[found[0]]
+    if found:
+        message = f"recipe {name!r} stands for {' and '.join(found)}; name one of them"
+        raise RecipeError(message)
+    hint = nearest(name, [*shipped, *(known.partition("/")[2] for known in shipped)])
+    message = f"no recipe {name!r}{hint}; give a TOML file, or one of {', '.join(shipped)}"
+    raise RecipeError(message)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -383,10 +409,10 @@ def _compute_problems(recipe: Recipe) -> Iterator[str]:
         yield f"[compute] {problem}"
     named = {"[intermediate]": recipe.intermediate}
     named |= {f"[target.overrides.{name}]": part for name, part in recipe.target.overrides.items()}  # type: ignore[misc]
-    for place, part in named.items():
+    for section, part in named.items():
         rows = None if part is None else part.batch_rows
         if rows is not None and 0 < rows < compute.accumulation:
-            yield f"[compute] accumulation is {compute.accumulation}, more than {place} batch_rows, {rows}"
+            yield f"[compute] accumulation is {compute.accumulation}, more than {section} batch_rows, {rows}"
 
 
 def _task_problems(task: Mixed, *, weighted: bool) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The body of `harness train`: a recipe, where it works, and what came of it."""
+"""`harness train`: a recipe and its workspace to the checkpoints of its phases."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ class Trained:
 
     recipe: Recipe
     checkpoints: Mapping[str, Checkpoint]
-    #: Whether this is the process that goes on with them, where several trained together.
+    #: Whether this is the process that continues with them, where several trained together.
     is_first: bool = True
 
 
@@ -50,9 +50,9 @@ def train_recipe(
         max_steps: optimiser steps of every phase at most; the model is named after it too, so that a
             trial never replaces the real one.
         phase: the one to stop after.
-        resume: go on where a training stopped; begin it again otherwise.
+        resume: resume a training that was stopped; begin it again otherwise.
         allow_leak: why evaluation sentences may be trained on.
-        progress: told of every step.
+        progress: shows every step.
 
     Raises:
         UsageError: there is no such phase.

@@ -49,8 +49,8 @@ class Sampler:
         """
         shares = np.asarray([self._share(task, step) for task in self.sizes])
         if not np.isfinite(shares).all() or (shares < 0).any() or not shares.any():
-            told = ", ".join(f"{task} {share:g}" for task, share in zip(self.sizes, shares, strict=True))
-            message = f"weights at step {step} are {told}; finite ones are needed, none below 0 and one above"
+            shown = ", ".join(f"{task} {share:g}" for task, share in zip(self.sizes, shares, strict=True))
+            message = f"weights at step {step} are {shown}; finite ones are needed, none below 0 and one above"
             raise RecipeError(message)
         return np.asarray(shares / shares.sum())
 

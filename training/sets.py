@@ -63,7 +63,7 @@ def every_row(finetune: AnyFinetune, examples: Sequence[Any], tokenizer: FastTok
 
 
 class RowsOnDemand(Sequence[Sequence[Feature]]):
-    """The rows of each example, made when they are asked for: what looks at a few of many does not wait."""
+    """The rows of each example, made on first use: what looks at a few of many does not wait."""
 
     def __init__(self, finetune: AnyFinetune, examples: Sequence[Any], tokenizer: FastTokenizer) -> None:
         self._finetune = finetune
@@ -75,17 +75,17 @@ class RowsOnDemand(Sequence[Sequence[Feature]]):
         return len(self._examples)
 
     @overload
-    def __getitem__(self, place: int) -> list[Feature]: ...
+    def __getitem__(self, index: int) -> list[Feature]: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "RowsOnDemand": ...
+    def __getitem__(self, index: slice) -> "RowsOnDemand": ...
 
-    def __getitem__(self, place: int | slice) -> "list[Feature] | RowsOnDemand":
-        if isinstance(place, slice):
-            return RowsOnDemand(self._finetune, self._examples[place], self._tokenizer)
-        if place not in self._made:
-            self._made[place] = list(self._finetune.featurizer([self._examples[place]], self._tokenizer))
-        return self._made[place]
+    def __getitem__(self, index: int | slice) -> "list[Feature] | RowsOnDemand":
+        if isinstance(index, slice):
+            return RowsOnDemand(self._finetune, self._examples[index], self._tokenizer)
+        if index not in self._made:
+            self._made[index] = list(self._finetune.featurizer([self._examples[index]], self._tokenizer))
+        return self._made[index]
 
 
 #: Makes the rows of each example.
@@ -135,7 +135,7 @@ def training_set(
 def share_out(sets: Sequence[TrainingSet], total: int | None) -> list[TrainingSet]:
     """Return the sets cut so that the mix has `total` examples, by the tasks' sizes and the languages' weights.
 
-    Each language of a task takes other places of its file, as files that translate each other are
+    Each language of a task takes other examples of its file, as files that translate each other are
     parallel: a mix shall not see one example twice because it sees it in two languages.
 
     Raises:

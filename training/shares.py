@@ -25,8 +25,8 @@ class Shares(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._batches) * self._parts  # type: ignore[arg-type]
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        step, part = divmod(place, self._parts)
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        step, part = divmod(index, self._parts)
         if self._last is None or self._last[0] != step:
             self._last = step, self._batches[step]
         return share(self._last[1], part * self._world + self._rank, self._parts * self._world)

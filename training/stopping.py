@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the first one asks for a stop after the step that runs, the second one ends at once."""
+"""Ctrl-C while training: the first one requests a stop after the step that runs, the second one ends at once."""
 
 import signal
 import threading
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Stop:
-    """Whether a stop was asked for."""
+    """Whether a stop was requested."""
 
-    asked: bool = False
+    requested: bool = False
 
 
 @contextmanager
-def first_interrupt_asks(say: Callable[[str], None]) -> Iterator[Stop]:
+def stop_on_first_interrupt(say: Callable[[str], None]) -> Iterator[Stop]:
     """Give what an interrupt sets; whoever trains looks at it after each step.
 
     From then on interrupts do what they did before, so a second one ends the process. Only the main thread is
-    told of signals; in any other this changes nothing.
+    sent signals; in any other this changes nothing.
 
     Args:
-        say: tells the user that the first one was heard.
+        say: shows that the first one was received.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -31,11 +31,11 @@ def first_interrupt_asks(say: Callable[[str], None]) -> Iterator[Stop]:
     before = signal.getsignal(signal.SIGINT)
 
     def ask(number: int, frame: object) -> None:
-        stop.asked = True
+        stop.requested = True
         signal.signal(signal.SIGINT, before)
         # What was interrupted may have been writing to the same stream, which refuses to be entered twice.
         with suppress(RuntimeError):
-            say("stopping after this step, with a state to go on from; Ctrl-C again ends at once")
+            say("stopping after this step, with a state to resume from; Ctrl-C again ends at once")
 
     signal.signal(signal.SIGINT, ask)
     try:

@@ -91,7 +91,7 @@ def sweep_layers(
         message = f"task {name!r} compares no hidden state; sweep one whose graph is an untrained encoder, as tatoeba"
         raise UsageError(message)
     checkpoint = _checkpoint(model, task, workspace)
-    layout = workspace.layout(data, checkpoint.account["recipe"].get("data"))
+    layout = workspace.layout(data, checkpoint.metadata.data)
     coverage = layout.coverage() if not languages else None
     splits = parse_splits(split, [task])
     jobs = choose_jobs([task], languages=languages, splits=splits, coverage=coverage)

@@ -1,7 +1,7 @@
 """Code-switching: words of English examples in another language, by a bilingual lexicon.
 
 The examples keep their shape: tags stay with their words, and answers are found again where the words
-before them grew or shrank. Which words are replaced is a function of the seed and the example's place.
+before them grew or shrank. Which words are replaced is a function of the seed and the example's index.
 """
 
 import re
@@ -110,7 +110,7 @@ def _(example: QuestionExample, translate: Translate) -> QuestionExample:
     pieces: list[str] = []
     end = shift = 0
     for match in _WORD.finditer(example.context):
-        # A word that an answer cuts through stays, so that each edge has one new place.
+        # A word that an answer cuts through stays, so that each edge has one new position.
         cut = any(match.start() < edge < match.end() for edge in edges)
         found = match.group() if cut else translate(match.group()) or match.group()
         edges |= {edge: edge + shift for edge in edges if end <= edge < match.end()}

@@ -5,6 +5,7 @@ from typing import Any
 
 import transformers
 
+from harness.artifacts.checkpoint import HeadRecord
 from harness.benchmark import finetunes
 from harness.core.heads import SentenceEmbedding, describe
 from harness.core.task import AnyFinetune, Hyperparameters
@@ -12,11 +13,11 @@ from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import EpochBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
 from training.development import Development, development, has_development, is_held_out
-from training.experiment import Inputs, Training, account, add_seen, digests_of, identity_of
+from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of
 from training.modules import build, freeze, proceed
 from training.pretraining import encoder_of
 from training.sets import Rows, every_row, training_set
-from training.trainer import Schedule, Selection, fit
+from training.trainer import Schedule, StepSelection, fit
 
 #: What a model records of its phase 2, so that comparisons can say what was equal.
 MIX = ("steps", "text_steps", "source_examples", "drawn")
@@ -60,21 +61,23 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     training.check_leaks()
     transformers.set_seed(training.recipe.seed)
     model = build(finetune.head, encoder)
-    if body is not None and body.account["head"] == describe(finetune.head):
+    if body is not None and body.metadata.head == HeadRecord(**describe(finetune.head)):
         model = proceed(model, body.directory)
     more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
     more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
     more["body"] = None if body is None else {"finetune": finetune.body, "digest": body.digest}
-    more["mix"] = {name: parent.account[name] for name in MIX} if parent.account["phase"] == "intermediate" else None
-    seen = start.account["seen"]
+    more["mix"] = (
+        {name: getattr(parent.metadata, name) for name in MIX} if parent.metadata.phase == "intermediate" else None
+    )
+    seen = start.metadata.seen
     if finetune.train is not None:
         more |= _fine_tune(training, finetune, start, model, identity)
         seen = add_seen(seen, {teacher.family: dict.fromkeys(finetune.languages, more["examples"])})
-    recorded = account(
-        training, "target", identity, {parent.account["phase"]: parent.digest}, data_sha256=inputs.data, seen=seen,
+    metadata = metadata_of(
+        training, "target", identity, {parent.metadata.phase: parent.digest}, data_sha256=inputs.data, seen=seen,
         **more,
     )  # fmt: skip
-    return training.keep(inputs.directory, recorded, saving(model, parent))
+    return training.keep(inputs.directory, metadata, saving(model, parent))
 
 
 def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) -> Inputs:
@@ -176,7 +179,7 @@ def _fine_tune(
     chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=_has_dev(training, finetune))
     selection = None
     if chosen_by is not None and training.recipe.target.evaluations:
-        selection = Selection(
+        selection = StepSelection(
             evaluate=lambda: chosen_by.score(model),
             evaluations=training.recipe.target.evaluations,
             patience=training.recipe.target.patience,

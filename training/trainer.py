@@ -26,7 +26,7 @@ from training.distributed import any_of_all, rank, wait, world
 from training.experiment import Folders
 from training.recipe import Compute
 from training.shares import Shares
-from training.stopping import Stop, first_interrupt_asks
+from training.stopping import Stop, stop_on_first_interrupt
 
 transformers.utils.logging.set_verbosity_error()
 logging.getLogger("torch.distributed").setLevel(logging.ERROR)
@@ -55,7 +55,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class StepSelection:
     """How the best step is found."""
 
     #: Gives the score of the model as it is; higher is better.
@@ -67,7 +67,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class StepScore:
     """What one evaluation found."""
 
     step: int
@@ -79,7 +79,7 @@ class Fitted:
     """How a training went."""
 
     losses: Sequence[dict[str, float]]
-    evaluations: Sequence[Evaluated] = ()
+    evaluations: Sequence[StepScore] = ()
     #: The step whose weights were kept; the last one where nothing was selected.
     step: int = 0
 
@@ -184,7 +184,7 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
     """Moves the bar, keeps the losses, evaluates, and ends the training where that is wanted."""
 
     def __init__(
-        self, advance: Any, model: nn.Module, folder: Path, every: int, selection: Selection | None, stop: Stop
+        self, advance: Any, model: nn.Module, folder: Path, every: int, selection: StepSelection | None, stop: Stop
     ) -> None:
         self._advance = advance
         self._model = model
@@ -194,17 +194,17 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
         self._stop = stop
         #: The step after which the training was stopped by the user, once it was.
         self.stopped: int | None = None
-        self.evaluations: list[Evaluated] = []
+        self.evaluations: list[StepScore] = []
 
     def goes_on(self, step: int) -> None:
         """Take up what was found before a step; what came after it is found again."""
         path = self._folder / EVALUATIONS
         recorded = json.loads(path.read_text(encoding="ascii")) if path.is_file() else []
-        self.evaluations = [Evaluated(**found) for found in recorded if found["step"] <= step]
+        self.evaluations = [StepScore(**found) for found in recorded if found["step"] <= step]
         self._advance(step)
 
     @property
-    def best(self) -> Evaluated | None:
+    def best(self) -> StepScore | None:
         """Return the best evaluation, the first of equals."""
         return max(self.evaluations, key=lambda found: (found.score, -found.step), default=None)
 
@@ -224,13 +224,13 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
             if self.out_of_patience:
                 control.should_training_stop = True
         # All processes stop after the same step, or those that continue would wait for the others.
-        if any_of_all(self._stop.asked):
+        if any_of_all(self._stop.requested):
             self.stopped = state.global_step
             control.should_save = control.should_training_stop = True
 
-    def _evaluate(self, step: int, selection: Selection) -> None:
+    def _evaluate(self, step: int, selection: StepSelection) -> None:
         self._model.eval()
-        self.evaluations.append(Evaluated(step, selection.evaluate()))
+        self.evaluations.append(StepScore(step, selection.evaluate()))
         self._model.train()
         best = self.best
         if rank() != 0:
@@ -295,7 +295,7 @@ def fit(
     folders: Folders,
     description: str,
     progress: Progress,
-    selection: Selection | None = None,
+    selection: StepSelection | None = None,
 ) -> Fitted:
     """Train a model in place over whole batches, and leave its best weights in it.
 
@@ -357,7 +357,7 @@ def fit(
     shares = Shares(batches, parts=compute.accumulation, rank=rank(), world=world())
     with (
         progress.step(description, schedule.steps, "steps") as advance,
-        first_interrupt_asks(progress.say) as stop,
+        stop_on_first_interrupt(progress.say) as stop,
     ):
         every = math.ceil(schedule.steps / selection.evaluations) if selection else schedule.steps
         follow = _Follow(advance, model, folder, every, selection, stop)

@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from harness.artifacts.store import GATE, Artifact, ArtifactStore
+from harness.artifacts.gate import GATE
+from harness.artifacts.store import Artifact, ArtifactStore
 
 #: Fastest first (docs/export.md).
 LOSSY = ("int8", "int8_block")
@@ -54,6 +55,6 @@ def _against(store: ArtifactStore, model: str, exact: Artifact, variant: str) ->
     if not told.is_file() or not json.loads(told.read_text(encoding="utf-8"))["passed"]:
         return f"{name} was published without the gate's consent; `{command} --force` asks it again"
     found = store.find(model, exact.finetune, variant)
-    if found.manifest["checkpoint"]["digest"] != exact.manifest["checkpoint"]["digest"]:
+    if found.manifest.checkpoint.digest != exact.manifest.checkpoint.digest:
         return f"{name} is from another checkpoint than the fp32 graph; `{command}` brings it up to date"
     return None

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -20,13 +21,14 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from benchmarks.baseshape import Shape, configuration, vocabulary_size
 from benchmarks.compare.gated import Choice, fastest
-from benchmarks.eager import load_model
+from benchmarks.contenders.baseshape import Shape, apply_steps, configuration, vocabulary_size
+from benchmarks.contenders.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
-from harness.artifacts.store import GRAPH, MANIFEST, TOKENIZER, Artifact, read_artifact, weights_file
+from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact, weights_file
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.files import file_sha256, write_json
@@ -91,7 +93,7 @@ def trained(model: str, finetune: AnyFinetune, workspace: Workspace) -> Network:
     """
     exact = workspace.artifacts.find(model, finetune.name, EXACT)
     checkpoint = read_checkpoint(workspace.checkpoints / model / "target" / finetune.name)
-    if checkpoint.digest != exact.manifest["checkpoint"]["digest"]:
+    if checkpoint.digest != exact.manifest.checkpoint.digest:
         message = (
             f"graph {exact.graph} was exported from another checkpoint than {checkpoint.directory}; "
             f"export it again with `harness export --model {model}`"
@@ -114,7 +116,7 @@ def trained(model: str, finetune: AnyFinetune, workspace: Workspace) -> Network:
         ),
         tokenizer=exact.tokenizer,
         torch=load_model(checkpoint.directory, finetune.head),
-        layer=exact.manifest["retrieval_layer"],
+        layer=exact.manifest.retrieval_layer,
         graphs={EXACT: exact, **found},
         reasons=choice.reasons,
     )
@@ -281,16 +283,11 @@ class RandomNetworks:
         )
         if not traced.is_file():
             write_graph(loaded.module, signature, traced)
-        source = traced
-        for number, step in enumerate(chosen.steps):
-            step(source, folder / f"{number}-{GRAPH}", loaded)
-            source = folder / f"{number}-{GRAPH}"
-        shutil.copyfile(source, folder / GRAPH)
-        for number in range(len(chosen.steps)):
-            (folder / f"{number}-{GRAPH}").unlink()
+        with TemporaryDirectory(dir=folder) as steps:
+            shutil.copyfile(apply_steps(chosen, traced, Path(steps), loaded), folder / GRAPH)
         self._whole(folder / GRAPH)
         shutil.copyfile(self._tokenizer, folder / TOKENIZER)
-        account = {
+        manifest = {
             "model": self.shape.name,
             "finetune": finetune.name,
             "variant": variant,
@@ -307,10 +304,10 @@ class RandomNetworks:
             "retrieval_layer": layer,
             "checkpoint": {
                 "digest": "random weights",
-                "account": {"model": self.shape.name, "seen": {}, "recipe": {"name": self.shape.name}},
+                "account": {"phase": "target", "model": self.shape.name, "recipe": {"name": self.shape.name}},
             },
         }
-        write_json(folder / MANIFEST, account)
+        write_json(folder / MANIFEST, manifest)
 
     def _whole(self, graph: Path) -> None:
         """Replace the traced table of a graph by the whole one.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.compare.session import Session
-from benchmarks.workload import Workload
+from benchmarks.contenders.workload import Workload
 from harness.core.examples import PairExample, QuestionExample
 from harness.core.features import Feature, Tokenizer
 
@@ -35,18 +35,18 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class LabelDecision:
     """One text's label, and its probability."""
 
     label: int
     probability: float
 
 
-def decide(logits: NDArray[np.float32]) -> list[Decision]:
+def decide(logits: NDArray[np.float32]) -> list[LabelDecision]:
     """Return the most probable label of each row of logits (rows, labels)."""
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     chances = shifted / shifted.sum(axis=1, keepdims=True)
-    return [Decision(int(row.argmax()), float(row.max())) for row in chances]
+    return [LabelDecision(int(row.argmax()), float(row.max())) for row in chances]
 
 
 def batches(texts: Sequence[Text]) -> list[tuple[list[str], list[str] | None]]:

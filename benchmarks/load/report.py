@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.load.answers import Agreement
 from benchmarks.load.burst import Burst
-from benchmarks.load.counts import Counts, Tokens
+from benchmarks.load.counts import RequestCounts, TokenCounts
 from benchmarks.load.texts import Texts
 from benchmarks.load.traffic import Traffic
 from harness.core.tables import Table
@@ -30,11 +30,11 @@ class Report:
     tokens: NDArray[np.int64]
     traffic: Traffic
     agreement: Agreement
-    text: Counts
-    graph: Counts
+    text: RequestCounts
+    graph: RequestCounts
     #: What the closed loop made both compute.
-    text_tokens: Tokens
-    graph_tokens: Tokens
+    text_tokens: TokenCounts
+    graph_tokens: TokenCounts
     burst: Burst
     #: MiB.
     ceiling: float

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 from numpy.typing import NDArray
 
-from benchmarks import runner
+from benchmarks.core.report import document as provenance
 from benchmarks.load.answers import Agreement, difference
 from benchmarks.load.burst import ANSWER, burst_size, send_burst, tensors
 from benchmarks.load.counts import count_until, read_counts, read_tokens
-from benchmarks.load.options import Options
+from benchmarks.load.options import LoadOptions
 from benchmarks.load.report import Report
 from benchmarks.load.texts import Texts, read_texts
 from benchmarks.load.traffic import Traffic, closed_loop, resident_memory
@@ -72,7 +72,9 @@ def _traffic(
         )
 
 
-def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, log: Path, progress: Progress) -> Report:
+def load(
+    artifact: Artifact, texts: Texts, repository: Path, options: LoadOptions, log: Path, progress: Progress
+) -> Report:
     """Return what a server of a published graph and its text model does under load.
 
     Args:
@@ -167,14 +169,14 @@ def _tokens(
     return found
 
 
-def measure(options: Options, workspace: Workspace, progress: Progress) -> Report:
+def measure(options: LoadOptions, workspace: Workspace, progress: Progress) -> Report:
     """Return what the text endpoint of a published model does under load.
 
     Raises:
         HarnessError: a name, a file, a graph or the server is not as it must be.
     """
     artifact = workspace.artifacts.find(options.model, options.finetune, options.variant)
-    recipe = artifact.manifest["checkpoint"]["account"].get("recipe", {})
+    recipe = artifact.checkpoint.recipe
     layout = workspace.layout(options.data, recipe.get("data"))
     texts = read_texts(options.finetune, declaration(artifact).form, layout, progress)
     return load(artifact, texts, workspace.model_repository, options, workspace.runs / "load.triton.log", progress)
@@ -182,4 +184,4 @@ def measure(options: Options, workspace: Workspace, progress: Progress) -> Repor
 
 def document(report: Report) -> dict[str, Any]:
     """Return what the file holds: the figures, and what a reader needs to place them."""
-    return {key: value for key, value in runner.document([]).items() if key != "rows"} | report.to_json()
+    return {key: value for key, value in provenance([]).items() if key != "rows"} | report.to_json()

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from harness.core.errors import EndpointError
 from harness.core.progress import Advance

@@ -10,9 +10,9 @@ from harness.benchmark import finetunes, tasks
 from harness.core.errors import UsageError, nearest
 from harness.core.examples import scored
 from harness.core.languages import language as language_row
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.origins import Hub
-from harness.core.task import AnyTask, Pool, Source, Split
+from harness.core.task import AnyTask, Pool, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +121,7 @@ def choose(
     """
     everything = catalogue()
     known = list(dict.fromkeys(dataset.name for dataset in everything))
+    names = [name.lower() for name in names]
     for name in names:
         if name != "all" and name not in known:
             hint = nearest(name, known)

@@ -7,11 +7,10 @@ from typing import Literal
 
 from harness.acquire.catalogue import Dataset
 from harness.acquire.get import Unit, units
-from harness.acquire.manifest import Record, load, relative
+from harness.acquire.manifest import FileRecord, load, relative
 from harness.core.errors import DataError
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.progress import Progress
-from harness.core.task import Split
 
 State = Literal["whole", "unknown", "unofficial", "missing", "different", "changed", "unreadable"]
 
@@ -43,7 +42,7 @@ def check(datasets: Sequence[Dataset], layout: Layout, progress: Progress) -> li
     return findings
 
 
-def _finding(unit: Unit, layout: Layout, dest: Path, records: Mapping[str, Record]) -> Finding:
+def _finding(unit: Unit, layout: Layout, dest: Path, records: Mapping[str, FileRecord]) -> Finding:
     def found(state: State, detail: str = "") -> Finding:
         return Finding(dataset=unit.dataset.label, split=unit.split, language=unit.language, state=state, detail=detail)
 

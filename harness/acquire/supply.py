@@ -13,9 +13,9 @@ from harness.acquire import client as door
 from harness.acquire.catalogue import Dataset
 from harness.benchmark.origins.converters import Verbatim, renamed
 from harness.core.errors import UsageError
+from harness.core.layout import Split
 from harness.core.origins import Archive, Converter, Hub, Official, Part, Repository, Row, fill
 from harness.core.progress import Progress
-from harness.core.task import Split
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 

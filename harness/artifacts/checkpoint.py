@@ -1,19 +1,108 @@
-"""What a training checkpoint says of itself, and whether its files are those that were written.
+"""The metadata of a training checkpoint, and whether its files are those that were written.
 
 A checkpoint directory holds `phase.json`: the digest of every file beside it, the resolved recipe,
 the parents' digests, data digests, seed, steps and versions. Reading that takes no torch.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.core.errors import CheckpointError
 from harness.core.files import file_sha256
+from harness.core.records import Record, read_record
 
 PHASE_FILE = "phase.json"
+
+
+class HeadRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a graph ends: the kind of head, its labels or pooling."""
+
+    kind: str
+    labels: list[str] | None = None
+    pooling: str | None = None
+
+
+class BodyReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The fine-tuned checkpoint that another one started from (SIQA, then COPA)."""
+
+    finetune: str
+    digest: str
+
+
+class MixRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How much phase 2 trained on: task -> language -> examples."""
+
+    steps: int
+    text_steps: int
+    source_examples: dict[str, dict[str, int]]
+    drawn: dict[str, dict[str, int]] = {}
+
+
+class CheckpointMetadata(Record, frozen=True, kw_only=True):
+    """What `phase.json` holds, and the copy of it in the manifest of each graph (without its long parts)."""
+
+    phase: str
+    model: str
+    #: Digest of the inputs; equal ones need no new training.
+    key: str = ""
+    #: Phase -> digest of the checkpoint that this one started from.
+    parents: dict[str, str] = {}
+    #: File name -> SHA-256.
+    files: dict[str, str] = {}
+    #: The recipe with every default filled in.
+    recipe: dict[str, Any] = {}
+    seed: int | None = None
+    #: The hidden state that retrieval pools, where the recipe names one.
+    retrieval_layer: int | None = None
+    overlaps: list[dict[str, Any]] = []
+    leak_allowed: str | None = None
+    #: Version of the comparison of tensors that the weights passed; None before there was one.
+    loading: int | None = None
+    packages: dict[str, str] = {}
+    git: dict[str, Any] = {}
+    data_sha256: dict[str, str] = {}
+    #: Family of training sets -> language -> training examples.
+    seen: dict[str, dict[str, int]] = {}
+    #: Of phase 1: the public checkpoint and its revision.
+    source: str | None = None
+    revision: str | None = None
+    #: Of phase 3: the training set, its head, and the set that stood in for it.
+    finetune: str | None = None
+    head: HeadRecord | None = None
+    taught_by: str | None = None
+    body: BodyReference | None = None
+    mix: MixRecord | None = None
+    steps: int | None = None
+    text_steps: int | None = None
+    source_examples: dict[str, dict[str, int]] = {}
+    drawn: dict[str, dict[str, int]] = {}
+    examples: int | None = None
+    #: Language -> scores and origin of the dev set.
+    development: dict[str, dict[str, Any]] | None = None
+    #: Names of the parts that a manifest leaves to the checkpoint.
+    omitted: list[str] = []
+
+    @property
+    def data(self) -> str | None:
+        """Return the data folder that the recipe names, ``sample`` for the sample data; None if it names none."""
+        return self.recipe.get("data")
+
+    @property
+    def variants(self) -> list[str]:
+        """Return the variants that the recipe exports."""
+        return list(self.recipe["export"]["variants"])
+
+
+class PhaseFile(CheckpointMetadata, frozen=True, kw_only=True):
+    """What `phase.json` itself must hold beyond a manifest's copy."""
+
+    files: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +110,19 @@ class Checkpoint:
     """One checkpoint."""
 
     directory: Path
-    #: What `phase.json` says, the digests of the files included.
-    account: dict[str, Any]
+    #: `phase.json` as it is on disk, which the digest is over.
+    document: Mapping[str, Any]
+    metadata: CheckpointMetadata
+
+    @staticmethod
+    def of(directory: Path, document: Mapping[str, Any]) -> "Checkpoint":
+        """Return the checkpoint whose `phase.json` is given as JSON values."""
+        return Checkpoint(directory, document, msgspec.convert(document, CheckpointMetadata))
 
     @property
     def digest(self) -> str:
-        """Return the identity of the checkpoint: a hash over its account, file digests included."""
-        canonical = json.dumps(self.account, sort_keys=True, ensure_ascii=False).encode()
+        """Return the identity of the checkpoint: a hash over its metadata, file digests included."""
+        canonical = json.dumps(self.document, sort_keys=True, ensure_ascii=False).encode()
         return sha256(canonical).hexdigest()
 
     @property
@@ -36,23 +131,22 @@ class Checkpoint:
         return self.directory / "tokenizer.json"
 
 
-def read_account(directory: Path) -> Checkpoint:
-    """Return what a checkpoint says of itself; its files are not looked at.
+def read_metadata(directory: Path) -> Checkpoint:
+    """Return a checkpoint's metadata; its files are not looked at.
 
     Raises:
-        CheckpointError: it is missing or damaged.
+        CheckpointError: it is missing or damaged; names file and key.
     """
     path = directory / PHASE_FILE
+    fix = f"delete {directory} and run `harness train` again"
     try:
-        account = json.loads(path.read_text(encoding="utf-8"))
-        dict(account["files"])
+        read_record(path, PhaseFile, CheckpointError, fix)
     except FileNotFoundError as error:
         message = f"{directory} holds no checkpoint; write one with `harness train`"
         raise CheckpointError(message) from error
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{path} is damaged ({error!r}); delete {directory} and run `harness train` again"
-        raise CheckpointError(message) from error
-    return Checkpoint(directory, account)
+    # The digest is over every key, the unknown ones too.
+    document = json.loads(path.read_bytes())
+    return Checkpoint(directory, document, msgspec.convert(document, CheckpointMetadata))
 
 
 def read_checkpoint(directory: Path) -> Checkpoint:
@@ -61,8 +155,8 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     Raises:
         CheckpointError: it is missing, or a file is not the one that was written.
     """
-    checkpoint = read_account(directory)
-    for name, expected in checkpoint.account["files"].items():
+    checkpoint = read_metadata(directory)
+    for name, expected in checkpoint.metadata.files.items():
         file = directory / name
         if not file.is_file() or file_sha256(file) != expected:
             message = f"{file} is not the file that training wrote; delete {directory} and run `harness train` again"

@@ -3,23 +3,22 @@
 The evaluator and the server meet the producers only here, through directories with a manifest.
 """
 
-import json
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
+from harness.artifacts.checkpoint import CheckpointMetadata
+from harness.artifacts.manifest import MANIFEST, ArtifactManifest, read_manifest
 from harness.core.errors import ArtifactError, UsageError, nearest
 from harness.core.files import file_sha256
 from harness.core.tensors import GraphSignature
 
-MANIFEST = "manifest.json"
+#: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
+EXACT = "fp32"
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
 #: The weights of a graph of more than 2 GiB, which one protobuf file cannot hold (ONNX's external data).
 WEIGHTS = f"{GRAPH}.data"
-#: What the export gate found; see `exporters.gate`.
-GATE = "gate.json"
 
 
 def weights_file(graph: Path) -> Path:
@@ -49,7 +48,7 @@ def joined_sha256(graph: str, weights: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One exported graph with its tokenizer and its account of where it came from."""
+    """One exported graph with its tokenizer and its manifest."""
 
     model: str
     finetune: str
@@ -58,8 +57,8 @@ class Artifact:
     signature: GraphSignature
     graph_sha256: str
     tokenizer_sha256: str
-    #: Everything else the exporter wrote: head, layer, parity, lineage, packages, recipe.
-    manifest: dict[str, Any]
+    #: Everything that the exporter wrote: head, layer, parity, lineage, packages.
+    manifest: ArtifactManifest
 
     @property
     def name(self) -> str:
@@ -69,20 +68,17 @@ class Artifact:
     @property
     def batch_dependent(self) -> bool:
         """Return whether an answer depends on the rows that it is batched with."""
-        return bool(self.manifest.get("batch_dependent", False))
+        return self.manifest.batch_dependent
 
     @property
     def pad_id(self) -> int:
-        """Return the id that fills rows up.
+        """Return the id that fills rows up."""
+        return self.manifest.pad_id
 
-        Raises:
-            ArtifactError: the manifest is of an older version, which did not tell it.
-        """
-        if "pad_id" not in self.manifest:
-            fix = f"export it again with `harness export --model {self.model} --force`"
-            message = f"the manifest of {self.name!r} has no pad_id, as this version needs; {fix}"
-            raise ArtifactError(message)
-        return int(self.manifest["pad_id"])
+    @property
+    def checkpoint(self) -> CheckpointMetadata:
+        """Return the metadata of the checkpoint that the graph was exported from."""
+        return self.manifest.checkpoint.metadata
 
     @property
     def graph(self) -> Path:
@@ -92,8 +88,7 @@ class Artifact:
     @property
     def weights_sha256(self) -> str | None:
         """Return the digest of the file of the weights; None where they are in the ONNX file."""
-        digest = self.manifest.get("weights_sha256")
-        return None if digest is None else str(digest)
+        return self.manifest.weights_sha256
 
     @property
     def graph_files(self) -> tuple[Path, ...]:
@@ -127,27 +122,28 @@ def read_artifact(directory: Path) -> Artifact:
     """Return the artifact in a directory.
 
     Raises:
-        ArtifactError: the manifest is missing or damaged.
+        ArtifactError: the manifest is missing or damaged; names file and key.
     """
     path = directory / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        return Artifact(
-            model=manifest["model"],
-            finetune=manifest["finetune"],
-            variant=manifest["variant"],
-            directory=directory,
-            signature=GraphSignature.from_json(manifest["signature"]),
-            graph_sha256=manifest["graph_sha256"],
-            tokenizer_sha256=manifest["tokenizer_sha256"],
-            manifest=manifest,
-        )
+        manifest = read_manifest(path, directory.parents[1].name)
+        signature = GraphSignature.from_json(manifest.signature)
     except FileNotFoundError as error:
         message = f"{directory} holds no exported graph; write one with `harness export`"
         raise ArtifactError(message) from error
     except (ValueError, KeyError, TypeError) as error:
-        message = f"{path} is damaged ({error!r}); export the model again with `harness export`"
+        message = f"{path} is damaged (signature: {error!r}); export the model again with `harness export`"
         raise ArtifactError(message) from error
+    return Artifact(
+        model=manifest.model,
+        finetune=manifest.finetune,
+        variant=manifest.variant,
+        directory=directory,
+        signature=signature,
+        graph_sha256=manifest.graph_sha256,
+        tokenizer_sha256=manifest.tokenizer_sha256,
+        manifest=manifest,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +200,11 @@ class ArtifactStore:
         """
         known = self.models()
         if model not in known:
+            where = (
+                "" if known else f" (there is no workspace in {self.root.parent}; HARNESS_HOME names another folder)"
+            )
             message = (
-                f"no exported model {model!r} under {self.root}{nearest(model, known)}; "
+                f"no exported model {model!r} under {self.root}{where}{nearest(model, known)}; "
                 f"`harness models` lists them, `harness train` and `harness export` make one"
             )
             raise UsageError(message)

@@ -111,7 +111,7 @@ def _mean(values: list[float]) -> float:
 
 RULES = (
     Rule(name="tasks", mean_of="tasks", source="google-research/xtreme@838c13b evaluate.py"),
-    Rule(name="categories", mean_of="categories", source="XTREME-R's table, as far as its cells let one tell"),
+    Rule(name="categories", mean_of="categories", source="XTREME-R's table, as far as its cells show"),
     Rule(
         name="categories_no_retrieval",
         mean_of="categories",

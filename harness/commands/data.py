@@ -1,7 +1,7 @@
 """The bodies of `harness data list`, `check` and `get`: from the command line's values to lines and an exit code."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,27 +9,30 @@ from harness.acquire import check, listing
 from harness.acquire.catalogue import choose
 from harness.acquire.get import destination, get, summary
 from harness.acquire.supply import FromFolder, FromHub, check_repository
-from harness.core.errors import UsageError
+from harness.core.errors import DataError, UsageError
+from harness.core.files import write_text
 from harness.core.layout import Layout
 from harness.core.progress import Progress
+from harness.evaluation.selection import check_suite, choose_jobs, choose_tasks
+from harness.evaluation.workload import by_task
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DataReport:
     """What a command prints, and whether all that was asked for is there."""
 
     lines: tuple[str, ...]
     complete: bool = True
 
 
-def list_data() -> Answer:
+def list_data() -> DataReport:
     """Return the table of what is needed, and the notes it has no room for."""
-    return Answer((listing.data_table().text(), *listing.notes()))
+    return DataReport((listing.data_table().text(), *listing.notes()))
 
 
 def check_data(
     data: Path | None, names: Sequence[str], languages: Sequence[str], splits: Sequence[str], progress: Progress
-) -> Answer:
+) -> DataReport:
     """Return what a data folder has of some tasks and training sets.
 
     Raises:
@@ -40,7 +43,7 @@ def check_data(
     layout = Layout.at(folder)
     chosen = choose(names or ["all"], languages, splits, layout)
     findings = check.check(chosen, layout, progress)
-    return Answer(tuple(check.lines(findings, folder)), all(finding.state in check.FINE for finding in findings))
+    return DataReport(tuple(check.lines(findings, folder)), all(finding.state in check.FINE for finding in findings))
 
 
 def get_data(
@@ -51,7 +54,7 @@ def get_data(
     repository: str | None,
     revision: str | None,
     progress: Progress,
-) -> Answer:
+) -> DataReport:
     """Write the files of some tasks and training sets, from the hub or from a local folder.
 
     Args:
@@ -78,7 +81,41 @@ def get_data(
     else:
         with FromHub(progress, repository=repository, revision=revision) as supplier:
             outcomes = get(chosen, dest, supplier, progress)
-    return Answer(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
+    return DataReport(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
+
+
+def write_labels(
+    data: Path | None, suite: str, names: Sequence[str], output: Path, progress: Progress
+) -> Iterator[str]:
+    """Write the label files of test sets as `harness score` reads them; yield what was written and what is absent.
+
+    Args:
+        data: the data folder; $HARNESS_DATA where None.
+        suite: whose tasks and languages count.
+        names: tasks of it, or ``all``.
+        output: gets ``TASK/test-LANGUAGE.SUFFIX`` files.
+        progress: shows each file.
+
+    Raises:
+        UsageError: an unknown suite or task, or no data folder is named.
+        DataError: a file is malformed, or nothing of the tasks is there.
+    """
+    layout = Layout.at(_folder(data))
+    chosen = choose_tasks(names, check_suite(suite))
+    jobs = choose_jobs(chosen, suite=check_suite(suite), splits={task.name: "test" for task in chosen})
+    there = [job for job in jobs if all(path.is_file() for path in job.paths(layout))]
+    if not there:
+        message = f"{layout.xtreme} has no test file of {', '.join(names)}; `harness data check` lists what is missing"
+        raise DataError(message)
+    with progress.step("writing labels", len(there), "files") as advance:
+        for job in there:
+            path = output / job.task.name / f"test-{job.language}.{job.task.submission.suffix}"
+            write_text(path, job.task.submission.labels_of(job.read(layout)))
+            advance(1)
+    for name, members in by_task(there).items():
+        yield f"{name}: {' '.join(job.language for job in members)} in {output / name}"
+    for name, members in by_task([job for job in jobs if job not in there]).items():
+        yield f"no test file, so no labels: {name} {' '.join(job.language for job in members)}"
 
 
 def _folder(data: Path | None) -> Path:

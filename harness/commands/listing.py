@@ -1,11 +1,10 @@
 """What `harness tasks` and `harness models` print."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_account
+from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, CheckpointMetadata, read_metadata
 from harness.artifacts.store import read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import tasks
@@ -94,7 +93,9 @@ class _Node:
     """A checkpoint, or one that others name as their start, with those that started from it."""
 
     label: str
-    account: Mapping[str, Any] = field(default_factory=dict)
+    metadata: CheckpointMetadata | None = None
+    #: Of a model whose phase 2 is not here.
+    seed: int | None = None
     #: What was exported of it and is served.
     graphs: Sequence[str] = (EMPTY, EMPTY)
     children: "list[_Node]" = field(default_factory=list)
@@ -106,9 +107,9 @@ def model_table(workspace: Workspace) -> ModelTable:
     A shared start stands there once. Each row has seed, steps, dev score, exported variants and served versions;
     a mark tells of a model that was trained on evaluation sentences.
     """
-    checkpoints, problems = _read_accounts(workspace)
+    checkpoints, problems = _read_checkpoints(workspace)
     roots = _tree(workspace, checkpoints)
-    trained = {(checkpoint.account["model"], checkpoint.account.get("finetune")) for checkpoint in checkpoints}
+    trained = {(checkpoint.metadata.model, checkpoint.metadata.finetune) for checkpoint in checkpoints}
     orphans: dict[str, _Node] = {}
     for path in sorted(workspace.artifacts.root.glob("*/*/*/manifest.json")):
         try:
@@ -126,14 +127,13 @@ def model_table(workspace: Workspace) -> ModelTable:
     return ModelTable(Table(f"models under {workspace.root}", columns, rows), problems)
 
 
-def _read_accounts(workspace: Workspace) -> tuple[list[Checkpoint], list[str]]:
+def _read_checkpoints(workspace: Workspace) -> tuple[list[Checkpoint], list[str]]:
     """Return what can be read of the checkpoints, and a sentence for each that cannot."""
     found, problems = [], []
     for pattern in (f"*/{PHASE_FILE}", f"*/intermediate/{PHASE_FILE}", f"*/target/*/{PHASE_FILE}"):
         for path in sorted(workspace.checkpoints.glob(pattern)):
             try:
-                checkpoint = read_account(path.parent)
-                _check(checkpoint)
+                checkpoint = read_metadata(path.parent)
             except CheckpointError as error:
                 problems.append(str(error))
             except OSError as error:
@@ -143,25 +143,9 @@ def _read_accounts(workspace: Workspace) -> tuple[list[Checkpoint], list[str]]:
     return found, problems
 
 
-def _check(checkpoint: Checkpoint) -> None:
-    """Refuse an account that lacks what the tree is made from.
-
-    Raises:
-        CheckpointError: says which file, and how it is mended.
-    """
-    wanted = {"phase": str, "model": str, "parents": dict}
-    for key, kind in wanted.items():
-        if not isinstance(checkpoint.account.get(key), kind):
-            message = (
-                f"{checkpoint.directory / PHASE_FILE} is damaged (it has no {key!r}); "
-                f"delete {checkpoint.directory} and run `harness train` again"
-            )
-            raise CheckpointError(message)
-
-
 def _tree(workspace: Workspace, checkpoints: Sequence[Checkpoint]) -> list[_Node]:
     """Return the starts, with everything that was trained from them."""
-    nodes = {checkpoint.digest: _Node(_label(checkpoint), checkpoint.account) for checkpoint in checkpoints}
+    nodes = {checkpoint.digest: _Node(_label(checkpoint.metadata), checkpoint.metadata) for checkpoint in checkpoints}
     roots: list[_Node] = []
     #: Start and model -> the node of a model without phase 2, or whose phase 2 is not here.
     groups: dict[tuple[str, str], _Node] = {}
@@ -173,43 +157,42 @@ def _tree(workspace: Workspace, checkpoints: Sequence[Checkpoint]) -> list[_Node
         return nodes[digest]
 
     for checkpoint in checkpoints:
-        account, node = checkpoint.account, nodes[checkpoint.digest]
-        if not account["parents"]:
+        metadata, node = checkpoint.metadata, nodes[checkpoint.digest]
+        if not metadata.parents:
             roots.append(node)
-        for phase, digest in account["parents"].items():
+        for phase, digest in metadata.parents.items():
             parent = start(digest, phase)
-            if "finetune" in account:
-                node.graphs = _served(workspace, account["model"], account["finetune"])
+            if metadata.finetune is not None:
+                node.graphs = _served(workspace, metadata.model, metadata.finetune)
                 # Without phase 2 nothing but its name holds a model's graphs together.
-                if parent.account.get("model") != account["model"]:
-                    key = (digest, account["model"])
+                if parent.metadata is None or parent.metadata.model != metadata.model:
+                    key = (digest, metadata.model)
                     if key not in groups:
                         remark = "no phase 2" if phase == "pretrained" else "phase 2 is not here"
-                        groups[key] = _Node(f"{account['model']} ({remark})", {"seed": account.get("seed")})
+                        groups[key] = _Node(f"{metadata.model} ({remark})", seed=metadata.seed)
                         parent.children.append(groups[key])
                     parent = groups[key]
             parent.children.append(node)
     return roots
 
 
-def _label(checkpoint: Checkpoint) -> str:
+def _label(metadata: CheckpointMetadata) -> str:
     """Return how the tree calls a checkpoint: by its graph, its model, or where phase 1 lies."""
-    account = checkpoint.account
-    body = account.get("body")
-    if isinstance(body, dict):
-        return f"{account['finetune']} (after {body.get('finetune')})"
-    source = account.get("source")
-    return str(account.get("finetune") or account["model"]) + (f" ({source})" if source else "")
+    if metadata.body is not None:
+        return f"{metadata.finetune} (after {metadata.body.finetune})"
+    return (metadata.finetune or metadata.model) + (f" ({metadata.source})" if metadata.source else "")
 
 
 def _rows(node: _Node, depth: int) -> Iterator[list[str]]:
-    account = node.account
-    leak = account.get("leak_allowed")
+    metadata = node.metadata
+    seed = node.seed if metadata is None else metadata.seed
+    steps = None if metadata is None else metadata.steps
+    leak = None if metadata is None else metadata.leak_allowed
     yield [
         "  " * depth + node.label,
-        str(account.get("seed", EMPTY)),
-        f"{account['steps']:,}" if isinstance(account.get("steps"), int) else EMPTY,
-        _development(account),
+        EMPTY if seed is None else str(seed),
+        EMPTY if steps is None else f"{steps:,}",
+        EMPTY if metadata is None else _development(metadata),
         *node.graphs,
         f"LEAK: {leak}" if leak else EMPTY,
     ]
@@ -217,14 +200,12 @@ def _rows(node: _Node, depth: int) -> Iterator[list[str]]:
         yield from _rows(child, depth + 1)
 
 
-def _development(account: Mapping[str, Any]) -> str:
-    scores = account.get("development")
-    if not isinstance(scores, dict):
+def _development(metadata: CheckpointMetadata) -> str:
+    if not metadata.development:
         return EMPTY
     return " ".join(
         f"{code} {name} {value:.1f}"
-        for code, values in scores.items()
-        if isinstance(values, dict)
+        for code, values in metadata.development.items()
         for name, value in values.items()
         if isinstance(value, float)
     )

@@ -35,7 +35,7 @@ _Ask: TypeAlias = Callable[[Sequence[Question]], Iterable[Answer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class PredictionRequest:
     """What the command line asks for."""
 
     model: str
@@ -44,12 +44,14 @@ class Request:
     texts: tuple[str, ...] = ()
     #: One question a line, each an object of fields; ``-`` is the standard input.
     file: Path | None = None
+    #: Questions as mappings from field to text, or to texts where a field takes several.
+    questions: tuple[Mapping[str, str | Sequence[str]], ...] = ()
     variant: str = "fp32"
     #: None and ``onnx`` answer in this process.
     endpoint: str | None = None
 
 
-def run(request: Request, workspace: Workspace) -> Iterator[Asked]:
+def run(request: PredictionRequest, workspace: Workspace) -> Iterator[Asked]:
     """Yield each question with its answer, in order.
 
     Raises:
@@ -83,13 +85,15 @@ def _blocks(questions: Iterator[Question]) -> Iterator[list[Question]]:
         yield block
 
 
-def _questions(request: Request, fields: Sequence[Field]) -> Iterator[Question]:
+def _questions(request: PredictionRequest, fields: Sequence[Field]) -> Iterator[Question]:
     names = ", ".join(f"{field.name} (two or more)" if field.several else field.name for field in fields)
-    if (request.file is None) == (not request.texts):
+    if [request.file is not None, bool(request.texts), bool(request.questions)].count(True) != 1:
         message = f"task {request.task!r} takes {names}; give these texts, or `--file` with one JSON object a line"
         raise UsageError(message)
     if request.file is not None:
         return _lines(request.file, fields)
+    if request.questions:
+        return (_of_fields(value, f"question {number}", fields) for number, value in enumerate(request.questions, 1))
     return iter([_of_arguments(request.task, request.texts, fields, names)])
 
 
@@ -148,9 +152,13 @@ def _of_line(line: bytes, place: str, fields: Sequence[Field]) -> Question:
     if not isinstance(value, dict):
         message = f"{place} is {type(value).__name__}; give an object with {', '.join(field.name for field in fields)}"
         raise DataError(message)
+    return _of_fields(value, place, fields)
+
+
+def _of_fields(value: Mapping[str, Any], place: str, fields: Sequence[Field]) -> Question:
     given = {}
     for name, entry in value.items():
-        texts = entry if isinstance(entry, list) else [entry]
+        texts = list(entry) if isinstance(entry, list | tuple) else [entry]
         if not all(isinstance(text, str) for text in texts):
             message = f"{place}: input {name!r} is {json.dumps(entry)[:40]}; give a text, or a list of texts"
             raise DataError(message)
@@ -163,7 +171,7 @@ def _of_line(line: bytes, place: str, fields: Sequence[Field]) -> Question:
 
 
 @contextmanager
-def _asker(request: Request, task: AnyTask, form: Form, workspace: Workspace) -> Iterator[_Ask]:
+def _asker(request: PredictionRequest, task: AnyTask, form: Form, workspace: Workspace) -> Iterator[_Ask]:
     endpoint = request.endpoint
     if endpoint in (None, "onnx"):
         with _in_process(request, task, workspace) as ask:
@@ -180,12 +188,12 @@ def _asker(request: Request, task: AnyTask, form: Form, workspace: Workspace) ->
         raise UsageError(message)
 
 
-def _is_exported(request: Request, workspace: Workspace) -> bool:
+def _is_exported(request: PredictionRequest, workspace: Workspace) -> bool:
     """Return whether this machine has the model; one that only asks a server need not have it."""
     return request.model in workspace.artifacts.models()
 
 
-def _answering(request: Request, task: AnyTask, workspace: Workspace) -> str:
+def _answering(request: PredictionRequest, task: AnyTask, workspace: Workspace) -> str:
     """Return the variant whose graph answers, as evaluation chooses it: retrieval may be left out of a lossy one.
 
     Raises:
@@ -202,7 +210,7 @@ def _answering(request: Request, task: AnyTask, workspace: Workspace) -> str:
 
 
 @contextmanager
-def _in_process(request: Request, task: AnyTask, workspace: Workspace) -> Iterator[_Ask]:
+def _in_process(request: PredictionRequest, task: AnyTask, workspace: Workspace) -> Iterator[_Ask]:
     from harness.inference.endpoints.onnx import OnnxEndpoint
 
     # The graph that evaluation would choose; language and split do not matter for that.

@@ -27,7 +27,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ScoringRequest:
     """What the command line asked for."""
 
     predictions: Path
@@ -108,7 +108,7 @@ class Scores:
         }
 
 
-def run(request: Request) -> Iterator[str]:
+def run(request: ScoringRequest) -> Iterator[str]:
     """Score the folders, write the output file, and return the lines of the report.
 
     Raises:
@@ -136,7 +136,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def score(request: Request) -> Scores:
+def score(request: ScoringRequest) -> Scores:
     """Return the scores of the folders.
 
     Raises:
@@ -186,7 +186,7 @@ def _check_variant(name: str) -> Variant:
     return cast(Variant, name)
 
 
-def _choose(request: Request, suite: Suite, folders: Sequence[str]) -> list[AnyTask]:
+def _choose(request: ScoringRequest, suite: Suite, folders: Sequence[str]) -> list[AnyTask]:
     """Return the tasks to score, in the suite's order."""
     if request.tasks is None:
         names = [name for name in suite.tasks if name in folders]
@@ -205,7 +205,7 @@ def _choose(request: Request, suite: Suite, folders: Sequence[str]) -> list[AnyT
     return sorted(chosen, key=lambda task: suite.tasks.index(task.name))
 
 
-def _files(request: Request, task: AnyTask, suite: Suite) -> list[Files]:
+def _files(request: ScoringRequest, task: AnyTask, suite: Suite) -> list[Files]:
     names = {code: f"{task.name}/test-{code}.{task.submission.suffix}" for code in task.languages[suite.name]}
     return [
         Files(language=code, labels=request.labels / name, predictions=request.predictions / name)
@@ -214,20 +214,26 @@ def _files(request: Request, task: AnyTask, suite: Suite) -> list[Files]:
 
 
 def _check_files(chosen: Sequence[AnyTask], files: Mapping[str, Sequence[Files]]) -> None:
-    """Refuse folders that lack files, naming every missing one: no language of a suite is left out."""
-    missing = [
-        path
-        for task in chosen
-        for one in files[task.name]
-        for path in (one.predictions, one.labels)
-        if not path.is_file()
-    ]
+    """Refuse folders that lack files, by task and language: no language of a suite is left out."""
+    missing: dict[str, list[str]] = {}
+    for task in chosen:
+        for folder, paths in (
+            ("predictions", {one.language: one.predictions for one in files[task.name]}),
+            ("labels", {one.language: one.labels for one in files[task.name]}),
+        ):
+            codes = [code for code, path in paths.items() if not path.is_file()]
+            if codes:
+                example = paths[codes[0]]
+                count = f"{len(codes)} of {len(paths)} languages"
+                missing.setdefault(folder, []).append(f"{task.name}: {count} ({' '.join(codes)}), such as {example}")
     if missing:
-        listed = "\n  ".join(str(path) for path in missing)
-        message = (
-            f"{len(missing)} file{'s are' if len(missing) > 1 else ' is'} missing; put what is missing there, "
-            f"or score other tasks with `--tasks`:\n  {listed}"
+        listed = "; ".join(f"{folder} lack {', '.join(entries)}" for folder, entries in missing.items())
+        fix = (
+            "write the labels with `harness data labels`"
+            if set(missing) == {"labels"}
+            else "put what is missing there, or score other tasks with `--tasks`"
         )
+        message = f"{listed}; {fix}"
         raise DataError(message)
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    checkpoints   each file against phase.json, each parent against the child's account
+    checkpoints   each file against phase.json, each parent against the child's metadata
     artifact      graph and tokenizer against manifest.json, the checkpoint against its digest there
     repository    the published files against the manifest, the configs against the version they select
     run           graphs, checkpoints and data against the provenance in scores.json
@@ -14,21 +14,25 @@ Everything is only read; scores are computed on a copy of the run.
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_account, read_checkpoint
-from harness.artifacts.store import GATE, MANIFEST, Artifact, read_artifact
+from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, read_checkpoint, read_metadata
+from harness.artifacts.gate import GATE
+from harness.artifacts.manifest import MANIFEST, differing_metadata
+from harness.artifacts.run import SCORES, RunRecord, read_run
+from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
-from harness.commands import evaluation
+from harness.commands.evaluate import report_rescored, rescore
 from harness.core.errors import ArtifactError, HarnessError, UsageError, nearest
-from harness.core.files import file_sha256, read_json
+from harness.core.files import file_sha256
 from harness.core.layout import Layout
 from harness.core.progress import Progress
+from harness.core.records import to_json
 from harness.evaluation.provenance import data_sha256
-from harness.evaluation.runner import JOURNAL, SCORES
+from harness.evaluation.request import JOURNAL
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
 from harness.evaluation.workload import Job
 from harness.serving.repository.config import Profile
@@ -46,15 +50,6 @@ from harness.serving.repository.store import (
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9
 _SHORT = 12
-#: What is read of scores.json, with the types.
-_FORM: Mapping[str, Any] = {
-    "model": str,
-    "variant": str,
-    "endpoint": str,
-    "tasks": dict,
-    "request": {"data": str, "suite": (str, type(None)), "protocols": (list, dict), "limit": (int, type(None))},
-    "provenance": {"graph_sha256": dict, "tokenizer_sha256": str, "checkpoint_sha256": dict, "data_sha256": dict},
-}
 
 
 def verify(target: str, workspace: Workspace, progress: Progress) -> Iterator[str]:
@@ -124,7 +119,7 @@ class _Chain:
         self._by_digest: dict[str, Checkpoint] = {}
         for path in _finished(workspace, f"**/{PHASE_FILE}"):
             try:
-                found = read_account(path.parent)
+                found = read_metadata(path.parent)
             except HarnessError:
                 continue  # said where the chain leads there: its digest is then not to be found
             self._by_digest[found.digest] = found
@@ -134,7 +129,7 @@ class _Chain:
         workspace = self._workspace
         for path in _targets(workspace, model):
             with _link(f"checkpoint {self._place(path.parent)}"):
-                checkpoint = read_account(path.parent)
+                checkpoint = read_metadata(path.parent)
             yield from self._ancestry(checkpoint)
         artifacts = []
         for manifest in sorted((workspace.artifacts.root / model).glob(f"*/*/{MANIFEST}")):
@@ -147,25 +142,24 @@ class _Chain:
     def run(self, run: Path, progress: Progress) -> Iterator[str]:
         """Yield the links of a run, from its checkpoints to its scores."""
         with _link(f"run {run}"):
-            told = read_json(run / SCORES)
-            _check_form(told, _FORM, str(run / SCORES))
-            provenance = told["provenance"]
-            _check_whole(run / SCORES, told)
-        for finetune, digest in provenance["graph_sha256"].items():
+            recorded = read_run(run, ArtifactError)
+            provenance = recorded.provenance
+            _check_whole(run / SCORES, recorded)
+        for finetune, digest in provenance.graph_sha256.items():
             # Without its own, of a run that is older than that, the variant is the run's.
-            variant = provenance.get("variant", {}).get(finetune, told["variant"])
-            directory = self._workspace.artifacts.directory(told["model"], finetune, variant)
+            variant = provenance.variant.get(finetune, recorded.variant)
+            directory = self._workspace.artifacts.directory(recorded.model, finetune, variant)
             with _link(f"run {run}"):
                 artifact = read_artifact(directory)
                 fix = "it was exported again since; evaluate again with `harness eval`"
                 _require(digest, artifact.graph_sha256, f"the graph of {artifact.name}", fix)
-                _require(provenance["tokenizer_sha256"], artifact.tokenizer_sha256, "its tokenizer", fix)
-                _require(provenance["checkpoint_sha256"].get(finetune), _ancestor(artifact), "its checkpoint", fix)
+                _require(provenance.tokenizer_sha256, artifact.tokenizer_sha256, "its tokenizer", fix)
+                _require(provenance.checkpoint_sha256.get(finetune), _ancestor(artifact), "its checkpoint", fix)
             yield from self._artifact(artifact)
-            yield self._published(artifact, told["endpoint"])
-        yield f"ok  run {run}: {len(provenance['graph_sha256'])} graphs as in its provenance"
-        yield from self._data(run, told)
-        yield self._scores(run, told, progress)
+            yield self._published(artifact, recorded.endpoint)
+        yield f"ok  run {run}: {len(provenance.graph_sha256)} graphs as in its provenance"
+        yield from self._data(run, recorded)
+        yield self._scores(run, recorded, progress)
 
     def _place(self, path: Path) -> str:
         root = self._workspace.root
@@ -177,10 +171,10 @@ class _Chain:
         if checkpoint.digest in self._done:
             return
         self._done.add(checkpoint.digest)
-        parents = dict(checkpoint.account.get("parents", {}))
-        body = checkpoint.account.get("body")
-        if body:
-            parents[f"body {body['finetune']}"] = body["digest"]
+        parents = dict(checkpoint.metadata.parents)
+        body = checkpoint.metadata.body
+        if body is not None:
+            parents[f"body {body.finetune}"] = body.digest
         for role, digest in parents.items():
             parent = self._by_digest.get(digest)
             if parent is None:
@@ -193,9 +187,9 @@ class _Chain:
             yield from self._ancestry(parent)
         with _link(f"checkpoint {place}"):
             read_checkpoint(checkpoint.directory)
-        told = ", ".join(f"{role} {digest[:_SHORT]}" for role, digest in parents.items())
-        files = len(checkpoint.account["files"])
-        yield f"ok  checkpoint {place}: {files} files as written" + (f", from {told}" if told else "")
+        origins = ", ".join(f"{role} {digest[:_SHORT]}" for role, digest in parents.items())
+        files = len(checkpoint.metadata.files)
+        yield f"ok  checkpoint {place}: {files} files as written" + (f", from {origins}" if origins else "")
 
     def _artifact(self, artifact: Artifact) -> Iterator[str]:
         place = self._place(artifact.directory)
@@ -211,11 +205,11 @@ class _Chain:
         with _link(f"artifact {place}"):
             self._workspace.artifacts.find(artifact.model, artifact.finetune, artifact.variant)
             fix = f"export again with `harness export --model {artifact.model} --force`"
-            written = checkpoint.account["files"].get("tokenizer.json")
+            written = checkpoint.metadata.files.get("tokenizer.json")
             _require(written, artifact.tokenizer_sha256, "its tokenizer", fix)
-            _require_account(artifact, checkpoint, fix)
+            _require_origin(artifact, checkpoint, fix)
             # Graphs from before the gate, and those written without it, name none.
-            _require(artifact.manifest.get("gate_sha256"), _digest(artifact.directory / GATE), f"its {GATE}", fix)
+            _require(artifact.manifest.gate_sha256, _digest(artifact.directory / GATE), f"its {GATE}", fix)
         yield f"ok  artifact {place}: graph and tokenizer as in its manifest, from {_short(checkpoint.digest)}"
 
     def _served(self, artifact: Artifact) -> str:
@@ -251,7 +245,7 @@ class _Chain:
         repository = self._workspace.model_repository
         manifest = check_version(repository, artifact.name, version)
         fix = f"publish the artifact with `harness export --model {artifact.model}`, or promote its version"
-        _require(artifact.graph_sha256, manifest["graph_sha256"], f"the graph of version {version}", fix)
+        _require(artifact.graph_sha256, manifest.graph_sha256, f"the graph of version {version}", fix)
         folder = repository / artifact.name / str(version)
         for name in (MANIFEST, GATE):
             ours, theirs = artifact.directory / name, folder / name
@@ -265,8 +259,8 @@ class _Chain:
         """Return the line of the published version that holds a run's graph, served now or not."""
         repository, name = self._workspace.model_repository, artifact.name
         for version in reversed(versions(repository / name)):
-            manifest = version_manifest(repository / name / str(version)) or {}
-            if manifest.get("graph_sha256") == artifact.graph_sha256:
+            manifest = version_manifest(repository / name / str(version))
+            if manifest is not None and manifest.graph_sha256 == artifact.graph_sha256:
                 with _link(f"model repository, {name}"):
                     self._version(artifact, version)
                 return f"ok  model repository, {name}: version {version} is the graph of the run"
@@ -279,11 +273,11 @@ class _Chain:
             )
             raise ArtifactError(message)
 
-    def _data(self, run: Path, told: Mapping[str, Any]) -> Iterator[str]:
+    def _data(self, run: Path, recorded: RunRecord) -> Iterator[str]:
         """Yield a line for the data of each task."""
-        expected = told["provenance"]["data_sha256"]
+        expected = recorded.provenance.data_sha256
         with _link(f"data of run {run}"):
-            layout, jobs = Layout.at(Path(told["request"]["data"])), _jobs(told)
+            layout, jobs = Layout.at(Path(recorded.request.data)), _jobs(recorded)
         for task in expected:
             with _link(f"data of {task}"):
                 try:
@@ -295,20 +289,20 @@ class _Chain:
                 _require(expected[task], found, "their digest", fix)
         yield f"ok  data of {len(expected)} tasks under {layout.xtreme}"
 
-    def _scores(self, run: Path, told: Mapping[str, Any], progress: Progress) -> str:
+    def _scores(self, run: Path, recorded: RunRecord, progress: Progress) -> str:
         with _link(f"scores of run {run}"):
             if not (run / JOURNAL).is_file():
                 message = f"{run / JOURNAL} is missing, so that its scores cannot be computed again"
                 raise ArtifactError(message)
             again = self._rescored(run, progress)
             for key in ("tasks", "groups", "overall"):
-                place = _first_difference(told.get(key), again.get(key), key)
-                if place:
-                    message = f"{place} in its journal and data; compute them anew with `harness rescore {run}`"
+                before, after = (to_json(getattr(record, key)) for record in (recorded, again))
+                if different := _first_difference(before, after, key):
+                    message = f"{different} in its journal and data; compute them anew with `harness rescore {run}`"
                     raise ArtifactError(message)
-        return f"ok  scores of run {run}: {len(told['tasks'])} tasks, the same from its journal"
+        return f"ok  scores of run {run}: {len(recorded.tasks)} tasks, the same from its journal"
 
-    def _rescored(self, run: Path, progress: Progress) -> dict[str, Any]:
+    def _rescored(self, run: Path, progress: Progress) -> RunRecord:
         """Return what a run's journal scores now; computing it writes into both files, hence into copies."""
         # Not beside the run: its folder may be read-only.
         with tempfile.TemporaryDirectory(prefix="harness-verify-") as scratch:
@@ -318,54 +312,33 @@ class _Chain:
                 if path.name == SCORES or path.name.startswith(JOURNAL):
                     shutil.copyfile(path, copy / path.name)
             try:
-                for _ in evaluation.rescore(copy, None, self._workspace, progress):
+                for _ in report_rescored(rescore(copy, None, self._workspace, progress)):
                     pass
             except HarnessError as error:
                 raise ArtifactError(str(error).replace(str(copy), str(run))) from error
-            return cast("dict[str, Any]", read_json(copy / SCORES))
+            return read_run(copy)
 
 
-def _check_form(value: object, form: Any, place: str) -> None:
-    """Refuse a value without the keys that a form names, or of another type."""
-    wanted = dict if isinstance(form, Mapping) else form
-    if not isinstance(value, wanted):
-        message = f"{place} is not what `harness eval` writes there; evaluate again with `harness eval`"
-        raise ArtifactError(message)
-    if isinstance(form, Mapping):
-        for key, inner in form.items():
-            if key not in cast("dict[str, Any]", value):
-                message = f"{place} has no {key!r}; evaluate again with `harness eval`"
-                raise ArtifactError(message)
-            _check_form(cast("dict[str, Any]", value)[key], inner, f"{place} {key}")
-
-
-def _check_whole(path: Path, told: Mapping[str, Any]) -> None:
+def _check_whole(path: Path, recorded: RunRecord) -> None:
     """Refuse a provenance that leaves out a graph or the data of a task that was scored."""
-    _check_form(told["provenance"].get("variant", {}), dict, f"{path} provenance variant")
-    for name, row in told["tasks"].items():
-        _check_form(row, {"languages": dict}, f"{path} tasks {name}")
-        for code, language in row["languages"].items():
-            _check_form(language, {"split": str}, f"{path} tasks {name} languages {code}")
-    jobs = _jobs(told)
+    jobs = _jobs(recorded)
     for key, needed in (
         ("graph_sha256", {job.task.finetune.name for job in jobs}),
         ("checkpoint_sha256", {job.task.finetune.name for job in jobs}),
-        ("data_sha256", {job.task.name for job in jobs} | told["tasks"].keys()),
+        ("data_sha256", {job.task.name for job in jobs} | recorded.tasks.keys()),
     ):
-        if lacking := sorted(needed - told["provenance"][key].keys()):
+        if lacking := sorted(needed - getattr(recorded.provenance, key).keys()):
             message = f"{path} provenance {key} lacks {', '.join(lacking)}; evaluate again with `harness eval`"
             raise ArtifactError(message)
 
 
-def _require_account(artifact: Artifact, checkpoint: Checkpoint, fix: str) -> None:
-    """Compare what a manifest tells elsewhere too: where it lies, and what its checkpoint says of itself."""
+def _require_origin(artifact: Artifact, checkpoint: Checkpoint, fix: str) -> None:
+    """Compare what is recorded elsewhere too: where the artifact lies, and its checkpoint's metadata."""
     place = "/".join(artifact.directory.parts[-3:])
-    _require("/".join((artifact.model, artifact.finetune, artifact.variant)), place, "its place", fix)
-    account = artifact.manifest["checkpoint"].get("account", {})
-    for key, value in account.items():
-        if key != "omitted" and checkpoint.account.get(key) != value:
-            message = f"its manifest tells another {key} than its checkpoint; {fix}"
-            raise ArtifactError(message)
+    _require("/".join((artifact.model, artifact.finetune, artifact.variant)), place, "its folder", fix)
+    if key := differing_metadata(artifact.directory / MANIFEST, checkpoint):
+        message = f"its manifest has another {key} than its checkpoint; {fix}"
+        raise ArtifactError(message)
 
 
 def _profiles() -> Sequence[Profile]:
@@ -373,39 +346,35 @@ def _profiles() -> Sequence[Profile]:
 
 
 def _ancestor(artifact: Artifact) -> str:
-    try:
-        return str(artifact.manifest["checkpoint"]["digest"])
-    except (KeyError, TypeError) as error:
-        message = f"{artifact.directory / MANIFEST} names no checkpoint; export the model again with `harness export`"
-        raise ArtifactError(message) from error
+    return artifact.manifest.checkpoint.digest
 
 
 def _digest(path: Path) -> str | None:
     return file_sha256(path) if path.is_file() else None
 
 
-def _jobs(told: Mapping[str, Any]) -> list[Job]:
+def _jobs(recorded: RunRecord) -> list[Job]:
     """Return the jobs of a run, in the order in which their data was hashed."""
-    request = told["request"]
-    chosen = choose_tasks(tuple(told["tasks"]), check_suite(request["suite"]))
+    request = recorded.request
+    chosen = choose_tasks(tuple(recorded.tasks), check_suite(request.suite))
     return [
-        Job(task, code, row["split"], request["limit"])
-        for task in choose_protocols(chosen, tuple(request["protocols"]))
-        for code, row in told["tasks"][task.name]["languages"].items()
+        Job(task, code, row["split"], request.limit)
+        for task in choose_protocols(chosen, tuple(request.protocols))
+        for code, row in recorded.tasks[task.name].languages.items()
     ]
 
 
-def _first_difference(told: Any, found: Any, place: str) -> str:
+def _first_difference(recorded: Any, found: Any, place: str) -> str:
     """Return the first value that differs, as people write it, or nothing."""
-    if isinstance(told, dict) and isinstance(found, dict):
-        for key in dict.fromkeys((*told, *found)):
-            if key not in told or key not in found:
-                return f"{place} {key} is only in {'scores.json, not' if key in told else 'what is'}"
-            if different := _first_difference(told[key], found[key], f"{place} {key}"):
+    if isinstance(recorded, dict) and isinstance(found, dict):
+        for key in dict.fromkeys((*recorded, *found)):
+            if key not in recorded or key not in found:
+                return f"{place} {key} is only in {'scores.json, not' if key in recorded else 'what is'}"
+            if different := _first_difference(recorded[key], found[key], f"{place} {key}"):
                 return different
         return ""
-    if isinstance(told, float) and isinstance(found, int | float):
-        same = math.isclose(told, found, rel_tol=_SCORE_TOLERANCE, abs_tol=_SCORE_TOLERANCE)
+    if isinstance(recorded, float) and isinstance(found, int | float):
+        same = math.isclose(recorded, found, rel_tol=_SCORE_TOLERANCE, abs_tol=_SCORE_TOLERANCE)
     else:
-        same = told == found
-    return "" if same else f"{place} is {told} in scores.json and {found}"
+        same = recorded == found
+    return "" if same else f"{place} is {recorded} in scores.json and {found}"

@@ -13,7 +13,7 @@
     └── MissingExtra        a package that an extra installs
 
 Every message says what is wrong with the value, what would be right, and the command that
-fixes it. What the system refuses (`OSError`: a full disk, a folder that is read-only) is told in one
+fixes it. What the system refuses (`OSError`: a full disk, a folder that is read-only) is one
 sentence too; anything else is a bug and keeps its traceback.
 """
 

@@ -50,7 +50,9 @@ def language(code: str) -> Language:
     """
     known = table()
     if code not in known:
-        message = f"no language {code!r}{nearest(code, known)}; the {len(known)} codes are {' '.join(known)}"
+        named = [row.code for row in known.values() if code.lower() in (row.name.lower(), row.iso639_3, row.tatoeba)]
+        hint = f", did you mean {named[0]!r}" if named else nearest(code.lower(), known)
+        message = f"no language {code!r}{hint}; the {len(known)} codes are {' '.join(known)}"
         raise UsageError(message)
     return known[code]
 

@@ -19,7 +19,10 @@ from typing import Literal
 
 from harness.core.errors import DataError
 
+#: Missing files that a message lists.
+_SHOWN = 10
 Section = Literal["xtreme", "intermediate", "text", "tokenizers"]
+Split = Literal["train", "dev", "test"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Layout:
 def check_files(
     paths: Sequence[Path], purpose: str, instead: str = "leave the language out with `--languages`"
 ) -> None:
-    """Refuse a data folder without the needed files, naming every missing one.
+    """Refuse a data folder without the needed files, naming the first ones.
 
     Args:
         paths: the files.
@@ -93,11 +96,13 @@ def check_files(
         instead: what to do where they cannot be had.
 
     Raises:
-        DataError: lists each missing file.
+        DataError: lists the first missing files, and how many there are.
     """
     missing = [path for path in paths if not path.is_file()]
     if missing:
-        listed = "\n  ".join(str(path) for path in missing)
+        shown = [str(path) for path in missing[:_SHOWN]]
+        more = [f"and {len(missing) - _SHOWN} more"] if len(missing) > _SHOWN else []
+        listed = "\n  ".join([*shown, *more])
         message = (
             f"{purpose} needs {len(missing)} missing file{'s' if len(missing) > 1 else ''}; "
             f"put them there or {instead}:\n  {listed}"

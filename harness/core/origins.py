@@ -8,13 +8,10 @@ converter writes the file whichever it was.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from harness.core.languages import language as language_row
-from harness.core.layout import DataFile
-
-if TYPE_CHECKING:
-    from harness.core.task import Split
+from harness.core.layout import DataFile, Split
 
 #: One row as the hub has it; class labels are names, and None where the label is missing.
 Row: TypeAlias = Mapping[str, Any]
@@ -44,7 +41,7 @@ class Converter(Protocol):
 class Official(Protocol):
     """Files of the official download, read as rows of the hub's shape."""
 
-    def paths(self, folder: Path, language: str, split: "Split") -> tuple[Path, ...]:
+    def paths(self, folder: Path, language: str, split: Split) -> tuple[Path, ...]:
         """Return the files of one language and split below the download's folder."""
         ...
 
@@ -63,7 +60,7 @@ class Repository:
 
     #: ``owner/name``.
     name: str
-    #: The commit, 40 hex digits; None where no public code pins one, and the current one is taken and told.
+    #: The commit, 40 hex digits; None where no public code pins one, and the current one is taken and reported.
     revision: str | None
     #: Where the pin was seen in public.
     seen: str
@@ -81,19 +78,19 @@ class Part:
     repository: Repository
     config: str
     #: What the hub calls the splits it has.
-    splits: Mapping["Split", str]
+    splits: Mapping[Split, str]
     #: The languages whose rows are here; all of the dataset's where empty.
     languages: tuple[str, ...] = ()
     #: Rows whose id has another part before its first ``-`` belong to other languages.
     id_prefix: str = ""
     #: The hub's column -> the column that the converter expects, where they differ.
     rename: Mapping[str, str] = field(default_factory=dict)
-    #: What is known to be wrong with these rows; told where their number is not the official one.
+    #: What is known to be wrong with these rows; reported where their number is not the official one.
     defect: str = ""
     #: Why these rows are not the benchmark's own. Such a part is used only if `--repository` names it.
     unofficial: str = ""
 
-    def serves(self, language: str, split: "Split") -> bool:
+    def serves(self, language: str, split: Split) -> bool:
         """Return whether the repository has these rows."""
         return split in self.splits and (not self.languages or language in self.languages)
 
@@ -125,13 +122,13 @@ class Hub:
     #: Why the hub cannot give the files, and what can.
     refusal: str = ""
     #: Rows of splits whose number is not the task's official one: for all languages, or by language.
-    examples: Mapping["Split", int | Mapping[str, int]] = field(default_factory=dict)
+    examples: Mapping[Split, int | Mapping[str, int]] = field(default_factory=dict)
     #: Languages without such a split.
-    absent: Mapping["Split", tuple[str, ...]] = field(default_factory=dict)
+    absent: Mapping[Split, tuple[str, ...]] = field(default_factory=dict)
     #: What a user should know before he takes the files from anywhere.
     note: str = ""
 
-    def expected(self, language: str, split: "Split") -> int | None:
+    def expected(self, language: str, split: Split) -> int | None:
         """Return the number of examples that is declared here, or None."""
         count = self.examples.get(split)
         return count if count is None or isinstance(count, int) else count.get(language)

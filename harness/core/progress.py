@@ -1,10 +1,10 @@
-"""How long work tells that it goes on: a protocol, so that only the terminal knows of bars."""
+"""How long work shows its progress: a protocol, so that only the terminal knows of bars."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-#: Told how many units of the total are newly done.
+#: Called with how many units of the total are newly done.
 Advance = Callable[[int], None]
 
 
@@ -18,6 +18,12 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Show one line of status."""
         ...
+
+
+def counted(count: int, units: str) -> str:
+    """Return a number with its unit, which is given in the plural: ``1 batch``, ``3,000 rows``."""
+    singular = units.removesuffix("es") if units.endswith("ches") else units.removesuffix("s")
+    return f"{count:,} {singular if count == 1 else units}"
 
 
 class Silent:

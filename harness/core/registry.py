@@ -27,7 +27,7 @@ class Registry(Generic[T]):
         """Return the value that is declared under a name.
 
         Raises:
-            UsageError: no such name; tells the nearest one.
+            UsageError: no such name; names the nearest one.
         """
         known = self.names()
         if name not in known:

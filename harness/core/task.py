@@ -12,7 +12,7 @@ from harness.core.errors import UsageError, nearest
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature, Featurizer
 from harness.core.heads import Head
-from harness.core.layout import Layout
+from harness.core.layout import Layout, Split
 from harness.core.origins import Hub
 
 ExampleT = TypeVar("ExampleT")
@@ -22,7 +22,6 @@ PredictionT_co = TypeVar("PredictionT_co", covariant=True)
 PredictionT_contra = TypeVar("PredictionT_contra", contravariant=True)
 
 SuiteName = Literal["xtreme", "xtreme-r"]
-Split = Literal["train", "dev", "test"]
 #: One feature's share of the graph's outputs, padding cut off: output name -> array.
 Outputs: TypeAlias = Mapping[str, NDArray[np.float32]]
 
@@ -98,6 +97,10 @@ class Submission(Protocol[ExampleT, PredictionT]):
 
     def render(self, examples: Sequence[ExampleT], predictions: Sequence[PredictionT]) -> str:
         """Return the content of a prediction file; examples that are not scored are left out."""
+        ...
+
+    def labels_of(self, examples: Sequence[ExampleT]) -> str:
+        """Return the content of the label file of these examples, as `read` takes it."""
         ...
 
     def read(self, labels: Path, predictions: Path, tally: Tally | None) -> tuple[list[ExampleT], list[PredictionT]]:
@@ -221,7 +224,7 @@ class Task(Generic[ExampleT, PredictionT]):
     headline: tuple[str, ...]
     #: Official examples per language: a number for all, or by language. What differs is incomplete.
     official: int | Mapping[str, int]
-    #: The metric's column whose sum `official` tells, where that is not the number of examples.
+    #: The metric's column whose sum `official` gives, where that is not the number of examples.
     counted: str = ""
     paper: str
     #: The official file format of predictions.
@@ -236,6 +239,8 @@ class Task(Generic[ExampleT, PredictionT]):
     originals: tuple[tuple[Source[Any], str, Split], ...] = ()
     #: What a reader must know before comparing the number.
     caution: str = ""
+    #: Other names of the task in papers and on the hub, in small letters; a wrong name is answered with them.
+    aliases: tuple[str, ...] = ()
     #: How its files are made from the hub's rows or the official download's.
     hub: Hub | None = None
 

@@ -1,4 +1,4 @@
-"""How a person sees that work goes on: bars on a terminal, one finished line each elsewhere."""
+"""Progress for people: bars on a terminal, one line for each finished step elsewhere."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from harness.core.progress import Advance
+from harness.core.progress import Advance, counted
 
 #: Steps that took less time say nothing outside a terminal.
 _WORTH_SAYING = 2.0
@@ -34,7 +34,7 @@ class Terminal:
             yield count
             seconds = time.monotonic() - begin
             if seconds >= _WORTH_SAYING:
-                self.say(f"{description}: {done:,} {unit} in {seconds:.1f} s")
+                self.say(f"{description}: {counted(done, unit)} in {seconds:.1f} s")
             return
         columns = (
             SpinnerColumn(),

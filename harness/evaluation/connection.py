@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, UsageError, nearest
 from harness.core.progress import Progress
-from harness.evaluation.tuning import Setting
+from harness.evaluation.tuning.record import Setting
 from harness.inference.endpoints import Endpoint, check_signature
 from harness.serving.repository.store import CONFIG, read_config, serves, versions
 
@@ -65,7 +65,7 @@ def connection(
             ``tritons://`` for one with TLS.
         artifacts: every graph that will be asked.
         repository: what a local Triton serves.
-        progress: told when a local Triton starts, loads a graph and stops.
+        progress: shows when a local Triton starts, loads a graph and stops.
         settings: threads and instances of graphs, by their artifacts' names, looked up as each is opened. A graph
             without them takes all cores in process, and its published config in a local Triton. Neither a GPU nor
             somebody else's server takes them.

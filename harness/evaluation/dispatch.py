@@ -1,4 +1,4 @@
-"""Rows to answers: which a graph still owes, in which batches, asked several at a time and journaled."""
+"""The batches of one graph to its endpoint, several at a time, and the answers into the journal."""
 
 import time
 from collections import deque
@@ -14,70 +14,45 @@ from harness.core.features import Feature, pad_features
 from harness.core.progress import Advance, Progress
 from harness.core.tensors import Tensors
 from harness.evaluation.journal import BatchRecord, Journal, pack
-from harness.evaluation.workload import unanswered
 from harness.inference.endpoints import Endpoint
-from harness.inference.planner import Batch, BatchPlanner
-
-
-def owed_batches(
-    artifact: Artifact, block: Sequence[Feature], answered: set[bytes], planner: BatchPlanner
-) -> tuple[list[Feature], list[Batch]]:
-    """Return the rows that a graph has to answer, and the batches that hold those still owed.
-
-    Where an answer depends on its batch, as with int8 that scales whole batches, the plan is that of a
-    run from the start: a resumed evaluation asks the same batches, and so gets the same answers.
-    """
-    rows = unanswered(block, set() if artifact.batch_dependent else answered)
-    plan = planner.plan([len(feature.input_ids) for feature in rows])
-    return rows, [batch for batch in plan if any(rows[row].key not in answered for row in batch.rows)]
-
-
-def repeats(artifacts: Sequence[Artifact]) -> str:
-    """Return by which means the same evaluation gives the same answers again."""
-    dependent = [artifact.name for artifact in artifacts if artifact.batch_dependent]
-    if not dependent:
-        return "each row's answer is its own, whatever it is batched with"
-    return (
-        f"{', '.join(dependent)} scale whole batches: answers repeat since the plan follows from the data alone, "
-        f"one batch is one call, and the server merges nothing"
-    )
+from harness.inference.planner import Batch
 
 
 def answer(
     artifact: Artifact,
-    owed: Sequence[Feature],
+    pending: Sequence[Feature],
     plan: Sequence[Batch],
     endpoint: Endpoint,
     pad_id: int,
     journal: Journal,
     progress: Progress,
 ) -> None:
-    """Ask one graph a plan's batches of rows, several in flight, and journal each answer."""
-    useful = sum(len(owed[row].input_ids) for batch in plan for row in batch.rows)
+    """Query one graph for the batches of some rows, several in flight, and write each answer into the journal."""
+    useful = sum(len(pending[row].input_ids) for batch in plan for row in batch.rows)
     waiting: deque[tuple[Batch, Future[_Answer]]] = deque()
     pool = ThreadPoolExecutor(endpoint.concurrency)
-    busy = _Busy()
+    busy = _BusyTime()
     try:
         with progress.step(f"{artifact.name}", useful, "tokens") as advance:
             for batch in plan:
                 if len(waiting) > endpoint.concurrency:
-                    _record(artifact, owed, *waiting.popleft(), journal, advance, busy)
-                rows = [owed[row] for row in batch.rows]
+                    _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
+                rows = [pending[row] for row in batch.rows]
                 inputs = pad_features(rows, pad_id, artifact.signature.inputs, batch.width)
-                waiting.append((batch, pool.submit(_ask, endpoint, inputs)))
+                waiting.append((batch, pool.submit(_query, endpoint, inputs)))
             while waiting:
-                _record(artifact, owed, *waiting.popleft(), journal, advance, busy)
+                _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
     except EndpointError:
-        # One batch failed; what was answered beside it is kept, so that a resumed run owes less.
+        # One batch failed; what was answered beside it is kept, so that less is pending in a resumed run.
         for batch, future in waiting:
             if not future.cancel() and future.exception() is None:
-                _record(artifact, owed, batch, future, journal, lambda _: None, busy)
+                _record(artifact, pending, batch, future, journal, lambda _: None, busy)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def answer_seconds(artifact: Artifact, owed: Sequence[Feature], plan: Sequence[Batch], pad_id: int) -> float:
+def answer_seconds(artifact: Artifact, pending: Sequence[Feature], plan: Sequence[Batch]) -> float:
     """Return about how many seconds a plan takes in this process, from a few of its batches.
 
     Widest, middle and narrowest batch are timed after one warm-up; time is taken as proportional to
@@ -88,11 +63,11 @@ def answer_seconds(artifact: Artifact, owed: Sequence[Feature], plan: Sequence[B
     with OnnxEndpoint.of(artifact) as endpoint:
         chosen = [plan[place] for place in sorted({0, len(plan) // 2, len(plan) - 1})]
         inputs = [
-            pad_features([owed[row] for row in batch.rows], pad_id, artifact.signature.inputs, batch.width)
+            pad_features([pending[row] for row in batch.rows], artifact.pad_id, artifact.signature.inputs, batch.width)
             for batch in chosen
         ]
-        _ask(endpoint, inputs[-1])
-        seconds = sum(_ask(endpoint, batch).seconds for batch in inputs)
+        _query(endpoint, inputs[-1])
+        seconds = sum(_query(endpoint, batch).seconds for batch in inputs)
     return seconds * sum(batch.padded_tokens for batch in plan) / sum(batch.padded_tokens for batch in chosen)
 
 
@@ -108,15 +83,15 @@ class _Answer:
         return self.end - self.begin
 
 
-def _ask(endpoint: Endpoint, inputs: Tensors) -> _Answer:
+def _query(endpoint: Endpoint, inputs: Tensors) -> _Answer:
     begin = time.perf_counter()
     tensors = endpoint.infer(inputs)
     return _Answer(tensors, begin, time.perf_counter())
 
 
 @dataclass(slots=True)
-class _Busy:
-    """Time in which a graph is asked: calls overlap, and each moment counts once."""
+class _BusyTime:
+    """Time in which a graph is queried: calls overlap, and each moment counts once."""
 
     until: float = 0.0
 
@@ -129,17 +104,17 @@ class _Busy:
 
 def _record(
     artifact: Artifact,
-    owed: Sequence[Feature],
+    pending: Sequence[Feature],
     batch: Batch,
     future: "Future[_Answer]",
     journal: Journal,
     advance: Advance,
-    busy: _Busy,
+    busy: _BusyTime,
 ) -> None:
-    """Journal one answered batch."""
+    """Write one answered batch into the journal."""
     answered = future.result()
     seconds = busy.add(answered)
-    features = [owed[row] for row in batch.rows]
+    features = [pending[row] for row in batch.rows]
     lengths = [len(feature.input_ids) for feature in features]
     blobs = pack(lengths, answered.tensors, artifact.signature)
     if not _finite(answered.tensors) and not all(np.isfinite(np.frombuffer(blob, "<f4")).all() for blob in blobs):

@@ -2,7 +2,7 @@
 
 Observed rows (answers, batches) are only ever added. Predictions and scores are derived from
 them and from the data, so a run can be scored again at any time, and resuming is the same query
-as starting: which answers are still owed.
+as starting: which answers are still pending.
 """
 
 import json
@@ -47,7 +47,7 @@ class BatchRecord:
     rows: int
     width: int
     useful_tokens: int
-    #: In which the graph was asked for this batch and for none before it: calls overlap, and add up to the whole.
+    #: In which the graph was queried for this batch and for none before it: calls overlap, and add up to the whole.
     seconds: float
 
 
@@ -55,14 +55,14 @@ class Journal:
     """One run's file. Used from one thread: there is one writer.
 
     Answers are appended and found by their number, which is kept in memory for each feature's key. An
-    index over the keys, which are digests, would make SQLite rewrite a page in a random place for each
+    index over the keys, which are digests, would make SQLite rewrite a page at a random page for each
     answer: 51.9 s for 600,000 answers of 650 bytes in 6,400 batches, against 4.6 s so.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         #: Where each graph's answers are: key of the feature -> number.
-        self._places: dict[str, dict[bytes, int]] = {}
+        self._numbers: dict[str, dict[bytes, int]] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -71,7 +71,7 @@ class Journal:
         try:
             self._connection = sqlite3.connect(path, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode = WAL")
-            # A power cut may lose the last batches, which are then owed again; the file stays whole.
+            # A power cut may lose the last batches, which are then pending again; the file stays whole.
             self._connection.execute("PRAGMA synchronous = NORMAL")
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -91,7 +91,7 @@ class Journal:
     ) -> None:
         self._connection.close()
 
-    def identify(self, identity: Mapping[str, str]) -> None:
+    def claim_run(self, identity: Mapping[str, str]) -> None:
         """Claim the file for one run, or check that it is that run's.
 
         Raises:
@@ -108,35 +108,35 @@ class Journal:
         with self._transaction():
             self._connection.executemany("INSERT OR IGNORE INTO run VALUES (?, ?)", identity.items())
 
-    def remember(self, values: Mapping[str, str]) -> None:
-        """Write values that may differ from the last time, such as what was asked for."""
+    def set_metadata(self, values: Mapping[str, str]) -> None:
+        """Write values that may differ from the last time, such as what was queried for."""
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", values.items())
 
     def answered(self, graph: str) -> set[bytes]:
         """Return the keys of the features that a graph has answered."""
-        return set(self._places_of(graph))
+        return set(self._numbers_of(graph))
 
-    def _places_of(self, graph: str) -> dict[bytes, int]:
-        if graph not in self._places:
+    def _numbers_of(self, graph: str) -> dict[bytes, int]:
+        if graph not in self._numbers:
             rows = self._connection.execute(
                 # Of two answers, which two processes at once would leave, the first one counts.
                 "SELECT feature, id FROM output WHERE graph = ? ORDER BY id DESC",
                 (graph,),
             )
-            self._places[graph] = dict(rows)
-        return self._places[graph]
+            self._numbers[graph] = dict(rows)
+        return self._numbers[graph]
 
     def record(self, graph: str, features: Sequence[Feature], outputs: Sequence[bytes], batch: BatchRecord) -> None:
         """Write the answers of one batch and its cost, in one transaction.
 
         A feature that is already there stays as it is: the first answer counts.
         """
-        places = self._places_of(graph)
+        known = self._numbers_of(graph)
         new = {
             feature.key: (len(feature.input_ids), blob)
             for feature, blob in zip(features, outputs, strict=True)
-            if feature.key not in places
+            if feature.key not in known
         }
         with self._transaction():
             (last,) = self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM output").fetchone()
@@ -149,7 +149,7 @@ class Journal:
                 "INSERT INTO batch (graph, rows, width, useful_tokens, seconds) VALUES (?, ?, ?, ?, ?)",
                 (graph, batch.rows, batch.width, batch.useful_tokens, batch.seconds),
             )
-        places.update(zip(new, numbers, strict=True))
+        known.update(zip(new, numbers, strict=True))
 
     def outputs(self, graph: str, keys: Iterable[bytes], signature: GraphSignature) -> list[Outputs]:
         """Return what a graph answered for the features with these keys, in their order.
@@ -157,12 +157,12 @@ class Journal:
         Raises:
             KeyError: a feature has no answer yet.
         """
-        places = self._places_of(graph)
+        known = self._numbers_of(graph)
         wanted = []
         for key in keys:
-            if key not in places:
+            if key not in known:
                 raise KeyError(key.hex())
-            wanted.append(places[key])
+            wanted.append(known[key])
         found: dict[int, Outputs] = {}
         distinct = sorted(set(wanted))
         for start in range(0, len(distinct), _READ):
@@ -185,8 +185,8 @@ class Journal:
             self._connection.execute("DELETE FROM prediction WHERE task = ? AND language = ?", (task, language))
             self._connection.executemany("INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def identity(self) -> dict[str, str]:
-        """Return what `identify` wrote."""
+    def metadata(self) -> dict[str, str]:
+        """Return what `claim_run` and `set_metadata` wrote."""
         return dict(self._connection.execute("SELECT key, value FROM run"))
 
     def predictions(self, task: str, language: str) -> list[tuple[str, Any]]:

@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +12,8 @@ from harness.core import machine
 from harness.core.files import content_sha256
 from harness.core.heads import is_retrieval
 from harness.core.layout import Layout
-from harness.core.version import __version__
+from harness.core.version import packages
 from harness.evaluation.workload import Job, by_task
-
-_PACKAGES = (
-    "numpy", "tokenizers", "onnxruntime", "onnxruntime-gpu", "tritonclient", "nvidia-pytriton", "faiss-cpu",
-    "faiss-gpu-cu12", "torch", "transformers", "optimum", "optimum-onnx", "onnx", "datasets",
-)  # fmt: skip
-
-
-def packages() -> dict[str, str]:
-    """Return the versions of the packages that a score depends on, as far as they are installed."""
-    found = {"xtreme-harness": __version__}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def commit() -> dict[str, Any]:
@@ -46,7 +29,7 @@ def commit() -> dict[str, Any]:
 
     if git("ls-files", "--error-unmatch", "harness/__init__.py") is None:
         return {"commit": None, "dirty": None}
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
 
 
 def data_sha256(jobs: Sequence[Job], layout: Layout) -> dict[str, str]:
@@ -81,7 +64,7 @@ def provenance(jobs: Sequence[Job], layout: Layout, artifacts: Sequence[Artifact
         "variant": {artifact.finetune: artifact.variant for artifact in artifacts},
         "graph_sha256": {artifact.finetune: artifact.graph_sha256 for artifact in artifacts},
         "tokenizer_sha256": artifacts[0].tokenizer_sha256,
-        "checkpoint_sha256": {artifact.finetune: artifact.manifest["checkpoint"]["digest"] for artifact in artifacts},
+        "checkpoint_sha256": {artifact.finetune: artifact.manifest.checkpoint.digest for artifact in artifacts},
         "backend": backend,
         **_search(jobs),
         "machine": machine.describe(),

@@ -1,15 +1,19 @@
 """Tables from results: pure functions, values in, text out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from harness.benchmark.suites import Suite, group_means, overall, rules
+from harness.artifacts.checkpoint import MixRecord
+from harness.artifacts.workspace import SAMPLE
+from harness.benchmark.suites import SUITES, Suite, group_means, overall, rules
 from harness.core.languages import language, scripts, table
 from harness.core.tables import EMPTY, Table
 from harness.evaluation.exposure import MARKS
-from harness.evaluation.results import NOT_LATIN, TaskScore
-from harness.evaluation.runner import Result
+from harness.evaluation.plan import repeats
+from harness.evaluation.request import Evaluation
+from harness.evaluation.results import NOT_LATIN, RunResult, TaskScore
+from harness.evaluation.tuning.applied import TUNED
+from harness.evaluation.workload import Job, by_task
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:
@@ -72,24 +76,24 @@ def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], titl
     return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
 
 
-def equal_line(left: Mapping[str, Any] | None, right: Mapping[str, Any] | None) -> str:
+def equal_line(left: MixRecord | None, right: MixRecord | None) -> str:
     """Return what was equal in phase 2 of two models that are compared, and what was not."""
     before, after = _sizes(left), _sizes(right)
-    told = [
+    shown = [
         f"{before[name]:,} {name} in both"
         if before[name] == after[name]
         else f"{name} {before[name]:,} and {after[name]:,}"
         for name in before
     ]
-    return f"phase 2: {', '.join(told)}"
+    return f"phase 2: {', '.join(shown)}"
 
 
-def _sizes(mix: Mapping[str, Any] | None) -> dict[str, int]:
+def _sizes(mix: MixRecord | None) -> dict[str, int]:
     """Return the sizes of a phase 2; zeros where there was none."""
-    sources = mix["source_examples"].values() if mix else ()
+    sources = mix.source_examples.values() if mix else ()
     return {
-        "optimiser steps": mix["steps"] if mix else 0,
-        "steps of text": mix["text_steps"] if mix else 0,
+        "optimiser steps": mix.steps if mix else 0,
+        "steps of text": mix.text_steps if mix else 0,
         "source examples": sum(sum(languages.values()) for languages in sources),
     }
 
@@ -130,8 +134,8 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
             parts.append(f"LEAK, the model was trained on evaluation sentences: {task.leak}")
         lines.append(", ".join(parts))
     if any(row.exposure not in (None, "unseen") for task in tasks for row in task.languages):
-        told = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)
-        lines.append(f"no mark: no labelled data of that language seen; {told}")
+        shown = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)
+        lines.append(f"no mark: no labelled data of that language seen; {shown}")
     return lines
 
 
@@ -150,10 +154,81 @@ def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
     return lines
 
 
-def padding_line(result: Result) -> str:
+def padding_line(result: RunResult) -> str:
     """Return how much of what was computed was padding."""
     padding = result.padding
     return (
         f"padded/useful tokens {padding['ratio']:.3f} ({padding['padded_tokens']:,} / {padding['useful_tokens']:,}) "
         f"in {padding['batches']} batches, {padding['graph_seconds']:.1f} s in graphs"
     )
+
+
+def absent_lines(absent: Sequence[Job], without_graph: Mapping[str, Sequence[Job]]) -> Iterator[str]:
+    """Yield a line for each task of which the data folder lacks files, and for each model that lacks graphs."""
+    for name, jobs in by_task(absent).items():
+        yield f"not scored, the data folder has no file: {name} {' '.join(job.language for job in jobs)}"
+    for model, left in without_graph.items():
+        yield f"not scored, {model} has no graph: {', '.join(by_task(left))}"
+
+
+def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> Iterator[str]:
+    """Yield the tables of one model, and what its numbers depend on."""
+    name = f"{evaluation.model} {evaluation.variant}"
+    yield ""
+    yield language_table(result.tasks, _marked(f"{name} per language, percent", is_sample)).text()
+    yield ""
+    yield script_table(result.tasks, _marked(f"{name} per script, percent", is_sample)).text()
+    yield ""
+    yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample)).text()
+    yield ""
+    yield from protocol_lines(result.tasks)
+    if evaluation.variant == TUNED:
+        chosen = ", ".join(f"{artifact.finetune} {artifact.variant}" for artifact in evaluation.artifacts)
+        yield f"variant of each graph: {chosen}"
+    if evaluation.suite is not None:
+        yield from suite_lines(SUITES[evaluation.suite], result.tasks)
+    if evaluation.submission is not None:
+        yield f"predictions in the official layout: {evaluation.submission}"
+    yield padding_line(result)
+    if any(artifact.batch_dependent for artifact in evaluation.artifacts):
+        yield repeats(evaluation.artifacts)
+
+
+def difference_lines(
+    first: RunResult,
+    other: RunResult,
+    first_mix: MixRecord | None,
+    other_mix: MixRecord | None,
+    is_sample: bool,
+) -> Iterator[str]:
+    """Yield the table of differences between two models, and what was equal in their phase 2."""
+    yield ""
+    title = f"{other.model} minus {first.model} per script, percentage points"
+    yield difference_table(first.tasks, other.tasks, _marked(title, is_sample)).text()
+    yield equal_line(first_mix, other_mix)
+
+
+def equal_rows(first: RunResult, other: RunResult, evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """Yield one line that explains equal scores of a retrieval task in two models, where frozen layers are why."""
+    scores = {task.task.name: [dict(row.scores) for row in task.languages] for task in first.tasks}
+    equal = [
+        task.task.name
+        for task in other.tasks
+        if task.representation and scores.get(task.task.name) == [dict(row.scores) for row in task.languages]
+    ]
+    layers = {
+        (artifact.manifest.retrieval_layer, (artifact.checkpoint.recipe.get("intermediate") or {}).get("frozen_layers"))
+        for evaluation in evaluations
+        for artifact in evaluation.artifacts
+        if artifact.manifest.retrieval_layer is not None
+    }
+    frozen = all(layer is not None and kept is not None and layer <= kept for layer, kept in layers)
+    if equal and layers and frozen:
+        yield (
+            f"equal in both models: {', '.join(equal)}; they compare hidden state {min(layer for layer, _ in layers)}, "
+            "which phase 2 left frozen"
+        )
+
+
+def _marked(title: str, is_sample: bool) -> str:
+    return f"{title} [{SAMPLE} data, not XTREME numbers]" if is_sample else title

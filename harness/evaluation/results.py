@@ -3,11 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from harness.artifacts.run import TaskRecord
 from harness.benchmark.suites import TaskMeans
 from harness.core.languages import language, scripts
-from harness.core.task import AnyTask, Split
+from harness.core.layout import Split
+from harness.core.task import AnyTask
 from harness.evaluation.exposure import Exposure
 
 LATIN, NOT_LATIN = "Latin", "non-Latin"
@@ -60,10 +63,16 @@ class TaskScore:
         parts = [f"{len(self.languages)}/{len(self.expected)} languages"]
         counts = Counter(row.split for row in self.languages)
         parts += [split if len(counts) == 1 else f"{split} {count}" for split, count in sorted(counts.items())]
-        short = [row.language for row in self.languages if row.split == "test" and not row.official]
+        short = [row for row in self.languages if row.split == "test" and not row.official]
         if short:
-            whose = "" if len(short) == len(self.languages) else f" in {' '.join(short)}"
-            parts.append(f"not the official number of examples{whose}")
+            sizes = {(row.examples, self.task.official_count(row.language)) for row in short}
+            ((examples, official), *others) = sizes
+            if others or official is None or examples >= official:
+                number = "not the official number of examples"
+            else:
+                number = f"{examples:,} of {official:,} examples per language"
+            whose = "" if len(short) == len(self.languages) else f" in {' '.join(row.language for row in short)}"
+            parts.append(f"{number}{whose}")
         return "partial: " + ", ".join(parts)
 
     def headline(self, row: LanguageScore) -> float:
@@ -126,7 +135,7 @@ class TaskScore:
             "stand_in": self.stand_in,
             "leak": self.leak,
             "selected_on": self.selected_on,
-            "languages": {row.language: _account(row) for row in self.languages},
+            "languages": {row.language: _fields(row) for row in self.languages},
             "scripts": self.by_script(),
             "families": self.by_family(),
             **self.latin_and_other(),
@@ -135,29 +144,42 @@ class TaskScore:
         }
 
     @staticmethod
-    def from_json(task: AnyTask, expected: tuple[str, ...], value: Mapping[str, Any]) -> "TaskScore":
+    def from_record(task: AnyTask, expected: tuple[str, ...], record: TaskRecord) -> "TaskScore":
         """Return the scores that `to_json` gave.
 
         Args:
             task: the task that was scored.
             expected: the languages that the suite has for it.
-            value: the form of `scores.json`.
+            record: the task's part of `scores.json`.
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, told) for code, told in value["languages"].items()],
+            languages=[_language_score(code, fields) for code, fields in record.languages.items()],
             expected=expected,
-            **{name: value[name] for name in ("representation", "stand_in", "leak", "selected_on")},
+            representation=record.representation,
+            stand_in=record.stand_in,
+            leak=record.leak,
+            selected_on=record.selected_on,
         )
 
 
-def _language_score(code: str, told: Mapping[str, Any]) -> LanguageScore:
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run of one model."""
+
+    model: str
+    directory: Path
+    tasks: Sequence[TaskScore]
+    padding: dict[str, float]
+
+
+def _language_score(code: str, fields: Mapping[str, Any]) -> LanguageScore:
     about = ("examples", "split", "official", "exposure")
-    scores = {name: value for name, value in told.items() if name not in about}
-    return LanguageScore(language=code, scores=scores, **{name: told[name] for name in about})
+    scores = {name: value for name, value in fields.items() if name not in about}
+    return LanguageScore(language=code, scores=scores, **{name: fields[name] for name in about})
 
 
-def _account(row: LanguageScore) -> dict[str, Any]:
+def _fields(row: LanguageScore) -> dict[str, Any]:
     return {
         **row.scores,
         "examples": row.examples,

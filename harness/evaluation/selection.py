@@ -7,8 +7,12 @@ from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.core.errors import UsageError, nearest
 from harness.core.languages import check_script, language
-from harness.core.task import AnyTask, Split, SuiteName
+from harness.core.layout import Split
+from harness.core.task import AnyTask, SuiteName
 from harness.evaluation.workload import Job
+
+#: What other tools call a split.
+_SPLITS = {"validation": "dev", "valid": "dev", "val": "dev", "development": "dev", "eval": "test"}
 
 
 def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]:
@@ -63,6 +67,7 @@ def check_suite(name: str | None) -> SuiteName | None:
     Raises:
         UsageError: there is no such suite.
     """
+    name = None if name is None else name.lower()
     if name is not None and name not in SUITES:
         message = f"no suite {name!r}{nearest(name, SUITES)}; the suites are {', '.join(SUITES)}"
         raise UsageError(message)
@@ -80,9 +85,8 @@ def parse_splits(text: str, chosen: Sequence[AnyTask]) -> dict[str, Split]:
     for part in text.split(","):
         name, equals, split = part.rpartition("=")
         if split not in known:
-            message = (
-                f"no split {split!r}{nearest(split, known)}; write `--split test` or `--split {chosen[0].name}=dev`"
-            )
+            hint = f", did you mean {_SPLITS[split]!r}" if split in _SPLITS else nearest(split, known)
+            message = f"no split {split!r}{hint}; write `--split test` or `--split {chosen[0].name}=dev`"
             raise UsageError(message)
         if equals and name not in splits:
             hint = nearest(name, splits)

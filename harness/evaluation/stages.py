@@ -1,22 +1,16 @@
-"""Where the time of a run goes: seconds of each stage, as `scores.json` tells them."""
+"""Where the time of a run goes: seconds of each stage, as `scores.json` holds them."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+import psutil
 
 
 def process_age() -> float:
-    """Return the seconds since this process began, interpreter and imports included.
-
-    Raises:
-        OSError: the system has no /proc.
-    """
-    # Field 22 of proc_pid_stat(5) counts clock ticks since boot; the name before it may hold spaces.
-    begun = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - begun / os.sysconf("SC_CLK_TCK")
+    """Return the seconds since this process began, interpreter and imports included."""
+    return float(time.time() - psutil.Process().create_time())
 
 
 class Stages:

@@ -1,4 +1,4 @@
-"""What a run has to answer: jobs, and the features that each graph still owes."""
+"""What a run has to answer: jobs, and the rows that are still pending for each graph."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,18 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.store import Artifact, ArtifactStore
+from harness.artifacts.store import EXACT, Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.examples import first
 from harness.core.features import Feature
 from harness.core.heads import is_retrieval
-from harness.core.layout import Layout, check_files
-from harness.core.task import AnyFinetune, AnyTask, Split
+from harness.core.layout import Layout, Split, check_files
+from harness.core.task import AnyFinetune, AnyTask
 from harness.core.tensors import TOKEN_TYPES
 from harness.tokenization.rows import POOL_BLOCK, Rows, Unread
-
-#: The variant that answers as PyTorch does; retrieval stays in it unless a user exports it otherwise.
-EXACT = "fp32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +183,13 @@ def available(jobs: Sequence[Job], layout: Layout) -> tuple[list[Job], list[Job]
     return there, absent
 
 
+def with_graphs(jobs: Sequence[Job], store: ArtifactStore, model: str) -> tuple[list[Job], list[Job]]:
+    """Return the jobs for which a model has an exported graph, and those for which it has none."""
+    exported = {artifact.finetune for artifact in store.of(model)}
+    there = [job for job in jobs if job.task.finetune.name in exported]
+    return there, [job for job in jobs if job.task.finetune.name not in exported]
+
+
 def group(jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str) -> list[GraphWorkload]:
     """Return the jobs by the graph that answers them.
 
@@ -219,7 +223,7 @@ def checked(artifact: Artifact, task: AnyTask) -> Artifact:
         ArtifactError: names both signatures.
     """
     token_types = TOKEN_TYPES in artifact.signature.inputs
-    declared = task.finetune.head.signature(int(artifact.manifest["hidden"]), token_types=token_types)
+    declared = task.finetune.head.signature(artifact.manifest.hidden, token_types=token_types)
     if artifact.signature != declared:
         message = (
             f"graph {artifact.graph} gives {artifact.signature.describe()}, task {task.name!r} needs "

@@ -1,4 +1,4 @@
-"""The sample data: a small world of events, told in 13 languages, as files of several tasks.
+"""The sample data: a small world of events, in sentences of 13 languages, as files of several tasks.
 
 It lets a user try the whole harness without the real data sets. Its numbers mean nothing beyond
 that.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.sample.guard import Guard
-from harness.sample.render import LANGUAGES, Language
+from harness.sample.render import LANGUAGES, LanguageTable
 from harness.sample.world import Sentence
 
 SEED = "xtreme-sample-1"
@@ -17,12 +17,12 @@ Maker = Callable[[random.Random, str, int], Any]
 
 
 class SampleFolder:
-    """A folder of sample data, with the languages that it is told in and the guard of its splits."""
+    """A folder of sample data, with the languages of its files and the guard of its splits."""
 
     def __init__(self, folder: Path):
         """Prepare to write under `folder`, with no evaluation sentence known yet."""
         self.folder = folder
-        self.languages = {code: Language(code) for code in LANGUAGES}
+        self.languages = {code: LanguageTable(code) for code in LANGUAGES}
         self.guard = Guard(self.languages)
 
     def text(self, code: str, sentence: Sentence) -> str:
@@ -51,12 +51,12 @@ class SampleFolder:
         """Return distinct items; holds evaluation items, and keeps others clear of them.
 
         Args:
-            make: makes an item from a generator, the split and the item's number; an item tells by
+            make: makes an item from a generator, the split and the item's number; an item names by
                 `said` which sentences it consists of.
             split: a split of the world; items of "dev" and "test" are held.
             name: names the draw, which has its own generator.
             count: how many items.
-            codes: the languages that the items are told in.
+            codes: the languages that the items are written in.
 
         Raises:
             RuntimeError: the world has too few items.

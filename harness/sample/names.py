@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from harness.sample.render import Language
+from harness.sample.render import LanguageTable
 from harness.sample.world import AGENTS, CITIES, ORGANISATIONS, PEOPLE, SPLITS, Sentence, deed, deed_of, split_of
 
 OPTIONS = {"person": PEOPLE, "city": CITIES, "organisation": ORGANISATIONS, "agent": AGENTS}
@@ -98,7 +98,7 @@ class Link(NamedTuple):
 
 
 def report(rng: random.Random, split: str, profile: Sentence) -> Sentence:
-    """Return an event of an entity, told with its name and city."""
+    """Return an event of an entity, with its name and city."""
     return deed_of(rng, split, profile.agent)._replace(kind="news", person=profile.person, city=profile.city)
 
 
@@ -128,7 +128,7 @@ def entity(rng: random.Random, split: str, profile: Sentence) -> Entity:
 def story(rng: random.Random, split: str, entities: list[Sentence], count: int) -> Story:
     """Return a story that mentions `count` of the entities, of different names.
 
-    A mention's own sentence tells what distinguishes the entity from others of that name.
+    A mention's own sentence has what distinguishes the entity from others of that name.
     """
     people = rng.sample(sorted({profile.person for profile in entities}), count)
     sentences: list[Sentence] = []
@@ -143,7 +143,7 @@ def story(rng: random.Random, split: str, entities: list[Sentence], count: int) 
     return Story(tuple(sentences), tuple(mentions))
 
 
-def iob2(language: Language, sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
+def iob2(language: LanguageTable, sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
     """Return the words of sentences with their tags, as WikiANN has them."""
     pairs: list[tuple[str, str]] = []
     for sentence in sentences:

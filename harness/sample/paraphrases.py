@@ -11,13 +11,13 @@ CORE = ("agent", "act", "thing")
 
 
 class Wording(NamedTuple):
-    """How events are told: in which order, and each with its time at the end or first."""
+    """How events are worded: in which order, and each with its time at the end or first."""
 
     order: tuple[int, ...]
     kinds: tuple[str, ...]
 
     def of(self, facts: Sequence[Sentence]) -> tuple[Sentence, ...]:
-        """Return the events as this wording tells them."""
+        """Return the events in this wording."""
         return tuple(facts[i]._replace(kind=self.kinds[i]) for i in self.order)
 
 
@@ -54,7 +54,7 @@ def neighbours(split: str, base: Sentence, slot: str) -> list[Sentence]:
     return [event for event in DEEDS[split] if differs(event, base, slot)]
 
 
-def told(rng: random.Random, split: str, count: int) -> list[Sentence]:
+def events(rng: random.Random, split: str, count: int) -> list[Sentence]:
     """Return one event, or two that differ in agent or thing, in place and in time."""
     while True:
         base = set_scene(rng, rng.choice(DEEDS[split]), True, True)
@@ -91,14 +91,14 @@ def changed(rng: random.Random, split: str, facts: Sequence[Sentence]) -> list[S
 
 
 def paraphrase(rng: random.Random, split: str, number: int) -> Paraphrase:
-    """Return one or two events told twice, in another order of words or sentences.
+    """Return one or two events worded twice, in another order of words or sentences.
 
     The number sets whether both texts say the same, how many events there are and, of two events
     that do not agree, whether a slot is swapped between them or changed in one of them. How the
     texts are worded does not depend on it.
     """
     same, count, swap = number % 2 == 1, 1 + number // 2 % 2, number // 4 % 2 == 1
-    facts = told(rng, split, count)
+    facts = events(rng, split, count)
     others = facts
     if not same:
         others = swapped(rng, facts) if swap and count > 1 else changed(rng, split, facts)

@@ -89,7 +89,7 @@ class MewsliX:
         self.chosen = {
             split: rng.sample(names.FRAGMENTS["profile"][split], count) for split, count in CANDIDATES.items()
         }
-        # The second half of dev belongs to the English pairs, whose entities are told in English.
+        # The second half of dev belongs to the English pairs, whose entities are described in English.
         self.paired = self.chosen["dev"][CANDIDATES["dev"] // 2 :]
         self.mentioned = {"dev": self.chosen["dev"][: CANDIDATES["dev"] // 2], "test": self.chosen["test"]}
 

@@ -57,14 +57,14 @@ def story(rng: random.Random, split: str, number: int) -> Situation:
     """
     event, right, forward = state(rng, split), number % 4, number // 4 % 2 == 0
     rival = rng.choice([other for other in STATES[split] if other.agent != event.agent and other.rule != event.rule])
-    told = [event, rival]
+    stated = [event, rival]
     choices = [event._replace(rule=rule) for rule in among(rng, event.rule, 4, right, rival.rule)]
     if forward:
         choices = [consequence(choice) for choice in choices]
     else:
-        told = [consequence(one) for one in told]
-    rng.shuffle(told)
-    return Situation(tuple(told), question(event, forward), tuple(choices), right)
+        stated = [consequence(one) for one in stated]
+    rng.shuffle(stated)
+    return Situation(tuple(stated), question(event, forward), tuple(choices), right)
 
 
 def riddle(rng: random.Random, split: str, number: int) -> Riddle:
@@ -74,8 +74,8 @@ def riddle(rng: random.Random, split: str, number: int) -> Riddle:
     choices = [bare._replace(rule=rule) for rule in among(rng, event.rule, 5, right)]
     if forward:
         choices = [consequence(choice) for choice in choices]
-    told = event if forward else consequence(event)
-    return Riddle(told, question(event, forward), tuple(choices), right)
+    stated = event if forward else consequence(event)
+    return Riddle(stated, question(event, forward), tuple(choices), right)
 
 
 def question(event: Sentence, forward: bool) -> Sentence:

@@ -1,7 +1,7 @@
 """Gold items of each task, in concepts: inference pairs, readings, alternatives, documents.
 
 Each maker takes a random generator, a split and the item's number (which balances labels), and
-each item tells by `said` which sentences it consists of, for the guard.
+each item names by `said` which sentences it consists of, for the guard.
 """
 
 import random
@@ -160,7 +160,7 @@ def inference(rng: random.Random, split: str, number: int) -> Inference:
 
 
 def adversarial(rng: random.Random, split: str, number: int) -> Argument:
-    """Return an inference pair whose premise also tells of one to three other agents, by its round.
+    """Return an inference pair whose premise also has one to three other agents, by its round.
 
     The round changes only after all labels, negations and scenes of `inference`.
     """
@@ -249,11 +249,11 @@ def unambiguous(readings: Iterable[Reading]) -> list[Reading]:
     """Return the readings without those that answer a question, or say a sentence, of one before them."""
     found: list[Reading] = []
     for item in readings:
-        told = {sentence for other in found for sentence in other.sentences}
+        stated = {sentence for other in found for sentence in other.sentences}
         asked = [question for other in found for question, _, _ in other.questions]
         answered = any(answers(sentence, question) for sentence in item.sentences for question in asked)
-        answering = any(answers(sentence, question) for sentence in told for question, _, _ in item.questions)
-        if not answered and not answering and told.isdisjoint(item.sentences):
+        answering = any(answers(sentence, question) for sentence in stated for question, _, _ in item.questions)
+        if not answered and not answering and stated.isdisjoint(item.sentences):
             found.append(item)
     return found
 
@@ -312,8 +312,8 @@ def compared(rng: random.Random, split: str) -> Document:
         (rival,) = rivals(rng, split, event, 1)
         question, answer = asked(rng, event)
         if not answers(rival, question):
-            told = (event, rival) if rng.random() < 0.5 else (rival, event)
-            return Document((*told, question, answer))
+            stated = (event, rival) if rng.random() < 0.5 else (rival, event)
+            return Document((*stated, question, answer))
 
 
 def document(rng: random.Random, split: str, number: int) -> Document:

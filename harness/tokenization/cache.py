@@ -40,7 +40,7 @@ _SCHEMA = pa.schema(
         ("example", pa.int32()),
         ("key", pa.binary(16)),
         ("input_ids", pa.list_(pa.int32())),
-        # Flat; the last axis of an alignment of two axes is told by `columns`, which is 0 for one axis.
+        # Flat; the last axis of an alignment of two axes is in `columns`, which is 0 for one axis.
         ("alignment", pa.list_(pa.int32())),
         ("columns", pa.int8()),
         # Empty where all are 0.
@@ -71,13 +71,13 @@ class TokenCache:
 
     def path(self, **depends: Any) -> Path:
         """Return the file for rows that depend on these JSON values, on the code and on its packages."""
-        told = {
+        inputs = {
             "format": FORMAT,
             "code": code_sha256(_PACKAGE, _SOURCES),
             "tokenizers": metadata.version("tokenizers"),
             **depends,
         }
-        name = sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
+        name = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
         return self.folder / f"{name}.arrow"
 
     def write(self, path: Path, blocks: Iterable[Block]) -> Iterator[Block]:

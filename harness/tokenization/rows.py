@@ -8,8 +8,8 @@ from typing import Any, overload
 
 from harness.core.features import Feature, Tokenizer
 from harness.core.files import content_sha256
-from harness.core.layout import Layout
-from harness.core.task import AnyTask, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import AnyTask
 from harness.tokenization.cache import Block, TokenCache, describe
 from harness.tokenization.tokenizer import FastTokenizer
 

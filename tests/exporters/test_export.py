@@ -11,9 +11,11 @@ from tiny_checkpoints import HEADS, LAYERS, finetune, save_checkpoint, tiny_netw
 import exporters.export
 from exporters.export import export_artifact
 from exporters.variants import VARIANTS, Variant
+from harness.artifacts.manifest import CheckpointReference
 from harness.artifacts.store import Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, CheckpointError, UsageError
 from harness.core.heads import describe
+from harness.core.records import to_json
 from harness.core.tensors import pad
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from training.checkpoint import read_checkpoint, write_checkpoint
@@ -68,28 +70,28 @@ def test_manifest_accounts_for_the_graph(store: ArtifactStore, checkpoints, prob
     manifest = store.find("tiny", "encoder", "fp32").manifest
     checkpoint = read_checkpoint(checkpoints["encoder"])
 
-    assert manifest["checkpoint"] == {"digest": checkpoint.digest, "account": checkpoint.account}
-    assert manifest["head"] == describe(HEADS["encoder"])
-    assert (manifest["vocabulary"], manifest["hidden"], manifest["layers"]) == (200, 32, LAYERS)
-    assert (manifest["retrieval_layer"], manifest["max_tokens"]) == (1, 64)
-    assert (manifest["opset"], manifest["ir_version"]) == (18, 8)
-    assert manifest["probe"] == probes[2].tolist()
-    assert manifest["parity"]["rows"] == len(probes)
-    assert {"torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime"} <= manifest["packages"].keys()
+    assert manifest.checkpoint == CheckpointReference(digest=checkpoint.digest, metadata=checkpoint.metadata)
+    assert to_json(manifest.head) == describe(HEADS["encoder"])
+    assert (manifest.vocabulary, manifest.hidden, manifest.layers) == (200, 32, LAYERS)
+    assert (manifest.retrieval_layer, manifest.max_tokens) == (1, 64)
+    assert (manifest.opset, manifest.ir_version) == (18, 8)
+    assert manifest.probe == probes[2].tolist()
+    assert manifest.parity["rows"] == len(probes)
+    assert {"torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime"} <= manifest.packages.keys()
 
 
 def test_bulky_parts_stay_with_the_checkpoint(tmp_path: Path, probes) -> None:
     losses = [0.5] * 5_000
-    directory = save_checkpoint(tmp_path / "checkpoint", "copa", account={"losses": losses})
+    directory = save_checkpoint(tmp_path / "checkpoint", "copa", metadata={"losses": losses})
 
-    account = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ()).manifest["checkpoint"]
+    artifact = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ())
 
-    assert account["account"]["omitted"] == ["losses"]
-    assert "losses" not in account["account"]
+    assert artifact.checkpoint.omitted == ["losses"]
+    assert '"losses": [' not in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")
 
 
 def test_cut_graph_has_fewer_nodes(store: ArtifactStore, tmp_path: Path, probes) -> None:
-    directory = save_checkpoint(tmp_path / "full", "encoder", account={"retrieval_layer": LAYERS})
+    directory = save_checkpoint(tmp_path / "full", "encoder", metadata={"retrieval_layer": LAYERS})
 
     full = export_artifact(directory, finetune("encoder"), "fp32", tmp_path / "out", probes, ())
 
@@ -124,8 +126,8 @@ def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
         words["model"]["vocab"] |= {"w1": 1, "[PAD]": 7}
         (draft / "tokenizer.json").write_text(json.dumps(words))
 
-    account = {"model": "tiny", "finetune": "copa", "head": describe(HEADS["copa"])}
-    directory = write_checkpoint(tmp_path / "copa", account, save).directory
+    metadata = {"phase": "target", "model": "tiny", "finetune": "copa", "head": describe(HEADS["copa"])}
+    directory = write_checkpoint(tmp_path / "copa", metadata, save).directory
 
     with pytest.raises(CheckpointError, match=r"its padding has the id 7, pad_token_id in config\.json is 1"):
         export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ())

@@ -31,7 +31,7 @@ def test_choice_rows_score_as_the_multiple_choice_network_scores_them(checkpoint
 
 @pytest.mark.parametrize("layer", range(LAYERS + 1))
 def test_cut_embedding_equals_the_full_networks_hidden_state(layer: int, tmp_path: Path, batch) -> None:
-    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": layer})
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", metadata={"retrieval_layer": layer})
     with torch.no_grad():
         hidden = tiny_network("encoder")(**batch, output_hidden_states=True).hidden_states[layer]
         embedding = load_module(read_checkpoint(directory), HEADS["encoder"]).module(**batch)["embedding"]
@@ -66,27 +66,27 @@ def test_the_recipes_layer_goes_before_the_official_one_of_that_depth(checkpoint
 
 
 def test_the_official_layer_of_a_depth_is_used_where_the_recipe_says_nothing(tmp_path: Path) -> None:
-    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": None})
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", metadata={"retrieval_layer": None})
     head = SentenceEmbedding(layers={LAYERS: 2})
 
     assert load_module(read_checkpoint(directory), head).retrieval_layer == 2
 
 
 def test_encoder_of_a_phase_without_head_can_be_exported(tmp_path: Path) -> None:
-    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"head": None, "finetune": None})
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", metadata={"head": None, "finetune": None})
 
     assert load_module(read_checkpoint(directory), HEADS["encoder"]).layers == LAYERS
 
 
 def test_unknown_depth_names_the_recipe_key(tmp_path: Path) -> None:
-    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": None})
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", metadata={"retrieval_layer": None})
 
     with pytest.raises(CheckpointError, match=r"has 3 hidden layers.*12.*`retrieval_layer` in \[pretrained\]"):
         load_module(read_checkpoint(directory), HEADS["encoder"])
 
 
 def test_layer_beyond_the_network_is_refused(tmp_path: Path) -> None:
-    directory = save_checkpoint(tmp_path / "encoder", "encoder", account={"retrieval_layer": 4})
+    directory = save_checkpoint(tmp_path / "encoder", "encoder", metadata={"retrieval_layer": 4})
 
     with pytest.raises(CheckpointError, match="retrieval layer 4 is none of the hidden states 0 to 3"):
         load_module(read_checkpoint(directory), HEADS["encoder"])
@@ -97,16 +97,16 @@ def test_checkpoint_of_another_head_is_refused_naming_both(checkpoints) -> None:
         load_module(read_checkpoint(checkpoints["squad"]), HEADS["udpos"])
 
 
-def test_architecture_that_belies_the_account_is_refused(tmp_path: Path) -> None:
-    directory = save_checkpoint(tmp_path / "squad", "squad", account={"head": describe(HEADS["udpos"])})
+def test_architecture_that_belies_the_metadata_is_refused(tmp_path: Path) -> None:
+    directory = save_checkpoint(tmp_path / "squad", "squad", metadata={"head": describe(HEADS["udpos"])})
 
     with pytest.raises(CheckpointError, match="holds XLMRobertaForQuestionAnswering, XLMRobertaForTokenClass"):
         load_module(read_checkpoint(directory), HEADS["udpos"])
 
 
-def test_label_count_that_belies_the_account_is_refused(tmp_path: Path) -> None:
+def test_label_count_that_belies_the_metadata_is_refused(tmp_path: Path) -> None:
     head = TokenClassification(("A", "B"))
-    directory = save_checkpoint(tmp_path / "udpos", "udpos", account={"head": describe(head)})
+    directory = save_checkpoint(tmp_path / "udpos", "udpos", metadata={"head": describe(head)})
 
     with pytest.raises(CheckpointError, match="has 5 labels, the head has 2"):
         load_module(read_checkpoint(directory), head)
@@ -122,7 +122,8 @@ def test_checkpoint_without_its_heads_weights_is_refused(tmp_path: Path) -> None
         save_file(kept, draft / "model.safetensors", metadata={"format": "pt"})
         write_tokenizer(draft / "tokenizer.json")
 
-    directory = write_checkpoint(tmp_path / "broken", {"head": describe(HEADS["mnli"])}, save).directory
+    metadata = {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}
+    directory = write_checkpoint(tmp_path / "broken", metadata, save).directory
     with pytest.raises(
         CheckpointError,
         match=r"lacks 2 of \d+ tensors \(classifier\.out_proj\.bias, classifier\.out",
@@ -139,6 +140,7 @@ def test_checkpoint_without_any_weights_is_refused(tmp_path: Path) -> None:
             config.read_text().replace("{", '{"architectures": ["XLMRobertaForSequenceClassification"],', 1)
         )
 
-    directory = write_checkpoint(tmp_path / "empty", {"head": describe(HEADS["mnli"])}, save).directory
+    metadata = {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}
+    directory = write_checkpoint(tmp_path / "empty", metadata, save).directory
     with pytest.raises(CheckpointError, match=r"has no weights; a checkpoint has one of model\.safetensors, "):
         load_module(read_checkpoint(directory), HEADS["mnli"])

@@ -13,7 +13,7 @@ from tiny_checkpoints import finetune, save_checkpoint
 
 import exporters.export
 import exporters.external_data
-from exporters.export import Refusal, export_artifact
+from exporters.export import GateRefusal, export_artifact
 from exporters.external_data import move_graph, save_graph
 from exporters.variants import VARIANTS
 from harness.artifacts.store import Artifact, ArtifactStore
@@ -183,7 +183,7 @@ def test_refused_and_failing_exports_leave_no_weights_behind(
     checkpoints, probes, tmp_path: Path, limit: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit(NOTHING)
-    with pytest.raises(Refusal):  # it is at chance, and nobody accepts that
+    with pytest.raises(GateRefusal):  # it is at chance, and nobody accepts that
         export_artifact(checkpoints["mnli"], finetune("mnli"), "int8", tmp_path / "mnli" / "int8", probes, ())
     assert names(tmp_path) == ["mnli/int8.refused/gate.json"]
     shutil.rmtree(tmp_path / "mnli")
@@ -210,7 +210,7 @@ def test_exported_graph_in_two_files_is_published_in_two(
     made = export(checkpoints["mnli"], "mnli", "fp32", tmp_path / "out", probes)
     repository = tmp_path / "repository"
     for _ in range(2):
-        assert publish(made, repository, Serving(threads=1), probe_ids=made.manifest["probe"]) == 1
+        assert publish(made, repository, Serving(threads=1), probe_ids=made.manifest.probe) == 1
     check_version(repository, made.name, 1)
     folder = repository / made.name / "1"
     assert all((folder / path.name).samefile(path) for path in made.graph_files)

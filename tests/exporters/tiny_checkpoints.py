@@ -96,7 +96,7 @@ def write_tokenizer(path: Path, pad: str = "<pad>") -> None:
     tokenizer.save(str(path))
 
 
-def save_checkpoint(directory: Path, name: str, *, account: Mapping[str, Any] | None = None, seed: int = 0) -> Path:
+def save_checkpoint(directory: Path, name: str, *, metadata: Mapping[str, Any] | None = None, seed: int = 0) -> Path:
     complete = {
         "phase": "target",
         "model": "tiny",
@@ -104,7 +104,7 @@ def save_checkpoint(directory: Path, name: str, *, account: Mapping[str, Any] | 
         "head": describe(HEADS[name]),
         "recipe": {"name": "tiny"},
         "retrieval_layer": 1,
-        **(account or {}),
+        **(metadata or {}),
     }
 
     def save(draft: Path) -> None:

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
-from harness.artifacts.store import MANIFEST, Artifact, graph_digests, read_artifact, weights_file
+from harness.artifacts.checkpoint import CheckpointMetadata
+from harness.artifacts.manifest import MANIFEST, ArtifactManifest, CheckpointReference
+from harness.artifacts.store import Artifact, graph_digests, read_artifact, weights_file
 from harness.benchmark import finetunes
 from harness.core.files import file_sha256
 from harness.core.heads import (
@@ -103,9 +106,20 @@ def make_artifact(
     directory = folder / model / kind / "fp32"
     directory.mkdir(parents=True, exist_ok=True)
     write_graph(directory / "model.onnx", signature, seed)
-    manifest = {"vocabulary": VOCABULARY} if vocabulary else {}
-    digest = file_sha256(directory / "model.onnx")
-    return Artifact(model, kind, "fp32", directory, signature, digest, "0" * 64, manifest)
+    digest, tokenizer = file_sha256(directory / "model.onnx"), "0" * 64
+    manifest = ArtifactManifest(
+        model=model,
+        finetune=kind,
+        variant="fp32",
+        signature=signature.to_json(),
+        graph_sha256=digest,
+        tokenizer_sha256=tokenizer,
+        hidden=HIDDEN,
+        pad_id=1,
+        vocabulary=VOCABULARY if vocabulary else None,
+        checkpoint=CheckpointReference(digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model)),
+    )
+    return Artifact(model, kind, "fp32", directory, signature, digest, tokenizer, manifest)
 
 
 def set_weights_apart(artifact: Artifact) -> Artifact:
@@ -123,9 +137,10 @@ def set_weights_apart(artifact: Artifact) -> Artifact:
         size_threshold=100,  # the table and the products; what shapes are inferred from stays
     )
     digests = graph_digests(artifact.graph)
-    manifest = {**artifact.manifest, **digests}
+    manifest = msgspec.structs.replace(artifact.manifest, **digests)
     if (artifact.directory / MANIFEST).is_file():
-        (artifact.directory / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        written = json.loads((artifact.directory / MANIFEST).read_text(encoding="utf-8"))
+        (artifact.directory / MANIFEST).write_text(json.dumps({**written, **digests}), encoding="utf-8")
     return dataclasses.replace(artifact, graph_sha256=digests["graph_sha256"], manifest=manifest)
 
 
@@ -280,7 +295,7 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
             "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
             "hidden": hidden,
             "pad_id": 1,
-            "checkpoint": {"digest": "c" * 64, "account": {"seen": seen or {}}},
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model, "seen": seen or {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)
@@ -291,9 +306,9 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The sample's evaluation files, byte for byte as `harness.sample.write` writes them, in a fraction of its time."""
-    from harness.sample.writers import Sample
+    from harness.sample.writers import SampleWriter
 
-    sample = Sample(tmp_path_factory.mktemp("data") / "sample")
+    sample = SampleWriter(tmp_path_factory.mktemp("data") / "sample")
     sample.evaluation()
     sample.coverage()
     return Layout.at(sample.folder)

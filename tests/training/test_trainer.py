@@ -20,7 +20,7 @@ from training import trainer
 from training.experiment import Folders
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
 from training.recipe import Compute
-from training.trainer import Fitted, Schedule, Selection, check_trackers, fit, last_state
+from training.trainer import Fitted, Schedule, StepSelection, check_trackers, fit, last_state
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ class Batches:
 
 
 def train(
-    folder: Path, batches: Batches, selection: Selection | None = None, model: Net | None = None, **compute: Any
+    folder: Path, batches: Batches, selection: StepSelection | None = None, model: Net | None = None, **compute: Any
 ) -> tuple[Net, Fitted]:
     model = model or Net()
     options = {"save_every": 3, "report_to": (), **compute}
@@ -113,9 +113,9 @@ def test_accumulated_parts_train_as_the_whole_batch_does(tmp_path: Path) -> None
     assert trained("parts", 4) == pytest.approx(trained("whole", 1), abs=1e-5)
 
 
-def select(scores: Sequence[float], **options: Any) -> Selection:
+def select(scores: Sequence[float], **options: Any) -> StepSelection:
     left = iter(scores)
-    return Selection(evaluate=lambda: next(left), evaluations=5, **options)
+    return StepSelection(evaluate=lambda: next(left), evaluations=5, **options)
 
 
 def test_weights_of_the_best_step_are_kept(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_weights_of_the_best_step_are_kept(tmp_path: Path) -> None:
         kept[len(kept)] = weights(model)
         return next(scores)
 
-    model, fitted = train(tmp_path, Batches(), Selection(evaluate=evaluate, evaluations=5), model)
+    model, fitted = train(tmp_path, Batches(), StepSelection(evaluate=evaluate, evaluations=5), model)
     # Evaluated after steps 2, 4, 6, 8 and 10; the first of equals wins.
     assert (fitted.step, weights(model)) == (4, kept[1])
     assert [found.step for found in fitted.evaluations] == [2, 4, 6, 8, 10]
@@ -199,7 +199,7 @@ def test_training_that_ran_out_of_patience_does_not_go_on_when_it_is_resumed(tmp
         return score
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, Batches(), Selection(evaluate=evaluate, evaluations=5, patience=2))
+        train(tmp_path, Batches(), StepSelection(evaluate=evaluate, evaluations=5, patience=2))
     batches = Batches()
     _, fitted = train(tmp_path, batches, select([], patience=2))
     assert (fitted.step, batches.seen) == (2, [])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, pipeline
 
-from benchmarks.compare.texts import Decision, Text
+from benchmarks.compare.texts import LabelDecision, Text
 from harness.core.machine import cores
 
 
@@ -26,7 +26,7 @@ class Pipeline:
             for text in texts
         ]
         self._labels = network.config.label2id
-        self.decisions: list[Decision] = []
+        self.decisions: list[LabelDecision] = []
 
     def warm_up(self) -> None:
         """Ask the first text."""
@@ -35,5 +35,5 @@ class Pipeline:
     def run(self) -> None:
         """Ask every text."""
         self.decisions = [
-            Decision(self._labels[answer["label"]], float(answer["score"])) for answer in self._pipe(self._asked)
+            LabelDecision(self._labels[answer["label"]], float(answer["score"])) for answer in self._pipe(self._asked)
         ]

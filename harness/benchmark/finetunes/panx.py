@@ -10,9 +10,9 @@ from harness.benchmark.origins.repositories import WIKIANN, XTREME
 from harness.benchmark.postprocessors.tags import FirstPieceTags
 from harness.benchmark.sources.conll import Conll
 from harness.core.heads import TokenClassification
-from harness.core.layout import DataFile
+from harness.core.layout import DataFile, Split
 from harness.core.origins import Hub, Part
-from harness.core.task import Finetune, Hyperparameters, Split
+from harness.core.task import Finetune, Hyperparameters
 
 #: Sorted, which is the label order of google-research/xtreme@838c13b; hub and jiant number them
 #: otherwise, so tags are mapped by name.

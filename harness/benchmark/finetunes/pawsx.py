@@ -4,16 +4,16 @@ from collections.abc import Mapping
 
 from harness.benchmark.featurizers.pair import PairFeaturizer
 from harness.benchmark.metrics.accuracy import Accuracy
-from harness.benchmark.origins.converters import PairLines
+from harness.benchmark.origins.converters import PairFile
 from harness.benchmark.origins.official import Columns
 from harness.benchmark.origins.repositories import PAWS_X, XTREME
 from harness.benchmark.postprocessors.label import BestLabel
 from harness.benchmark.sources.rows import Tsv, one_of
 from harness.core.examples import PairExample
 from harness.core.heads import SequenceClassification
-from harness.core.layout import DataFile
+from harness.core.layout import DataFile, Split
 from harness.core.origins import Hub, Part
-from harness.core.task import Finetune, Hyperparameters, Split
+from harness.core.task import Finetune, Hyperparameters
 
 LABELS = ("0", "1")
 
@@ -34,7 +34,7 @@ SOURCE = Tsv(
 
 SPLITS: Mapping[Split, str] = {"train": "train", "dev": "validation", "test": "test"}
 HUB = Hub(
-    convert=PairLines(first="sentence1", second="sentence2", labels={label: label for label in LABELS}, quoted=True),
+    convert=PairFile(first="sentence1", second="sentence2", labels={label: label for label in LABELS}, quoted=True),
     parts=(
         Part(repository=PAWS_X, config="{language}", splits=SPLITS),
         Part(

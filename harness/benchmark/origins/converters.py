@@ -90,7 +90,7 @@ class _Labels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairLines:
+class PairFile:
     """``first TAB second TAB label`` lines."""
 
     first: str
@@ -142,10 +142,10 @@ class JsonLines:
         number = 0
         with _open(path) as stream:
             for number, row in enumerate(rows, start=1):
-                told = {column: _text(row, column, number) for column in self.texts}
-                told[self.key] = labels.of(row, number)
-                told |= {column: row[column] for column in self.extra if column in row}
-                stream.write(json.dumps(told, ensure_ascii=False) + "\n")
+                fields = {column: _text(row, column, number) for column in self.texts}
+                fields[self.key] = labels.of(row, number)
+                fields |= {column: row[column] for column in self.extra if column in row}
+                stream.write(json.dumps(fields, ensure_ascii=False) + "\n")
         labels.check(path)
         return Written(number)
 
@@ -202,18 +202,18 @@ class SquadFile:
         articles: list[dict[str, Any]] = []
         questions = moved = lost = unanswered = 0
         for (title, context), members in groupby(enumerate(rows, start=1), _paragraph):
-            told = [_asked(row, number) for number, row in members]
-            starts = _starts(context, [answer for question in told for answer in question["answers"]])
+            found = [_question(row, number) for number, row in members]
+            starts = _starts(context, [answer for question in found for answer in question["answers"]])
             for answer, start in starts:
                 moved += start is not None and start != answer["answer_start"]
                 lost += start is None
                 if start is not None:
                     answer["answer_start"] = start
-            questions += len(told)
-            unanswered += sum(not any(answer["text"] for answer in question["answers"]) for question in told)
+            questions += len(found)
+            unanswered += sum(not any(answer["text"] for answer in question["answers"]) for question in found)
             if not articles or articles[-1].get("title") != title:
                 articles.append({"title": title, "paragraphs": []} if title is not None else {"paragraphs": []})
-            articles[-1]["paragraphs"].append({"context": context, "qas": told})
+            articles[-1]["paragraphs"].append({"context": context, "qas": found})
         if questions and unanswered == questions:
             raise stripped(path, f"no answer to any of its {questions} questions")
         with _open(path) as stream:
@@ -231,7 +231,7 @@ def _paragraph(numbered: tuple[int, Row]) -> tuple[str | None, str]:
     return title or None, _text(row, "context", number)
 
 
-def _asked(row: Row, number: int) -> dict[str, Any]:
+def _question(row: Row, number: int) -> dict[str, Any]:
     answers = _value(row, "answers", number)
     if isinstance(answers, Mapping):
         pairs = zip(answers["text"], answers["answer_start"], strict=True)

@@ -17,7 +17,7 @@ from harness.core.errors import DataError
 from harness.core.origins import Row, fill
 
 if TYPE_CHECKING:
-    from harness.core.task import Split
+    from harness.core.layout import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class Tagged(_Files):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Squad(_Files):
+class SquadFiles(_Files):
     """SQuAD's JSON."""
 
     #: Questions whose id has another part before its first ``-`` belong to other languages; a pattern.

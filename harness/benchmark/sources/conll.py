@@ -5,8 +5,7 @@ from pathlib import Path
 
 from harness.benchmark.sources.lines import malformed, read_lines, stripped
 from harness.core.examples import WordsExample
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

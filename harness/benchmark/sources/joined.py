@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from harness.core.layout import Layout
-from harness.core.task import Source, Split
+from harness.core.layout import Layout, Split
+from harness.core.task import Source
 
 ExampleT = TypeVar("ExampleT")
 

@@ -15,8 +15,7 @@ from harness.benchmark.sources.lines import iterate_lines, malformed, stripped
 from harness.benchmark.sources.rows import text_of
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 T = TypeVar("T")
 
@@ -81,9 +80,9 @@ class MentionPairs:
         (path,) = self.paths(layout, language, split)
 
         def pair(row: Mapping[str, Any]) -> MatchExample:
-            told = row["contextual_mention"]
-            query = marked(told["context"], told["mention"]["mention_span"])
-            return MatchExample(str(told["mention"]["example_id"]), query, description(row["entity"]))
+            mention = row["contextual_mention"]
+            query = marked(mention["context"], mention["mention"]["mention_span"])
+            return MatchExample(str(mention["mention"]["example_id"]), query, description(row["entity"]))
 
         return list(_rows(path, pair))
 

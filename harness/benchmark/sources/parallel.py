@@ -7,8 +7,7 @@ from harness.benchmark.sources.lines import read_lines
 from harness.core.errors import DataError
 from harness.core.examples import SentenceExample
 from harness.core.languages import language as language_row
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

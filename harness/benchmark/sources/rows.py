@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from harness.benchmark.sources.lines import malformed, read_lines, stripped
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 ExampleT = TypeVar("ExampleT")
 

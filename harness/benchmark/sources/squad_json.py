@@ -9,8 +9,7 @@ from typing import Any
 from harness.benchmark.sources.rows import text_of
 from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,8 +15,7 @@ from harness.benchmark.sources.sentences import sentence_breaks
 from harness.benchmark.sources.squad_json import SquadJson, read_json
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
-from harness.core.layout import DataFile, Layout
-from harness.core.task import Split
+from harness.core.layout import DataFile, Layout, Split
 
 
 def answer_text(sentence: str, context: str) -> str:
@@ -36,7 +35,7 @@ class _File:
 class _XquadR:
     file: DataFile
     languages: tuple[str, ...]
-    #: The name under which a partial data folder tells what it covers.
+    #: The name under which a partial data folder lists what it covers.
     task: str
     splits: tuple[Split, ...] = ("test",)
 

@@ -23,6 +23,23 @@ class Answers:
         answers = {example.id: text for example, text in zip(examples, predictions, strict=True) if text is not None}
         return json.dumps(answers, indent=1) + "\n"
 
+    def labels_of(self, examples: Sequence[QuestionExample]) -> str:
+        """See `harness.core.task.Submission`."""
+        paragraphs = [
+            {
+                "context": example.context,
+                "qas": [
+                    {
+                        "id": example.id,
+                        "question": example.question,
+                        "answers": [{"text": answer.text, "answer_start": answer.start} for answer in example.answers],
+                    }
+                ],
+            }
+            for example in examples
+        ]
+        return json.dumps({"data": [{"title": "", "paragraphs": paragraphs}]}, ensure_ascii=False) + "\n"
+
     def read(
         self, labels: Path, predictions: Path, tally: Tally | None
     ) -> tuple[list[QuestionExample], list[str | None]]:

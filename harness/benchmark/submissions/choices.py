@@ -20,6 +20,10 @@ class ChoiceLines:
         """See `harness.core.task.Submission`."""
         return "".join(f"{json.dumps({'label': choice})}\n" for _, choice in zip(examples, predictions, strict=True))
 
+    def labels_of(self, examples: Sequence[ChoiceExample]) -> str:
+        """See `harness.core.task.Submission`."""
+        return self.render(examples, [example.label for example in examples])
+
     def read(self, labels: Path, predictions: Path, tally: Tally | None) -> tuple[list[ChoiceExample], list[int]]:
         """See `harness.core.task.Submission`."""
         gold = reading.values(labels, "labels", _choice)

@@ -21,6 +21,10 @@ class LabelLines:
         """See `harness.core.task.Submission`."""
         return "".join(f"{label}\n" for _, label in zip(examples, predictions, strict=True))
 
+    def labels_of(self, examples: Sequence[PairExample]) -> str:
+        """See `harness.core.task.Submission`."""
+        return self.render(examples, [example.label for example in examples])
+
     def read(self, labels: Path, predictions: Path, tally: Tally | None) -> tuple[list[PairExample], list[str]]:
         """See `harness.core.task.Submission`."""
         gold = reading.values(labels, "labels", self._label)

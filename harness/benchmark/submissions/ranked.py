@@ -30,6 +30,10 @@ class RankedIds:
         }
         return json.dumps(rankings) + "\n"
 
+    def labels_of(self, examples: Sequence[SentenceExample]) -> str:
+        """See `harness.core.task.Submission`."""
+        return self.render(examples, [tuple(sorted(example.gold)) for example in examples])
+
     def read(
         self, labels: Path, predictions: Path, tally: Tally | None
     ) -> tuple[list[SentenceExample], list[tuple[str, ...]]]:

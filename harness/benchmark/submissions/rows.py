@@ -36,6 +36,10 @@ class RowNumbers:
                 found.append(rows[ranking[0]])
         return "".join(f"{row}\n" for row in found)
 
+    def labels_of(self, examples: Sequence[SentenceExample]) -> str:
+        """See `harness.core.task.Submission`."""
+        return self.render(examples, [tuple(sorted(example.gold)) for example in examples])
+
     def read(
         self, labels: Path, predictions: Path, tally: Tally | None
     ) -> tuple[list[SentenceExample], list[tuple[str, ...]]]:

@@ -28,6 +28,10 @@ class TagLines:
             "".join(f"{tag}\n" for tag in tags) + "\n" for _, tags in zip(examples, predictions, strict=True)
         )
 
+    def labels_of(self, examples: Sequence[WordsExample]) -> str:
+        """See `harness.core.task.Submission`."""
+        return self.render(examples, [example.tags for example in examples])
+
     def read(
         self, labels: Path, predictions: Path, tally: Tally | None
     ) -> tuple[list[WordsExample], list[tuple[str, ...]]]:

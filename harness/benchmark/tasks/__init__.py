@@ -1,11 +1,26 @@
 """The benchmark's tasks, one declarative module each; the directory is the registry."""
 
+from harness.core.errors import UsageError
 from harness.core.registry import Registry
 from harness.core.task import AnyTask
 
 REGISTRY: Registry[AnyTask] = Registry(__name__, "TASK", "task", "harness tasks")
 names = REGISTRY.names
-load = REGISTRY.load
+
+
+def load(name: str) -> AnyTask:
+    """Return the task of a name, whatever the case of its letters.
+
+    Raises:
+        UsageError: there is no such task; names the one that papers call so, or the nearest.
+    """
+    wanted = name.lower()
+    if wanted not in names():
+        for known in names():
+            if wanted in REGISTRY.load(known).aliases:
+                message = f"no task named {name!r}; the harness calls it {known!r}"
+                raise UsageError(message)
+    return REGISTRY.load(wanted)
 
 
 def answered_by(finetune: str) -> list[AnyTask]:

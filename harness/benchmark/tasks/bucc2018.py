@@ -20,6 +20,7 @@ GOLD = DataFile("xtreme", "bucc2018/{language}-en.{split}.gold")
 
 TASK = Task(
     name="bucc2018",
+    aliases=("bucc",),
     languages={"xtreme": tuple("de fr ru zh".split())},
     finetune=FINETUNE,
     source=ComparableCorpora(

@@ -20,6 +20,7 @@ SEARCH = Nearest(20, prefer="highest")
 
 TASK = Task(
     name=NAME,
+    aliases=("xquad-r",),
     languages={"xtreme-r": LANGUAGES},
     finetune=FINETUNE,
     source=XquadRQuestions(file=FILE, languages=LANGUAGES, task=NAME),

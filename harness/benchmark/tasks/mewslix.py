@@ -15,6 +15,10 @@ SEARCH = Nearest(20)
 
 TASK = Task(
     name="mewslix",
+    aliases=(
+        "mewsli-x",
+        "mewsli",
+    ),
     languages={"xtreme-r": tuple("ar de en es fa ja pl ro ta tr uk".split())},
     finetune=FINETUNE,
     source=Mentions(file=DataFile("xtreme", "mewslix/wikinews_mentions/{split}-{language}.jsonl")),

@@ -24,6 +24,11 @@ OFFICIAL = {language: SMALLER.get(language, 10_000) for language in XTREME_R}
 
 TASK = Task(
     name="panx",
+    aliases=(
+        "ner",
+        "wikiann",
+        "pan-x",
+    ),
     languages={"xtreme": XTREME, "xtreme-r": XTREME_R},
     finetune=FINETUNE,
     source=SOURCE,

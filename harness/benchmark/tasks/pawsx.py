@@ -8,6 +8,10 @@ from harness.core.task import Task
 
 TASK = Task(
     name="pawsx",
+    aliases=(
+        "paws-x",
+        "paws",
+    ),
     languages={"xtreme": tuple("de en es fr ja ko zh".split())},
     finetune=FINETUNE,
     source=SOURCE,

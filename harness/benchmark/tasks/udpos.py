@@ -56,6 +56,11 @@ OFFICIAL = {
 
 TASK = Task(
     name="udpos",
+    aliases=(
+        "pos",
+        "ud-pos",
+        "ud",
+    ),
     languages={"xtreme": XTREME, "xtreme-r": (*XTREME, "lt", "pl", "uk", "wo", "ro")},
     finetune=FINETUNE,
     source=SOURCE,

@@ -31,12 +31,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import NoReturn, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.artifacts.store import GATE, GRAPH, MANIFEST, TOKENIZER, WEIGHTS, Artifact, graph_digests, joined_sha256
+from harness.artifacts.gate import GATE
+from harness.artifacts.manifest import MANIFEST, ArtifactManifest, read_manifest
+from harness.artifacts.store import GRAPH, TOKENIZER, WEIGHTS, Artifact, graph_digests, joined_sha256
 from harness.core.errors import ArtifactError, UsageError, nearest
 from harness.core.features import Feature, pad_features
 from harness.core.files import file_sha256
@@ -155,10 +157,10 @@ def _holds(version: Path, artifact: Artifact) -> bool:
     pairs = [(version / path.name, path) for path in artifact.graph_files]
     if not all(path.is_file() for path, _ in pairs):
         return False
-    told = version_manifest(version)
-    if told is not None and any(
-        told.get(key) != value
-        for key, value in (("graph_sha256", artifact.graph_sha256), ("tokenizer_sha256", artifact.tokenizer_sha256))
+    manifest = version_manifest(version)
+    if manifest is not None and (manifest.graph_sha256, manifest.tokenizer_sha256) != (
+        artifact.graph_sha256,
+        artifact.tokenizer_sha256,
     ):
         return False
     if all(path.samefile(own) for path, own in pairs):
@@ -166,16 +168,15 @@ def _holds(version: Path, artifact: Artifact) -> bool:
     return graph_digests(version / GRAPH)["graph_sha256"] == artifact.graph_sha256
 
 
-def version_manifest(version: Path) -> dict[str, Any] | None:
+def version_manifest(version: Path) -> ArtifactManifest | None:
     """Return a version's manifest; None where it is missing or damaged."""
     try:
-        value = json.loads((version / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_manifest(version / MANIFEST)
+    except (OSError, ArtifactError):
         return None
-    return value if isinstance(value, dict) else None
 
 
-def check_version(repository: Path, name: str, version: int) -> dict[str, Any]:
+def check_version(repository: Path, name: str, version: int) -> ArtifactManifest:
     """Return the manifest of a published version after comparing its files with it.
 
     Args:
@@ -197,13 +198,13 @@ def check_version(repository: Path, name: str, version: int) -> dict[str, Any]:
     manifest = version_manifest(folder)
     if manifest is None:
         _refuse(folder / MANIFEST, "is missing or damaged")
-    weights = {} if manifest.get("weights_sha256") is None else {WEIGHTS: manifest["weights_sha256"]}
+    weights = {} if manifest.weights_sha256 is None else {WEIGHTS: manifest.weights_sha256}
     needed = {GRAPH, *weights, FILE, *(f"{CONFIGS}/{profile}.pbtxt" for profile in _PROFILES)}
     found = _check_files(folder, weights, needed)
-    if joined_sha256(found[GRAPH], found.get(WEIGHTS)) != manifest.get("graph_sha256"):
+    if joined_sha256(found[GRAPH], found.get(WEIGHTS)) != manifest.graph_sha256:
         _refuse(folder / GRAPH, "is not the file that was published")
     if text.parent.is_dir():
-        _check_files(text, {TOKENIZER: manifest.get("tokenizer_sha256")}, {FILE, f"{CONFIGS}/online.pbtxt"})
+        _check_files(text, {TOKENIZER: manifest.tokenizer_sha256}, {FILE, f"{CONFIGS}/online.pbtxt"})
     return manifest
 
 
@@ -276,7 +277,7 @@ def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
 
 def _parameters(artifact: Artifact) -> dict[str, str]:
     parameters = {"graph_sha256": artifact.graph_sha256, "tokenizer_sha256": artifact.tokenizer_sha256}
-    vocabulary = artifact.manifest.get("vocabulary")
+    vocabulary = artifact.manifest.vocabulary
     # With it, the Python backend names ids that are too large before the graph fails on them.
     return parameters if vocabulary is None else {**parameters, "vocabulary": str(vocabulary)}
 
@@ -426,7 +427,7 @@ def _graph_version(
             version=number,
             warmup=warm_up,
             profile=profile,
-            pad_id=int(artifact.manifest.get("pad_id", 1)),
+            pad_id=artifact.pad_id,
         ).encode()
         for profile in get_args(Profile)
     }

@@ -13,6 +13,7 @@ from harness.artifacts.store import TOKENIZER, Artifact
 from harness.benchmark import finetunes
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.heads import describe
+from harness.core.records import to_json
 from harness.serving.repository.config import Serving, render_text_config
 from harness.text.declaration import TextDeclaration
 
@@ -48,8 +49,9 @@ def declaration(artifact: Artifact) -> TextDeclaration:
     except UsageError as error:
         message = f"graph {artifact.name!r} takes no text: {error}"
         raise ArtifactError(message) from error
-    head = artifact.manifest.get("head") or describe(finetune.head)
-    labels = tuple(head.get("labels", ()))
+    recorded = artifact.manifest.head
+    head = describe(finetune.head) if recorded is None else to_json(recorded)
+    labels = tuple(head.get("labels") or ())
     vector = [spec.name for spec in artifact.signature.outputs] == ["embedding"]
     return TextDeclaration(
         graph=artifact.name,

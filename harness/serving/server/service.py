@@ -6,9 +6,11 @@ backend process died or hangs is loaded again; Triton itself goes on reporting i
 only busy is left alone, as long as its processes compute or its requests get answers.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,7 +31,7 @@ from harness.serving.repository.store import (
     with_text,
 )
 from harness.serving.server.local import Busy, LocalTriton
-from harness.serving.server.trial import Trial
+from harness.serving.server.trial import VersionTrial
 
 #: Seconds between two looks at the repository.
 POLL = 1.0
@@ -178,7 +180,7 @@ class Service:
         """
         self._server = server
         self._progress = progress
-        self._trial: Trial | None = None
+        self._trial: VersionTrial | None = None
         #: What the trial is about: the graph and what was selected for it.
         self._tried: tuple[str, Selection] | None = None
         self._refused: dict[str, Selection] = {}
@@ -199,15 +201,15 @@ class Service:
         """Return the version of a model that is served."""
         return self._versions[name]
 
-    def run(self) -> None:
-        """Watch until the server ends.
+    def run(self, stopped: threading.Event | None = None) -> None:
+        """Watch until the server ends, or until `stopped` is set.
 
         Raises:
             EndpointError: it ended by itself, or a model cannot be healed.
         """
         due = time.monotonic() + ROUND
         try:
-            while True:
+            while stopped is None or not stopped.is_set():
                 self._server.wait(POLL)
                 self.follow()
                 if time.monotonic() >= due:
@@ -246,7 +248,7 @@ class Service:
             if any(self._configs[each] != text for each, text in wanted.configs.items()):
                 self._progress.say(f"{name}: trying version {wanted.version} in another process")
                 log = self._server.log.with_suffix(".trial.log")
-                self._trial = Trial(
+                self._trial = VersionTrial(
                     self._server.repository, list(wanted.configs), wanted.version, self._server.profile, log
                 )
                 self._tried = (name, wanted)
@@ -458,10 +460,81 @@ def serve(
         ArtifactError: what a graph selects is damaged; tells how the others can be served.
         EndpointError: the server does not start or ends by itself, or a model cannot be healed.
     """
+    with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):
+        yield (
+            f"Triton serves {len(server.models)} models: gRPC {server.uri}, "
+            f"HTTP http://{server.http_host}:{server.http_port}"
+        )
+        if profile == "evaluation":
+            yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
+        else:
+            yield f"ask with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
+        service.run()
+
+
+@contextmanager
+def background(
+    repository: Path,
+    wanted: Sequence[str],
+    *,
+    ports: Ports,
+    profile: Profile,
+    access: Access,
+    log: Path,
+    progress: Progress,
+) -> Iterator[LocalTriton]:
+    """Serve models on loopback inside a `with` block; a thread follows the repository and heals as `serve` does.
+
+    Args:
+        repository: the model repository.
+        wanted: names of models or of graphs; all that is published where empty.
+        ports: where the services listen.
+        profile: which of each graph's configs is loaded.
+        access: who may call what.
+        log: gets the server's output.
+        progress: shows each model, and everything that changes.
+
+    Raises:
+        UsageError, ArtifactError, EndpointError: see `serve`; an error of the thread is raised when the block ends.
+    """
+    failed: list[Exception] = []
+    stopped = threading.Event()
+    with _started(repository, wanted, ports, "127.0.0.1", profile, access, log, progress) as (server, service):
+
+        def watch() -> None:
+            try:
+                service.run(stopped)
+            except EndpointError as error:
+                failed.append(error)
+
+        watcher = threading.Thread(target=watch, name="service", daemon=True)
+        watcher.start()
+        try:
+            yield server
+        finally:
+            stopped.set()
+            watcher.join()
+    if failed:
+        raise failed[0]
+
+
+@contextmanager
+def _started(
+    repository: Path,
+    wanted: Sequence[str],
+    ports: Ports,
+    host: str,
+    profile: Profile,
+    access: Access,
+    log: Path,
+    progress: Progress,
+) -> Iterator[tuple[LocalTriton, Service]]:
+    """Check what is published, start a server of it, and give both the server and what watches over it."""
     graphs = published(repository, wanted)
     names = with_text(repository, graphs) if profile == "online" else graphs
     check_published(repository, graphs, profile)
     configs = read_configs(repository, names, profile)
+    log.parent.mkdir(parents=True, exist_ok=True)
     with LocalTriton(
         repository,
         names,
@@ -476,9 +549,4 @@ def serve(
         service = Service(server, configs, progress)
         for name in names:
             progress.say(f"{name}: version {service.version(name)}, {profile}, ready")
-        yield f"Triton serves {len(names)} models: gRPC {server.uri}, HTTP http://{server.http_host}:{server.http_port}"
-        if profile == "evaluation":
-            yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
-        else:
-            yield f"ask with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
-        service.run()
+        yield server, service

@@ -1,28 +1,11 @@
 """A wrong call of the command is answered with a sentence, never with a traceback."""
 
-import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+import typer
 
-from harness import cli
 from harness.core.errors import UsageError
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """Run `harness ARGUMENTS` in this process; return its exit code."""
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["harness", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return int(ended.value.code or 0)
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +38,7 @@ def test_error_of_the_harness_is_one_sentence(
     assert capsys.readouterr().err == "harness: this is wrong; do that\n"
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, cli.typer.Abort])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, typer.Abort])
 def test_interrupted_command_ends_with_130(
     call: Callable[..., int],
     capsys: pytest.CaptureFixture[str],

@@ -22,7 +22,7 @@ def write(workspace: Workspace, place: str, **account: Any) -> str:
     directory.mkdir(parents=True)
     whole = {"files": {}, "parents": {}, "seed": 1, "steps": 5, "leak_allowed": None, **account}
     (directory / "phase.json").write_text(json.dumps(whole), encoding="utf-8")
-    return Checkpoint(directory, whole).digest
+    return Checkpoint.of(directory, whole).digest
 
 
 def start(workspace: Workspace, name: str = "pretrained-1", **more: Any) -> str:
@@ -167,6 +167,9 @@ MANIFEST = {
     "signature": {"inputs": [], "outputs": []},
     "graph_sha256": "0",
     "tokenizer_sha256": "0",
+    "hidden": 8,
+    "pad_id": 1,
+    "checkpoint": {"digest": "0", "account": {"phase": "target", "model": "lost"}},
 }
 
 

@@ -16,7 +16,7 @@ from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
 from harness.cli import app
 from harness.commands import predict
-from harness.commands.predict import Request, readable
+from harness.commands.predict import PredictionRequest, readable
 from harness.core.errors import DataError, EndpointError, UsageError
 from harness.core.tensors import Tensors
 from harness.inference.endpoints import CallableEndpoint
@@ -55,12 +55,12 @@ def workspace(
     return make
 
 
-def answers(request: Request, workspace: Workspace) -> list[dict]:
+def answers(request: PredictionRequest, workspace: Workspace) -> list[dict]:
     return [answer for _, answer in predict.run(request, workspace)]
 
 
 def test_texts_are_the_fields_in_order(workspace: Callable[..., Workspace]) -> None:
-    request = Request(model="tiny", task="xcopa", texts=("ab", "c?", "d", "ef", "g"))
+    request = PredictionRequest(model="tiny", task="xcopa", texts=("ab", "c?", "d", "ef", "g"))
     ((question, answer),) = predict.run(request, workspace("copa"))
     assert question == {"text": "ab", "question": "c?", "choices": ("d", "ef", "g")}
     assert len(answer["probabilities"]) == 3
@@ -79,17 +79,17 @@ def test_number_of_texts_is_checked(
     task: str, finetune: str, texts: tuple[str, ...], reason: str, workspace: Callable[..., Workspace]
 ) -> None:
     with pytest.raises(UsageError, match=reason):
-        answers(Request(model="tiny", task=task, texts=texts), workspace(finetune))
+        answers(PredictionRequest(model="tiny", task=task, texts=texts), workspace(finetune))
 
 
 def test_texts_and_file_exclude_each_other(workspace: Callable[..., Workspace], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="give these texts, or `--file`"):
-        answers(Request(model="tiny", task="xnli", texts=("a", "b"), file=tmp_path), workspace("mnli"))
+        answers(PredictionRequest(model="tiny", task="xnli", texts=("a", "b"), file=tmp_path), workspace("mnli"))
 
 
 def test_bad_text_is_named(workspace: Callable[..., Workspace]) -> None:
     with pytest.raises(DataError, match=r"^input 'text_pair' is empty"):
-        answers(Request(model="tiny", task="xnli", texts=("a", " ")), workspace("mnli"))
+        answers(PredictionRequest(model="tiny", task="xnli", texts=("a", " ")), workspace("mnli"))
 
 
 def test_file_has_a_question_a_line(workspace: Callable[..., Workspace], tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_file_has_a_question_a_line(workspace: Callable[..., Workspace], tmp_pat
     file.write_text(
         "".join(json.dumps({"text": "a" * (1 + line % 3), "text_pair": "b"}) + "\n" for line in range(count))
     )
-    found = answers(Request(model="tiny", task="xnli", file=file), workspace("mnli"))
+    found = answers(PredictionRequest(model="tiny", task="xnli", file=file), workspace("mnli"))
     assert len(found) == count
     assert [answer["label"] for answer in found[:3]] == [answer["label"] for answer in found[-4:-1]]
     assert len({answer["label"] for answer in found}) == 3
@@ -124,7 +124,7 @@ def test_bad_line_is_named_after_the_good_ones_are_answered(
     file.write_bytes(b'{"text": "a", "text_pair": "b"}\n' + line + b'\n{"text": "c", "text_pair": "d"}\n')
     found = []
     with pytest.raises(DataError, match=f"questions.jsonl, line 2:? {reason}"):
-        found.extend(predict.run(Request(model="tiny", task="xnli", file=file), workspace("mnli")))
+        found.extend(predict.run(PredictionRequest(model="tiny", task="xnli", file=file), workspace("mnli")))
     # `extend` keeps what came before the error.
     assert [question["text"] for question, _ in found] == ["a"]
 
@@ -140,7 +140,7 @@ def test_file_that_has_no_question_is_named(
     if content is not None:
         file.write_text(content)
     with pytest.raises(DataError, match=rf"questions\.jsonl {reason}"):
-        answers(Request(model="tiny", task="xnli", file=file), workspace("mnli"))
+        answers(PredictionRequest(model="tiny", task="xnli", file=file), workspace("mnli"))
 
 
 def test_blank_lines_are_skipped_and_counted(workspace: Callable[..., Workspace], tmp_path: Path) -> None:
@@ -148,13 +148,13 @@ def test_blank_lines_are_skipped_and_counted(workspace: Callable[..., Workspace]
     file.write_bytes(good + b"\n \t\r\n" + good + b"[]\n")
     found = []
     with pytest.raises(DataError, match=r"questions\.jsonl, line 5 is list"):
-        found.extend(predict.run(Request(model="tiny", task="xnli", file=file), workspace("mnli")))
+        found.extend(predict.run(PredictionRequest(model="tiny", task="xnli", file=file), workspace("mnli")))
     assert len(found) == 2
 
 
 def test_standard_input_is_a_file(workspace: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b'{"text": "a b"}\n')))
-    (answer,) = answers(Request(model="tiny", task="udpos", file=Path("-")), workspace("udpos"))
+    (answer,) = answers(PredictionRequest(model="tiny", task="udpos", file=Path("-")), workspace("udpos"))
     assert answer["words"] == ["a", "b"]
 
 
@@ -172,12 +172,14 @@ def test_wrong_names_are_refused(
     change: dict[str, str], kind: type[Exception], reason: str, workspace: Callable[..., Workspace]
 ) -> None:
     with pytest.raises(kind, match=reason):
-        answers(Request(**{"model": "tiny", "task": "xnli", "texts": ("a", "b"), **change}), workspace("mnli"))
+        answers(
+            PredictionRequest(**{"model": "tiny", "task": "xnli", "texts": ("a", "b"), **change}), workspace("mnli")
+        )
 
 
 def test_server_that_is_down_is_named(tmp_path: Path) -> None:
     (port,) = free_ports("127.0.0.1", 1)
-    request = Request(model="tiny", task="xnli", texts=("a", "b"), endpoint=f"triton://127.0.0.1:{port}")
+    request = PredictionRequest(model="tiny", task="xnli", texts=("a", "b"), endpoint=f"triton://127.0.0.1:{port}")
     with pytest.raises(
         EndpointError,
         match=rf"127\.0\.0\.1:{port} cannot be reached \(.*\); .*`harness serve`",
@@ -187,12 +189,12 @@ def test_server_that_is_down_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["../tiny", "tiny/1", "a b"])
 def test_name_that_no_served_model_has_is_not_sent(model: str, tmp_path: Path) -> None:
-    request = Request(model=model, task="xnli", texts=("a", "b"), endpoint="triton://127.0.0.1:1")
+    request = PredictionRequest(model=model, task="xnli", texts=("a", "b"), endpoint="triton://127.0.0.1:1")
     with pytest.raises(UsageError, match="cannot name a served model"):
         answers(request, Workspace(tmp_path))
 
 
-RETRIEVAL = Request(model="tiny", task="tatoeba", texts=("a",), variant="int8")
+RETRIEVAL = PredictionRequest(model="tiny", task="tatoeba", texts=("a",), variant="int8")
 
 
 @pytest.mark.parametrize("endpoint", [None, "triton://127.0.0.1:1"])

@@ -16,23 +16,27 @@ import pytest
 from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes
-from harness.commands import evaluation, tune
-from harness.commands.tune import BUDGETS, Bench, Comparison, Found, Sample, places, rows_for, search
+from harness.commands import evaluate, tune
 from harness.core import machine
 from harness.core.errors import ArtifactError, DataError, UsageError
 from harness.core.files import file_sha256, read_json
 from harness.core.progress import Silent
 from harness.core.tensors import pad
-from harness.evaluation import tuning
+from harness.core.version import packages
+from harness.evaluation import measure
 from harness.evaluation.connection import connection
-from harness.evaluation.provenance import packages
-from harness.evaluation.tuning import Entry, Record, Setting, Trial, TunedGraph
+from harness.evaluation.measure import SettingTimer, fitting, rows_for, rows_to_time
+from harness.evaluation.request import EvaluationRequest
+from harness.evaluation.tuning import record as tuning
+from harness.evaluation.tuning.choice import MachineTuning
+from harness.evaluation.tuning.record import FinetuneTuning, Setting, Trial, TunedGraph, TuningRecord
+from harness.evaluation.tuning.search import BUDGETS, Comparison, Measurement, SearchResult, placements, search
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.repository.config import Serving
 from harness.serving.repository.store import publish
 
 Rates = Callable[[str, Setting], float]
-DEFAULT, TWICE, ALL, ONE = places(("triton", "onnx"), 2)
+DEFAULT, TWICE, ALL, ONE = placements(("triton", "onnx"), 2)
 
 # The search
 
@@ -44,24 +48,24 @@ class Meter:
         self.asked: list[tuple[str, Setting]] = []
         self._rates = rates
 
-    def __call__(self, variant: str, setting: Setting) -> Sample:
+    def __call__(self, variant: str, setting: Setting) -> Measurement:
         self.asked.append((variant, setting))
-        return Sample(rate=self._rates(variant, setting), padding=1.0, memory=len(self.asked))
+        return Measurement(rate=self._rates(variant, setting), padding=1.0, memory=len(self.asked))
 
 
-def found_by(rates: Rates, variants: tuple[str, ...] = ("fp32",), **options: Any) -> tuple[Found, Meter]:
+def found_by(rates: Rates, variants: tuple[str, ...] = ("fp32",), **options: Any) -> tuple[SearchResult, Meter]:
     meter = Meter(rates)
     there = options.get("there", [DEFAULT, TWICE, ALL, ONE])
     return search(dict.fromkeys(variants, there), Comparison(meter, Silent(), "tiny mnli")), meter
 
 
-def settings_of(found: Found, variant: str = "fp32") -> Setting:
+def settings_of(found: SearchResult, variant: str = "fp32") -> Setting:
     engine, best = found.graphs[variant]
     return best[engine].setting
 
 
 def test_places_never_take_more_threads_than_cores() -> None:
-    found = places(("onnx", "triton"), 4)
+    found = placements(("onnx", "triton"), 4)
     assert [(place.engine, place.instances, place.threads) for place in found] == [
         ("triton", 1, 4), ("triton", 4, 1), ("onnx", 1, 4), ("onnx", 4, 1),
     ]  # fmt: skip
@@ -69,7 +73,7 @@ def test_places_never_take_more_threads_than_cores() -> None:
 
 
 def test_places_of_one_core_are_one_for_each_engine() -> None:
-    assert [(place.engine, place.instances, place.threads) for place in places(("triton", "onnx"), 1)] == [
+    assert [(place.engine, place.instances, place.threads) for place in placements(("triton", "onnx"), 1)] == [
         ("triton", 1, 1), ("onnx", 1, 1),
     ]  # fmt: skip
 
@@ -114,10 +118,10 @@ def test_place_is_searched_again_where_the_budget_changed_it() -> None:
     found, meter = found_by(rates)
     engine, best = found.graphs["fp32"]
     assert engine == "onnx"
-    assert best["onnx"].setting.place == ONE.place
+    assert best["onnx"].setting.placement == ONE.placement
     assert best["onnx"].setting.max_tokens < 4_096
-    assert [trial.stage for trial in found.table if "place" in trial.stage].count("fp32 place 2") == 4
-    # Never all combinations: four places and four budgets, in three rounds at most, and the winners.
+    assert [trial.stage for trial in found.table if "placement" in trial.stage].count("fp32 placement 2") == 4
+    # Never all combinations: four placements and four budgets, in three rounds at most, and the winners.
     assert len(set(meter.asked)) < len(BUDGETS) * 4
 
 
@@ -133,7 +137,7 @@ def test_search_ends_where_places_and_budgets_chase_each_other() -> None:
 
 
 def test_winner_that_the_last_comparison_does_not_confirm_is_not_taken() -> None:
-    """In process was faster while the places were compared, and is no longer."""
+    """In process was faster while the placements were compared, and is no longer."""
     calls = iter(range(10_000))
 
     def rates(_: str, setting: Setting) -> float:
@@ -210,8 +214,8 @@ def add_variant(exact: Artifact, variant: str, *, gate: str | None = '{"passed":
     return read_artifact(folder)
 
 
-def request(**options: Any) -> tune.Request:
-    return tune.Request(
+def request(**options: Any) -> tune.TuneRequest:
+    return tune.TuneRequest(
         **{"model": "tiny", "tasks": ("xnli",), "engines": ("onnx",), "data": None, "limit": 2, **options}
     )
 
@@ -250,8 +254,8 @@ def test_model_is_tuned_in_process(workspace: Workspace, mnli: Artifact, two_cor
 def test_rows_are_as_many_as_time_allows_where_no_limit_is_given(
     workspace: Workspace, mnli: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tune, "answer_seconds", lambda *_: 8.0)
-    monkeypatch.setattr(tune, "BUDGETS", (8,))
+    monkeypatch.setattr(measure, "answer_seconds", lambda *_: 8.0)
+    monkeypatch.setattr(measure, "BUDGETS", (8,))
     tuned_lines(workspace, limit=None)
     told = json.loads((workspace.root / "artifacts/tiny/tuning.json").read_text())
     assert told["finetunes"]["mnli"]["account"]["rows_per_language"] == 2
@@ -287,10 +291,15 @@ def test_damaged_record_is_replaced(workspace: Workspace, mnli: Artifact) -> Non
 
 def test_clock_decides_the_rate(workspace: Workspace, mnli: Artifact) -> None:
     ticks = iter([10.0, 14.0])
-    rows = tune._rows(subject_of(workspace, mnli), 2, workspace.layout(workspace.root / "data", None))[0]
-    with Bench({"fp32": mnli}, rows, workspace, clock=lambda: next(ticks)) as bench:
+    rows = rows_of(workspace, mnli)[0]
+    with SettingTimer({"fp32": mnli}, rows, workspace, clock=lambda: next(ticks)) as bench:
         sample = bench.measure("fp32", ALL)
     assert sample.rate == sum(len(row.input_ids) for row in rows) / 4
+
+
+def rows_of(workspace: Workspace, mnli: Artifact) -> Any:
+    jobs = subject_of(workspace, mnli).jobs
+    return rows_to_time(mnli, jobs, 2, workspace.layout(workspace.root / "data", None))
 
 
 def subject_of(workspace: Workspace, artifact: Artifact) -> tune._Subject:
@@ -316,26 +325,26 @@ def test_one_graph_is_open_at_a_time_with_the_threads_that_are_measured(
 
     monkeypatch.setattr(OnnxEndpoint, "__init__", opened)
     monkeypatch.setattr(OnnxEndpoint, "close", closed)
-    rows = tune._rows(subject_of(workspace, mnli), 2, workspace.layout(workspace.root / "data", None))[0]
-    with Bench({"fp32": mnli}, rows, workspace) as bench:
+    rows = rows_of(workspace, mnli)[0]
+    with SettingTimer({"fp32": mnli}, rows, workspace) as bench:
         for setting in (ALL, replace(ALL, max_tokens=1_024), ONE):
             bench.measure("fp32", setting)
     assert events == [2, "close", 1, "close"]
 
 
 def test_what_a_call_costs_is_measured_for_each_place(workspace: Workspace, mnli: Artifact) -> None:
-    rows = tune._rows(subject_of(workspace, mnli), 2, workspace.layout(workspace.root / "data", None))[0]
-    with Bench({"fp32": mnli}, rows, workspace) as bench:
+    rows = rows_of(workspace, mnli)[0]
+    with SettingTimer({"fp32": mnli}, rows, workspace) as bench:
         for setting in (ALL, replace(ALL, max_tokens=1_024), ONE):
             bench.measure("fp32", setting)
     known = json.loads((workspace.cache / "costs.json").read_text())
-    assert [name.rpartition(") ")[2] for name in known] == [ALL.place, ONE.place]
+    assert [name.rpartition(") ")[2] for name in known] == [ALL.placement, ONE.placement]
 
 
 # Which variants
 
 
-@pytest.mark.parametrize("gate", ['{"passed": false, "accepted": "why not"}', None, "[]"])
+@pytest.mark.parametrize("gate", ['{"passed": false, "accepted": "why not"}', None])
 def test_variant_whose_gate_did_not_pass_is_left_out(
     workspace: Workspace, mnli: Artifact, probe: list[int], gate: str | None
 ) -> None:
@@ -361,15 +370,15 @@ def test_variant_whose_gate_passed_is_measured(workspace: Workspace, mnli: Artif
 
 def test_gate_that_cannot_be_read_is_refused(workspace: Workspace, mnli: Artifact) -> None:
     add_variant(mnli, "int8", gate="{")
-    with pytest.raises(ArtifactError, match=r"gate.json is damaged; export again with `harness export --model tiny"):
+    with pytest.raises(ArtifactError, match=r"gate.json is damaged .*; export again with `harness export --model tiny"):
         tuned_lines(workspace)
 
 
 def test_place_without_memory_is_left_out(mnli: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert tune._fitting(mnli, [DEFAULT, TWICE]) == ([DEFAULT, TWICE], [])
+    assert fitting(mnli, [DEFAULT, TWICE]) == ([DEFAULT, TWICE], [])
     room = 1.5 * mnli.graph.stat().st_size
-    monkeypatch.setattr(tune, "_free_memory", lambda: room)
-    kept, lines = tune._fitting(mnli, [DEFAULT, TWICE, ALL])
+    monkeypatch.setattr(measure.psutil, "virtual_memory", lambda: SimpleNamespace(available=room))
+    kept, lines = fitting(mnli, [DEFAULT, TWICE, ALL])
     assert kept == [DEFAULT, ALL]
     assert len(lines) == 1
     assert lines[0].startswith("tiny-mnli-fp32 by triton (local), 2 instances x 1 thread is left out: it needs about")
@@ -417,7 +426,7 @@ def test_damaged_graph_is_refused(workspace: Workspace, mnli: Artifact) -> None:
 
 def entry_with(
     artifact: Artifact, setting: Setting, *, variant: str = "fp32", others: Mapping[str, Artifact] | None = None
-) -> Entry:
+) -> FinetuneTuning:
     """What a search would have found: each graph is fastest by the setting, on either engine."""
 
     def trial(name: str, rate: float, **change: Any) -> Trial:
@@ -437,13 +446,15 @@ def entry_with(
 
     graphs = {"fp32": graph(artifact, "fp32", 200.0)}
     graphs |= {name: graph(other, name, 400.0) for name, other in (others or {}).items()}
-    account = {"created": "2026-11-22T10:00:00+00:00"}
+    metadata = {"created": "2026-11-22T10:00:00+00:00"}
     default = trial("fp32", 100.0)
-    return Entry(variant=variant, default=default, graphs=graphs, useful_tokens=100, account=account, table=[default])
+    return FinetuneTuning(
+        variant=variant, default=default, graphs=graphs, useful_tokens=100, metadata=metadata, table=[default]
+    )
 
 
-def record_of(entries: Mapping[str, Entry]) -> Record:
-    return Record(model="tiny", machine=machine.describe(), packages=packages(), entries=entries)
+def record_of(entries: Mapping[str, FinetuneTuning]) -> TuningRecord:
+    return TuningRecord(model="tiny", machine=machine.describe(), packages=packages(), entries=entries)
 
 
 @pytest.fixture
@@ -461,8 +472,8 @@ def evaluated(workspace: Workspace, **options: Any) -> tuple[list[str], dict[str
         "data": workspace.root / "data", "endpoint": None, "variant": "fp32", "limit": None,
         "output": workspace.root / "run",
     }  # fmt: skip
-    wanted = evaluation.Request(**{**chosen, **options})
-    lines = list(evaluation.run(wanted, workspace, Silent()))
+    wanted = EvaluationRequest(**{**chosen, **options})
+    lines = list(evaluate.report(evaluate.evaluate(wanted, workspace, Silent())))
     folder = wanted.output or Path(lines[-1].split(": ")[1].split(" (")[0])
     with sqlite3.connect(folder / "journal.sqlite") as journal:
         batches = journal.execute("SELECT rows, width FROM batch ORDER BY id").fetchall()
@@ -512,7 +523,7 @@ def test_tuning_is_part_of_what_an_evaluation_is(workspace: Workspace, mnli: Art
     """By default each goes into a folder of its own; the same one is found again."""
     lines, _, _ = evaluated(workspace, output=None)
     again, _, _ = evaluated(workspace, output=None)
-    assert again[-1] == f"{lines[-1]} (finished before, nothing was asked again)"
+    assert again[-1] == f"{lines[-1]} (finished before, no graph was queried again)"
     tuning.write(workspace.artifacts, record_of({"mnli": entry_with(mnli, replace(small, max_tokens=32))}))
     other, _, batches = evaluated(workspace, output=None)
     assert other[-1] != lines[-1]
@@ -530,10 +541,9 @@ def test_given_endpoint_is_kept(workspace: Workspace, mnli: Artifact) -> None:
 
 
 def test_somebody_elses_server_is_asked_by_the_defaults(workspace: Workspace, mnli: Artifact, small: Setting) -> None:
-    known = {"tiny": tuning.consult(workspace.artifacts, "tiny", machine.describe(), packages())}
-    wanted = SimpleNamespace(endpoint="triton://a:8001")
-    given = [SimpleNamespace(model="tiny", artifacts=[mnli])]
-    assert evaluation._tuned(wanted, given, known) == (given, "triton://a:8001", [])  # type: ignore[arg-type]
+    choice = MachineTuning.load(["tiny"], workspace.artifacts, use=True, variant="fp32")
+    chosen = choice.settings({"tiny": [mnli]}, "triton://a:8001")
+    assert (chosen.endpoint, dict(chosen.applied), chosen.remarks) == ("triton://a:8001", {}, ())
 
 
 def test_evaluation_says_that_a_graph_was_exported_again(
@@ -564,11 +574,11 @@ def test_damaged_record_stops_an_evaluation(workspace: Workspace, small: Setting
 
 
 def test_dry_run_plans_with_the_winner(workspace: Workspace, small: Setting) -> None:
-    wanted = evaluation.Request(
+    wanted = EvaluationRequest(
         models=("tiny",), tasks=("xnli",), suite=None, languages=(), scripts=(), split="test",
         data=workspace.root / "data", endpoint=None, variant="fp32", limit=None, output=None,
     )  # fmt: skip
-    lines = list(evaluation.dry_run(wanted, workspace, Silent()))
+    lines = list(evaluate.dry_run(wanted, workspace, Silent()))
     (count,) = [line for line in lines if "batches" in line]
     assert int(count.split(" batches")[0].split()[-1]) >= 3
     assert any(line.startswith("tuned: onnx in process, 1 thread, budget 16") for line in lines)
@@ -606,14 +616,14 @@ def test_tuned_variant_without_a_search_is_refused(workspace: Workspace, mnli: A
 
 
 def test_tuned_variant_without_tuning_is_refused(workspace: Workspace, lossy: Artifact) -> None:
-    with pytest.raises(UsageError, match="`--no-tuning` leaves it out; drop one of them"):
+    with pytest.raises(UsageError, match="`--no-tuning` leaves them out; drop one of the two"):
         evaluated(workspace, variant="tuned", tuning=False)
 
 
 def test_run_is_scored_again_as_it_was_tuned_then(workspace: Workspace, lossy: Artifact) -> None:
     _, scores, _ = evaluated(workspace, variant="tuned")
     (workspace.root / "artifacts/tiny/tuning.json").write_text("{")
-    lines = list(evaluation.rescore(workspace.root / "run", None, workspace, Silent()))
+    lines = list(evaluate.report_rescored(evaluate.rescore(workspace.root / "run", None, workspace, Silent())))
     assert "variant of each graph: mnli int8" in lines
     again = read_json(workspace.root / "run/scores.json")
     assert again["tasks"] == scores["tasks"]

@@ -14,8 +14,8 @@ from harness.artifacts.checkpoint import read_checkpoint
 from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes
-from harness.commands import evaluation
-from harness.commands.evaluation import Request
+from harness.commands import evaluate as evaluation
+from harness.commands import verify as verification
 from harness.commands.verify import verify
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.files import file_sha256
@@ -23,6 +23,7 @@ from harness.core.heads import describe
 from harness.core.layout import Layout
 from harness.core.progress import Silent
 from harness.evaluation.provenance import provenance
+from harness.evaluation.request import EvaluationRequest
 from harness.serving.repository.config import Serving
 from harness.serving.repository.releases import promote
 from harness.serving.repository.store import publish
@@ -34,14 +35,16 @@ NAME = "tiny-mnli-fp32"
 RUSSIAN = "n a\tx\tneutral\ne b\tx\tentailment\nc c\tx\tcontradiction\nc d\tx\tneutral\n"
 
 
-def checkpoint(directory: Path, tokenizer: Path, **account: Any) -> str:
+def checkpoint(directory: Path, tokenizer: Path, **metadata: Any) -> str:
     """Write a checkpoint as training does, and return its digest."""
 
     def save(folder: Path) -> None:
         (folder / "model.safetensors").write_bytes(directory.name.encode())
         shutil.copyfile(tokenizer, folder / "tokenizer.json")
 
-    return write_checkpoint(directory, {"model": "tiny", "parents": {}, "seen": {}, **account}, save).digest
+    return write_checkpoint(
+        directory, {"phase": "target", "model": "tiny", "parents": {}, "seen": {}, **metadata}, save
+    ).digest
 
 
 def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> Artifact:
@@ -64,7 +67,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
         "hidden": 8,
         "pad_id": 1,
         "gate_sha256": file_sha256(folder / "gate.json"),
-        "checkpoint": {"digest": digest, "account": {"seen": {}}},
+        "checkpoint": {"digest": digest, "account": {"phase": "target", "model": "tiny"}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return read_artifact(folder)
@@ -116,11 +119,11 @@ def workspace_of(
 
 
 def evaluate(workspace: Workspace, data: Path, output: Path) -> None:
-    request = Request(
+    request = EvaluationRequest(
         models=("tiny",), tasks=("xnli",), suite=None, languages=("ru",), scripts=(), split="test", data=data,
         endpoint="onnx", variant="fp32", limit=None, output=output,
     )  # fmt: skip
-    assert list(evaluation.run(request, workspace, Silent()))
+    assert evaluation.evaluate(request, workspace, Silent()).results
 
 
 def links(workspace: Workspace, target: str = "first") -> list[str]:
@@ -144,7 +147,7 @@ def edit(path: Path, **values: Any) -> None:
 def test_reader_knows_what_training_writes(tmp_path: Path, tokenizer_file: Path) -> None:
     digest = checkpoint(tmp_path / "c", tokenizer_file, steps=3)
     found = read_checkpoint(tmp_path / "c")
-    assert (found.digest, found.account["steps"]) == (digest, 3)
+    assert (found.digest, found.metadata.steps) == (digest, 3)
 
 
 def test_whole_chain_of_a_run_holds(home: Workspace) -> None:
@@ -187,7 +190,8 @@ def test_graph_of_another_variant_than_the_run_is_found(
     assert told["variant"] == {"mnli": "fp32"}
     assert json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]["variant"] == {"mnli": "fp32"}
     edit(scores(home), variant="int8")
-    monkeypatch.setattr(evaluation, "rescore", lambda *_: iter(()))
+    monkeypatch.setattr(verification, "rescore", lambda *_: None)
+    monkeypatch.setattr(verification, "report_rescored", lambda _: iter(()))
     assert "ok  artifact artifacts/tiny/mnli/fp32" in [line.partition(":")[0] for line in links(home)]
     recorded = json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]
     edit(scores(home), provenance={key: value for key, value in recorded.items() if key != "variant"}, variant="fp32")
@@ -256,9 +260,9 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "manifest tells another training": (
         lambda home: edit(
             home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json",
-            checkpoint={"digest": digest_of(home), "account": {"seen": {"en": 3}}},
+            checkpoint={"digest": digest_of(home), "account": {"phase": "target", "model": "tiny", "seed": 3}},
         ),
-        r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest tells another seen than its checkpoint",
+        r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest has another seed than its checkpoint",
     ),
     "manifest of another finetune": (
         lambda home: edit(home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json", finetune="siqa"),
@@ -367,16 +371,16 @@ OF_A_RUN: dict[str, tuple[Callable[[Workspace], None], str]] = {
         r"breaks at run .*first: .*scores\.json provenance data_sha256 lacks xnli; evaluate again",
     ),
     "no tokenizer in the provenance": (
-        lambda home: edit(scores(home), provenance={"graph_sha256": {}}),
-        r"breaks at run .*first: .*scores\.json provenance has no 'tokenizer_sha256'; evaluate again",
+        lambda home: edit(scores(home), provenance={"graph_sha256": {}, "data_sha256": {}, "checkpoint_sha256": {}}),
+        r"breaks at run .*first: .*damaged \(provenance: Object missing required field `tokenizer_sha256`\)",
     ),
     "provenance of another form": (
         lambda home: edit(scores(home), provenance=[]),
-        r"breaks at run .*first: .*scores\.json provenance is not what `harness eval` writes there",
+        r"breaks at run .*first: .*scores\.json is damaged \(provenance: Expected `object`, got `array`\)",
     ),
     "request without its limit": (
-        lambda home: edit(scores(home), request={"data": "data", "suite": None, "protocols": []}),
-        r"breaks at run .*first: .*scores\.json request has no 'limit'; evaluate again",
+        lambda home: edit(scores(home), request={"data": "data", "tasks": ["xnli"], "suite": None, "protocols": []}),
+        r"breaks at run .*first: .*damaged \(request: Object missing required field `limit`\); evaluate again",
     ),
     "journal deleted": (
         lambda home: (home.runs / "first" / "journal.sqlite").unlink(),

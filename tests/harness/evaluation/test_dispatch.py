@@ -10,7 +10,7 @@ from harness.core.features import Feature
 from harness.core.heads import SequenceClassification
 from harness.core.progress import Silent
 from harness.core.tensors import Tensors
-from harness.evaluation.dispatch import _Answer, _Busy, answer
+from harness.evaluation.dispatch import _Answer, _BusyTime, answer
 from harness.evaluation.journal import Journal
 from harness.inference.endpoints import CallableEndpoint
 from harness.inference.planner import BatchPlanner
@@ -26,7 +26,7 @@ from harness.inference.planner import BatchPlanner
     ],
 )
 def test_each_moment_counts_once(calls: list[tuple[float, float]], added: list[float]) -> None:
-    busy = _Busy()
+    busy = _BusyTime()
     assert [busy.add(_Answer({}, *call)) for call in calls] == added
 
 

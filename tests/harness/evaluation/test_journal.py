@@ -110,8 +110,8 @@ def test_failure_inside_a_batch_leaves_nothing(journal: Journal) -> None:
 
 
 def test_run_of_the_same_model_goes_on(journal: Journal) -> None:
-    journal.identify({"model": "english", "variant": "fp32"})
-    journal.identify({"model": "english", "variant": "fp32"})
+    journal.claim_run({"model": "english", "variant": "fp32"})
+    journal.claim_run({"model": "english", "variant": "fp32"})
 
 
 @pytest.mark.parametrize(
@@ -123,16 +123,16 @@ def test_run_of_the_same_model_goes_on(journal: Journal) -> None:
     ids=["model", "variant"],
 )
 def test_journal_of_another_run_is_refused(journal: Journal, identity: dict[str, str], message: str) -> None:
-    journal.identify({"model": "english", "variant": "fp32"})
+    journal.claim_run({"model": "english", "variant": "fp32"})
     with pytest.raises(UsageError, match=f"{message}; give another folder with `--output`"):
-        journal.identify(identity)
+        journal.claim_run(identity)
 
 
 def test_refused_run_leaves_the_identity(journal: Journal) -> None:
-    journal.identify({"model": "english"})
+    journal.claim_run({"model": "english"})
     with pytest.raises(UsageError):
-        journal.identify({"variant": "int8", "model": "mixed"})
-    journal.identify({"model": "english", "variant": "fp32"})
+        journal.claim_run({"variant": "int8", "model": "mixed"})
+    journal.claim_run({"model": "english", "variant": "fp32"})
 
 
 def test_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ import numpy as np
 from harness.core.features import Feature
 from harness.evaluation.journal import BatchRecord, Journal
 with Journal(Path(sys.argv[1])) as journal:
-    journal.identify({"model": "english"})
+    journal.claim_run({"model": "english"})
     for number in range(100_000):
         row = Feature(0, np.array([number, number + 1]))
         journal.record("g", [row], [np.zeros(3, dtype="<f4").tobytes()], BatchRecord(1, 2, 2, 0.0))
@@ -202,6 +202,6 @@ def test_killed_run_leaves_whole_answers(killed: Path) -> None:
 
 def test_killed_run_can_go_on(killed: Path) -> None:
     with Journal(killed) as journal:
-        journal.identify({"model": "english"})
+        journal.claim_run({"model": "english"})
         journal.record("g", [feature(9, 9, 9)], [blob(1, 2, 3)], COST)
         assert journal.outputs("g", [feature(9, 9, 9).key], LABELS)[0]["logits"].tolist() == [1, 2, 3]

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.artifacts.checkpoint import MixRecord
 from harness.benchmark import tasks
 from harness.benchmark.suites import RULES, SUITES
 from harness.core.tables import Table
@@ -15,8 +16,7 @@ from harness.evaluation.report import (
     script_table,
     suite_lines,
 )
-from harness.evaluation.results import LanguageScore, TaskScore
-from harness.evaluation.runner import Result
+from harness.evaluation.results import LanguageScore, RunResult, TaskScore
 
 
 def score(
@@ -129,7 +129,7 @@ def test_markdown_aligns_numbers_right() -> None:
         (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
         (
             score("xnli", complete=False, ru=1, en=1),
-            "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, not the official number of examples",
+            "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, 10 of 5,010 examples per language",
         ),
         (
             score("udpos", complete=False, split="dev", ru=1),
@@ -169,14 +169,14 @@ def test_overall_of_complete_tasks_has_its_number() -> None:
 
 def test_padding_line_gives_ratio_tokens_and_seconds() -> None:
     padding = {"ratio": 1.25, "padded_tokens": 12500, "useful_tokens": 10000, "batches": 3, "graph_seconds": 2.0}
-    assert padding_line(Result("m", Path("run"), [], padding)) == (
+    assert padding_line(RunResult("m", Path("run"), [], padding)) == (
         "padded/useful tokens 1.250 (12,500 / 10,000) in 3 batches, 2.0 s in graphs"
     )
 
 
 def test_comparison_says_what_was_equal_in_phase_2() -> None:
-    english = {"steps": 400, "text_steps": 90, "source_examples": {"mnli": {"en": 1000}, "squad": {"en": 1400}}}
-    mixed = {"steps": 400, "text_steps": 80, "source_examples": {"mnli": {"en": 1200, "ru": 1200}}}
+    english = MixRecord(steps=400, text_steps=90, source_examples={"mnli": {"en": 1000}, "squad": {"en": 1400}})
+    mixed = MixRecord(steps=400, text_steps=80, source_examples={"mnli": {"en": 1200, "ru": 1200}})
     assert equal_line(english, mixed) == (
         "phase 2: 400 optimiser steps in both, steps of text 90 and 80, 2,400 source examples in both"
     )

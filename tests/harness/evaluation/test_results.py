@@ -87,7 +87,7 @@ def row(language: str, split: str = "test", official: bool = True) -> LanguageSc
         ([row("en", "dev", False), row("ru")], "partial: 2/2 languages, dev 1, test 1"),
         (
             [row("en", official=False), row("ru")],
-            "partial: 2/2 languages, test, not the official number of examples in en",
+            "partial: 2/2 languages, test, 1 of 5,440 examples per language in en",
         ),
     ],
     ids=["whole", "language-missing", "dev", "mixed", "short"],

@@ -127,7 +127,7 @@ def test_a_question_with_its_time_first_reads_as_one(languages) -> None:
 def test_two_events_differ_in_place_and_time() -> None:
     rng = random.Random(0)
     for _ in range(30):
-        one, other = paraphrases.told(rng, "test", 2)
+        one, other = paraphrases.events(rng, "test", 2)
         assert one.place != other.place
         assert one.time != other.time
         assert sum(getattr(one, slot) != getattr(other, slot) for slot in paraphrases.CORE) == 1

@@ -35,7 +35,8 @@ def exported(tmp_path: Path, tokenizer_file: Path, artifact: Callable[..., Artif
             "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
             "vocabulary": 50,
             "hidden": 8,
-            "checkpoint": {"digest": "c" * 64, "account": {"seen": {}}},
+            "pad_id": 1,
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)

@@ -2,7 +2,7 @@ import importlib.util
 
 import pytest
 
-from harness.serving import doctor
+from harness.serving.server import doctor
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness import cli
@@ -24,9 +25,7 @@ def repository(exported: Make, artifact: Make, probe: list[int], tmp_path: Path)
     for seed in (0, 1):
         publish(exported(seed=seed), folder, SERVING, probe_ids=probe, text=text_model)
     graph = artifact("embedding")
-    (graph.directory / "manifest.json").write_text(
-        f'{{"graph_sha256": "{graph.graph_sha256}", "tokenizer_sha256": "{graph.tokenizer_sha256}"}}'
-    )
+    (graph.directory / "manifest.json").write_bytes(msgspec.json.encode(graph.manifest))
     publish(graph, folder, SERVING, probe_ids=probe)
     return folder
 

@@ -232,7 +232,7 @@ def test_other_weights_under_the_same_graph_are_another_version(
         assert serves(graph, repository)
         assert graph.graph_sha256 in (repository / graph.name / "config.pbtxt").read_text()
     assert not serves(second, repository)
-    assert [check_version(repository, first.name, number)["graph_sha256"] for number in (1, 2)] == [
+    assert [check_version(repository, first.name, number).graph_sha256 for number in (1, 2)] == [
         first.graph_sha256,
         second.graph_sha256,
     ]
@@ -278,7 +278,7 @@ def test_version_tells_where_it_came_from(exported: Make, probe: list[int], tmp_
     publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
     for name in ("manifest.json", "gate.json"):
         assert (tmp_path / "repository" / graph.name / "1" / name).read_bytes() == (graph.directory / name).read_bytes()
-    assert check_version(tmp_path / "repository", graph.name, 1)["graph_sha256"] == graph.graph_sha256
+    assert check_version(tmp_path / "repository", graph.name, 1).graph_sha256 == graph.graph_sha256
 
 
 def test_text_model_is_published_with_its_graph(exported: Make, probe: list[int], tmp_path: Path) -> None:

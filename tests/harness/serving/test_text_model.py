@@ -2,8 +2,10 @@ import dataclasses
 import json
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
+from harness.artifacts.checkpoint import HeadRecord
 from harness.artifacts.store import Artifact
 from harness.benchmark.finetunes.ccg import FINETUNE as CCG
 from harness.core.errors import ArtifactError
@@ -47,7 +49,8 @@ def test_question_fills_every_input(finetune: str, inputs: dict[str, int], graph
 
 def test_labels_are_those_the_graph_was_trained_with(graph_of: Make) -> None:
     artifact = graph_of("ccg")
-    artifact.manifest["head"] = {"kind": "TokenClassification", "labels": ["N", "NP"]}
+    head = HeadRecord(kind="TokenClassification", labels=["N", "NP"])
+    artifact = dataclasses.replace(artifact, manifest=msgspec.structs.replace(artifact.manifest, head=head))
     declared = declaration(artifact)
     assert declared.featurizer == dataclasses.replace(CCG.featurizer, tags=("N", "NP"))
     assert declared.postprocess == dataclasses.replace(CCG.postprocess, tags=("N", "NP"))

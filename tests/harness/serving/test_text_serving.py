@@ -128,7 +128,8 @@ def online(
             "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
             "vocabulary": 50,
             "hidden": 8,
-            "checkpoint": {"digest": "c" * 64, "account": {"seen": {}}},
+            "pad_id": 1,
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)
@@ -214,10 +215,10 @@ def test_predict_asks_the_server_and_this_process_alike(online: Online, tmp_path
     lines = [{name: texts if name == "choices" else texts[0] for name, texts in each.items()} for each in GIVEN["copa"]]
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    request = predict.Request(model="mixed_ru", task="xcopa", file=file)
+    request = predict.PredictionRequest(model="mixed_ru", task="xcopa", file=file)
     workspace = Workspace(online.root)
     here = list(predict.run(request, workspace))
-    remote = predict.Request(model="mixed_ru", task="xcopa", file=file, endpoint=f"triton://{online.address}")
+    remote = predict.PredictionRequest(model="mixed_ru", task="xcopa", file=file, endpoint=f"triton://{online.address}")
     there = list(predict.run(remote, workspace))
     assert len(here) == len(lines)
     assert close([list(pair) for pair in there], [list(pair) for pair in here])

@@ -15,7 +15,7 @@ from harness.core.heads import DualEncoder, SentenceEmbedding
 from harness.encoders.families import families
 from harness.tokenization.tokenizer import FastTokenizer
 from training.collate import collate
-from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 from training.encoders.networks import networks_of
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
 
@@ -30,7 +30,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def batch_of(name: str, folder: Path) -> dict[str, Tensor]:
     case = CASES[name]
-    write_tokenizer(Source(str(folder)), folder / "own.json")
+    write_tokenizer(CheckpointSource(str(folder)), folder / "own.json")
     tokenizer = FastTokenizer(folder / "own.json")
     if isinstance(case.head, DualEncoder):
         examples = [MatchExample(str(place), f"w1{place} w20", f"w3{place} w40 w50") for place in range(3)]
@@ -66,7 +66,7 @@ def test_one_step_changes_encoder_and_head(encoders: dict[str, Path], family: st
 
 @pytest.mark.parametrize("family", families())
 def test_heads_and_masked_language_model_share_one_encoder(encoders: dict[str, Path], family: str) -> None:
-    source = Source(str(encoders[family]))
+    source = CheckpointSource(str(encoders[family]))
     networks, config = read_config(source)
     text = load(networks.masked, networks, config, source)
     heads = {name: CASES[name].head for name in ("label", "tags")}

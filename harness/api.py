@@ -1,0 +1,441 @@
+"""The public Python API: one function for each link of the chain, and the types that they give.
+
+`import harness` loads nothing of this module; `harness.evaluate` and the other names load it, and each function
+loads its heavy packages when it is called. The command line calls the same functions.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.artifacts.run import SCORES, RunRecord, read_run
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import HarnessError, MissingExtra, UsageError
+from harness.core.progress import Progress, Silent
+from harness.evaluation.request import JOURNAL, EvaluationRequest
+from harness.evaluation.results import TaskScore
+
+if TYPE_CHECKING:
+    import pandas
+
+    from exporters.run import Published
+    from harness.commands.evaluate import Evaluated
+    from training.run import Trained
+
+__all__ = [
+    "EvaluationRequest",
+    "HarnessError",
+    "Prediction",
+    "Run",
+    "Server",
+    "TaskScore",
+    "evaluate",
+    "evaluate_request",
+    "export",
+    "load_run",
+    "predict",
+    "serve",
+    "train",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a run predicted for one example."""
+
+    #: The example's id in its file.
+    id: str
+    #: A label, a choice's number, tags, an answer's text, or the ids of candidates, best first: by the task.
+    prediction: Any
+
+
+class Run:
+    """A finished evaluation of one model, read from its folder."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a run.
+
+        Args:
+            path: a folder with `scores.json`.
+
+        Raises:
+            UsageError: there is no run, or its record is damaged.
+        """
+        self.path = path
+        #: `scores.json`: scores, request, provenance, seconds of each stage.
+        self.record: RunRecord = read_run(path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def model(self) -> str:
+        """Return the model that was evaluated."""
+        return self.record.model
+
+    @property
+    def variant(self) -> str:
+        """Return the precision of the graphs, or ``tuned``."""
+        return self.record.variant
+
+    @cached_property
+    def scores(self) -> Mapping[str, TaskScore]:
+        """Return the scores of each task by its name; `TaskScore.score` is the task's number in percent.
+
+        Raises:
+            UsageError: a task of the run is not declared here.
+        """
+        from harness.benchmark import tasks
+        from harness.evaluation.selection import check_suite
+
+        suite = check_suite(self.record.suite)
+        found = {}
+        for name, record in self.record.tasks.items():
+            task = tasks.load(name)
+            found[name] = TaskScore.from_record(task, task.all_languages(suite), record)
+        return found
+
+    def predictions(self, task: str, language: str) -> list[Prediction]:
+        """Return the predictions of one task and language in the order of its file.
+
+        Raises:
+            UsageError: the run has no such task or language, or its journal is missing.
+        """
+        from harness.evaluation.journal import Journal
+
+        found = self.record.tasks
+        if task not in found or language not in found[task].languages:
+            known = ", ".join(f"{name} ({' '.join(value.languages)})" for name, value in found.items())
+            message = f"run {self.path} has no {task} in {language!r}; it has {known}"
+            raise UsageError(message)
+        if not (self.path / JOURNAL).is_file():
+            message = f"run {self.path} has no {JOURNAL}; evaluate again with `harness eval`"
+            raise UsageError(message)
+        with Journal(self.path / JOURNAL) as journal:
+            return [Prediction(name, value) for name, value in journal.predictions(task, language)]
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """Return one row for each task, language and metric.
+
+        Columns: model, variant, task, language, script, family, split, metric, score (percent), headline (whether
+        the task's number is a mean over this metric), examples, official (whether the test set is whole), exposure.
+
+        Raises:
+            MissingExtra: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise MissingExtra(package="pandas", extra="pandas") from error
+        from harness.core.languages import language
+
+        rows = [
+            {
+                "model": self.model,
+                "variant": self.variant,
+                "task": name,
+                "language": row.language,
+                "script": language(row.language).script,
+                "family": language(row.language).top_family,
+                "split": row.split,
+                "metric": metric,
+                "score": value,
+                "headline": metric in task.task.headline,
+                "examples": row.examples,
+                "official": row.official,
+                "exposure": row.exposure,
+            }
+            for name, task in self.scores.items()
+            for row in task.languages
+            for metric, value in row.scores.items()
+        ]
+        return pandas.DataFrame(rows)
+
+
+def load_run(path: str | os.PathLike[str], *, home: str | os.PathLike[str] | None = None) -> Run:
+    """Return a finished run.
+
+    Args:
+        path: its folder, or its name under `runs/` of the workspace.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+
+    Raises:
+        UsageError: there is no run of that name.
+    """
+    folder, below = Path(path), _workspace(home).runs / path
+    return Run(below if not (folder / SCORES).is_file() and (below / SCORES).is_file() else folder)
+
+
+def evaluate(
+    model: str,
+    tasks: str | Sequence[str] = "all",
+    *,
+    suite: str | None = None,
+    languages: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+    split: str = "test",
+    data: str | os.PathLike[str] | None = None,
+    endpoint: str | None = None,
+    variant: str = "fp32",
+    limit: int | None = None,
+    output: str | os.PathLike[str] | None = None,
+    protocols: Sequence[str] = (),
+    available: bool = False,
+    submission: str | os.PathLike[str] | None = None,
+    tuning: bool = True,
+    home: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Evaluate a model on tasks through the graphs that are served, and return the run.
+
+    A run that was finished before with the same inputs is returned at once; one that was stopped is resumed.
+
+    Args:
+        model: an exported model.
+        tasks: names of tasks, or ``all``.
+        suite: ``xtreme`` or ``xtreme-r``: its languages and groups; the union of both where None.
+        languages: only these, as ISO 639-1 codes; all where empty.
+        scripts: only languages of these scripts, as ISO 15924 codes; all where empty.
+        split: a split for all tasks, or ``TASK=SPLIT,...``.
+        data: the data folder; the one of the model's recipe, or $HARNESS_DATA, where None.
+        endpoint: ``onnx``, ``onnx:cuda``, ``triton://host:port``; a local Triton, or what `harness tune` found, where
+            None.
+        variant: precision of the graphs.
+        limit: examples of each language at most; all where None.
+        output: folder of the run; one under `runs/` where None.
+        protocols: ``TASK=ALTERNATIVE`` entries, as `harness tasks TASK` lists them.
+        available: score what the data folder has, instead of refusing where something is missing.
+        submission: where predictions are written in the official layout; nowhere where None.
+        tuning: use what `harness tune` found on this machine.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+        progress: shows what happens; silent where None.
+
+    Raises:
+        HarnessError: one sentence with what was wrong and how to mend it; see `harness.core.errors`.
+    """
+    request = EvaluationRequest(
+        models=(model,),
+        tasks=(tasks,) if isinstance(tasks, str) else tuple(tasks),
+        suite=suite,
+        languages=tuple(languages),
+        scripts=tuple(scripts),
+        split=split,
+        data=_path(data),
+        endpoint=endpoint,
+        variant=variant,
+        limit=limit,
+        output=_path(output),
+        protocols=tuple(protocols),
+        available=available,
+        submission=_path(submission),
+        tuning=tuning,
+    )
+    (result,) = evaluate_request(request, _workspace(home), progress).results
+    return Run(result.directory)
+
+
+def evaluate_request(request: EvaluationRequest, workspace: Workspace, progress: Progress | None = None) -> "Evaluated":
+    """Evaluate every model of a request; `harness.commands.evaluate.report` gives the lines of the result.
+
+    Raises:
+        HarnessError: see `evaluate`.
+    """
+    from harness.commands import evaluate as path
+
+    return path.evaluate(request, workspace, progress or Silent())
+
+
+def predict(
+    model: str,
+    task: str,
+    *questions: str | Mapping[str, str | Sequence[str]],
+    variant: str = "fp32",
+    endpoint: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> list[Mapping[str, Any]]:
+    """Return the answer of a model to each question.
+
+    Args:
+        model: an exported model.
+        task: the task whose graph answers.
+        questions: the texts of one question, in the order that `harness predict --help` names; or one mapping from
+            field to text for each question.
+        variant: precision of the graph.
+        endpoint: ``triton://host:port`` queries its text model; this process answers where None.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+
+    Raises:
+        HarnessError: an unknown name, a wrong field, or a server that does not answer.
+    """
+    from harness.commands import predict as prediction
+
+    texts = tuple(question for question in questions if isinstance(question, str))
+    mappings = tuple(question for question in questions if not isinstance(question, str))
+    if texts and mappings:
+        message = "give the texts of one question, or one mapping for each question, not both"
+        raise UsageError(message)
+    request = prediction.PredictionRequest(
+        model=model, task=task, texts=texts, questions=mappings, variant=variant, endpoint=endpoint
+    )
+    return [answer for _, answer in prediction.run(request, _workspace(home))]
+
+
+def train(
+    recipe: str | os.PathLike[str],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    targets: Sequence[str] = (),
+    seed: int | None = None,
+    max_steps: int | None = None,
+    phase: str = "target",
+    resume: bool = True,
+    allow_leak: str | None = None,
+    home: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> "Trained":
+    """Run the phases of a recipe that are not done; needs the extra ``train``.
+
+    Args:
+        recipe: a TOML file.
+        data: the data folder; the recipe's own where None.
+        targets: training sets of phase 3; the recipe's where empty.
+        seed: replaces the recipe's; the model is then named ``NAME.seedN``.
+        max_steps: optimiser steps of every phase at most; the model is then named ``NAME.stepsN``.
+        phase: the phase to stop after: ``pretrained``, ``intermediate`` or ``target``.
+        resume: resume a training that was stopped; begin it again otherwise.
+        allow_leak: why evaluation sentences may be trained on; it marks every score.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+        progress: shows what happens; silent where None.
+
+    Raises:
+        HarnessError: see `training.run.train_recipe`.
+    """
+    from training.recipe import load_recipe
+
+    try:
+        from training.run import train_recipe
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", "train") from error
+    return train_recipe(
+        load_recipe(Path(recipe)),
+        _workspace(home),
+        data=_path(data),
+        targets=targets,
+        seed=seed,
+        max_steps=max_steps,
+        phase=phase,
+        resume=resume,
+        allow_leak=allow_leak,
+        progress=progress or Silent(),
+    )
+
+
+def export(
+    model: str,
+    *,
+    variants: Sequence[str] = (),
+    finetunes: Sequence[str] = (),
+    data: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    accept_drift: str | None = None,
+    container: str | None = None,
+    device: str = "cpu",
+    home: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> "list[Published]":
+    """Export a model's checkpoints to ONNX, check them and publish them; needs the extra ``export``.
+
+    Args:
+        model: a trained model.
+        variants: precisions; those of its recipe where empty.
+        finetunes: only the graphs of these training sets; all where empty.
+        data: where the sentences of the checks come from; the recipe's own data where None.
+        force: export again what is there.
+        accept_drift: why a graph that the gate refuses is published; recorded in its gate.json.
+        container: release of NVIDIA's container that has to understand the graphs.
+        device: what Triton computes on: ``cpu`` or ``gpu``.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+        progress: shows what happens; silent where None.
+
+    Raises:
+        HarnessError: see `exporters.run.export_model`.
+    """
+    try:
+        from exporters.run import Wanted, export_model
+    except ImportError as error:
+        raise MissingExtra(error.name or "optimum", "export") from error
+    wanted = Wanted(
+        variants=tuple(variants),
+        finetunes=tuple(finetunes),
+        force=force,
+        accept_drift=accept_drift,
+        container=container,
+        device=device,  # type: ignore[arg-type]  # checked by export_model
+    )
+    return export_model(model, wanted, _workspace(home), data=_path(data), progress=progress or Silent())
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A local Triton that serves."""
+
+    #: As `endpoint` takes it: ``triton://127.0.0.1:8001``.
+    endpoint: str
+    #: The KServe v2 API over HTTP: ``http://127.0.0.1:8000``.
+    http: str
+    #: What is served: graphs, and their text models.
+    models: tuple[str, ...]
+
+
+@contextmanager
+def serve(
+    models: Sequence[str] = (),
+    *,
+    http_port: int | None = None,
+    grpc_port: int | None = None,
+    metrics_port: int | None = None,
+    profile: str = "online",
+    home: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Server]:
+    """Serve models with a local Triton inside a `with` block; needs the extra ``serve``.
+
+    Args:
+        models: names of models or of served graphs; all that is published where empty.
+        http_port: a free one where None, as the other two.
+        grpc_port: of the gRPC service.
+        metrics_port: of Prometheus' metrics.
+        profile: ``online``, text models included, or ``evaluation``.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+        progress: shows what happens; silent where None.
+
+    Raises:
+        HarnessError: nothing is published under such a name, or the server does not start.
+    """
+    from harness.serving.access import Access
+    from harness.serving.server import service
+
+    workspace = _workspace(home)
+    with service.background(
+        workspace.model_repository,
+        models,
+        ports=service.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port),
+        profile=service.check_profile(profile),
+        access=Access.from_environment(os.environ),
+        log=workspace.runs / f"triton-{os.getpid()}.log",
+        progress=progress or Silent(),
+    ) as server:
+        http = f"http://{server.http_host}:{server.http_port}"
+        yield Server(endpoint=server.uri, http=http, models=tuple(server.models))
+
+
+def _workspace(home: str | os.PathLike[str] | None) -> Workspace:
+    return Workspace.current() if home is None else Workspace(Path(home).resolve())
+
+
+def _path(value: str | os.PathLike[str] | None) -> Path | None:
+    return None if value is None else Path(value)

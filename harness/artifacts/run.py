@@ -1,0 +1,117 @@
+"""The record of an evaluation run: `scores.json`, with everything that repeats it."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.core.errors import HarnessError, UsageError
+from harness.core.records import Record, read_record
+
+SCORES = "scores.json"
+
+
+class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of one task, in percent."""
+
+    score: float
+    #: ``test``, or what the score is of instead.
+    label: str = ""
+    complete: bool = False
+    #: The metrics whose mean is the score.
+    headline: list[str] = []
+    protocol: str = ""
+    representation: str = ""
+    stand_in: str = ""
+    leak: str = ""
+    selected_on: str = ""
+    #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`.
+    languages: dict[str, dict[str, Any]]
+    scripts: dict[str, float] = {}
+    families: dict[str, float] = {}
+    latin: float | None = msgspec.field(name="Latin", default=None)
+    not_latin: float | None = msgspec.field(name="non-Latin", default=None)
+    transfer_gap: float | None = None
+    unseen: float | None = None
+
+
+class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for, enough to make the evaluation again; see `harness.evaluation.request.EvaluationRequest`."""
+
+    models: list[str] = []
+    tasks: list[str]
+    suite: str | None = None
+    languages: list[str] = []
+    scripts: list[str] = []
+    split: str = "test"
+    data: str
+    endpoint: str | None = None
+    variant: str = "fp32"
+    limit: int | None
+    protocols: list[str]
+    available: bool = False
+    tuning: bool = True
+
+
+class ProvenanceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the scores come from: versions, commit, digests of data, graphs and checkpoints."""
+
+    data_sha256: dict[str, str]
+    graph_sha256: dict[str, str]
+    tokenizer_sha256: str
+    checkpoint_sha256: dict[str, str]
+    #: The variant that answered, by training set.
+    variant: dict[str, str] = {}
+    #: What computed the answers.
+    backend: str = ""
+    packages: dict[str, str] = {}
+    git: dict[str, Any] = {}
+    data: str = ""
+    search: str | None = None
+    machine: dict[str, Any] = {}
+    created: str = ""
+    #: The settings that `harness tune` had found, where they were used.
+    tuning: dict[str, Any] | None = None
+    #: When and by which commit the scores were computed again, where they were.
+    rescored: dict[str, Any] | None = None
+
+
+class RunRecord(Record, frozen=True, kw_only=True):
+    """What `scores.json` holds."""
+
+    model: str
+    variant: str
+    endpoint: str
+    suite: str | None = None
+    request: RequestRecord
+    tasks: dict[str, TaskRecord]
+    #: Means of the suite's groups, and its overall number by each rule.
+    groups: dict[str, float | None] | None = None
+    overall: dict[str, float | None] | None = None
+    padding: dict[str, float] = {}
+    repeats: str = ""
+    provenance: ProvenanceRecord
+    #: Seconds of each stage.
+    stages: dict[str, float] = {}
+    #: Rows that were tokenized, and that were in the cache.
+    tokens: dict[str, int] = {}
+    #: Equal ones score alike.
+    fingerprint: str = ""
+
+
+def read_run(folder: Path, error: type[HarnessError] = UsageError) -> RunRecord:
+    """Return the record of a run.
+
+    Args:
+        folder: of the run.
+        error: what is raised.
+
+    Raises:
+        HarnessError: of the type `error`: there is no run, or its record is damaged; names file and key.
+    """
+    path = folder / SCORES
+    try:
+        return read_record(path, RunRecord, error, "evaluate again with `harness eval`")
+    except FileNotFoundError as missing:
+        message = f"{path} is missing; a run that `harness eval` finished has it"
+        raise error(message) from missing

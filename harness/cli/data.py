@@ -1,0 +1,79 @@
+"""`harness data list`, `check`, `get` and `labels`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.application import Command, Commands, app
+from harness.cli.options import Destination, Languages, Quiet, names, progress
+
+data_app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data", help="List, check and get the data of tasks and training sets.")
+
+
+@data_app.command(name="list", cls=Command, epilog="harness data list")
+def data_list() -> None:
+    """List what each task and training set needs, and where it comes from."""
+    from harness.commands.data import list_data
+
+    for line in list_data().lines:
+        typer.echo(line)
+
+
+@data_app.command(name="check", cls=Command, epilog="harness data check --data DEST --tasks xnli,udpos")
+def data_check(
+    data: Destination = None,
+    tasks: Annotated[str, typer.Option(help="Tasks or training sets, comma-separated, or all.")] = "all",
+    languages: Languages = None,
+    splits: Annotated[str | None, typer.Option(help="Only these splits, comma-separated.  [default: all]")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check which files are there and whole; exit code 1 if something is missing."""
+    from harness.commands.data import check_data
+
+    answer = check_data(data, names(tasks), names(languages), names(splits), progress(quiet))
+    for line in answer.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if answer.complete else 1)
+
+
+@data_app.command(name="get", cls=Command, epilog="harness data get xnli tatoeba --data DEST")
+def data_get(
+    wanted: Annotated[list[str], typer.Argument(metavar="NAMES...", help="Tasks or training sets, or all.")],
+    data: Destination = None,
+    origin: Annotated[
+        Path | None,
+        typer.Option("--from", help="A folder in the official or the hub's layout.  [default: the hub]"),
+    ] = None,
+    languages: Languages = None,
+    repository: Annotated[
+        str | None, typer.Option(help="Take the rows from this hub repository, even if they are not official.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Another commit, branch or tag of the hub.  [default: the pinned commit]")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Get data from the hub or a local folder into one layout; files that are there and whole are kept."""
+    from harness.commands.data import get_data
+
+    answer = get_data(wanted, data, origin, names(languages), repository, revision, progress(quiet))
+    for line in answer.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if answer.complete else 1)
+
+
+@data_app.command(name="labels", cls=Command, epilog="harness data labels --suite xtreme --data DEST --output labels")
+def data_labels(
+    suite: Annotated[str, typer.Option(help="xtreme or xtreme-r: its tasks and languages.")],
+    output: Annotated[Path, typer.Option(help="Folder for TASK/test-LANGUAGE files, the official layout.")],
+    data: Destination = None,
+    tasks: Annotated[str, typer.Option(help="Tasks, comma-separated, or all.")] = "all",
+    quiet: Quiet = False,
+) -> None:
+    """Write the labels of the test sets as `harness score` reads them."""
+    from harness.commands.data import write_labels
+
+    for line in write_labels(data, suite, names(tasks), output, progress(quiet)):
+        typer.echo(line)

@@ -1,0 +1,189 @@
+"""`harness eval`, `rescore`, `verify` and `tune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.application import Command, app
+from harness.cli.options import HOW, OUTPUT, WHAT, Data, Models, Quiet, Submission, names, progress
+from harness.core.errors import UsageError
+
+
+@app.command(name="eval", cls=Command, epilog="harness eval --model mixed_ru --tasks xnli,tatoeba --languages ru,zh")
+def eval_command(
+    model: Models,
+    rest: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    tasks: Annotated[
+        str, typer.Option(help="Tasks, comma-separated, or all; `harness tasks` lists them.", rich_help_panel=WHAT)
+    ] = "all",
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="xtreme or xtreme-r: its languages, order and groups.  [default: the union of both]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    languages: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these languages, comma-separated ISO 639-1 codes.  [default: all]", rich_help_panel=WHAT
+        ),
+    ] = None,
+    scripts: Annotated[
+        str | None,
+        typer.Option(
+            help="Only languages of these scripts, comma-separated ISO 15924 codes.  [default: all]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="A split for all tasks, or TASK=SPLIT,...", rich_help_panel=WHAT)] = "test",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Examples of each language at most.  [default: all]", rich_help_panel=WHAT),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="TASK=ALTERNATIVE,... where sources disagree; `harness tasks TASK` lists them.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    available: Annotated[
+        bool,
+        typer.Option(
+            "--available",
+            help="Score what the data folder and the model's graphs allow, and say what is left out.",
+            rich_help_panel=WHAT,
+        ),
+    ] = False,
+    data: Data = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="onnx, onnx:cuda, onnx:tensorrt (in this process), or triton://host:port[,host:port], "
+            "tritons://... with TLS.  [default: what `harness tune` found, or a local Triton of its own]",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    variant: Annotated[
+        str,
+        typer.Option(
+            help="Precision of the graphs; `tuned` is the fastest of each graph that `harness tune` found.",
+            rich_help_panel=HOW,
+        ),
+    ] = "fp32",
+    tuning: Annotated[
+        bool,
+        typer.Option(
+            "--tuning/--no-tuning", help="Use what `harness tune` found on this machine, or not.", rich_help_panel=HOW
+        ),
+    ] = True,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run.  [default: runs/MODEL-VARIANT-DIGEST, the same for the same evaluation]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    submission: Submission = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate models on tasks and print scores per language, script and family."""
+    from harness import api
+    from harness.artifacts.workspace import Workspace
+    from harness.commands import evaluate
+    from harness.evaluation.request import EvaluationRequest
+
+    if rest:
+        message = (
+            f"{rest[0]!r} stands alone; several tasks or languages are one value with commas, "
+            f"such as `--tasks {','.join([*names(tasks), *rest])}`"
+        )
+        raise UsageError(message)
+    request = EvaluationRequest(
+        models=tuple(dict.fromkeys(names(model))),
+        tasks=tuple(names(tasks)),
+        suite=suite,
+        languages=tuple(names(languages)),
+        scripts=tuple(names(scripts)),
+        split=split,
+        data=data,
+        endpoint=endpoint,
+        variant=variant,
+        limit=limit,
+        output=output,
+        protocols=tuple(names(protocol)),
+        available=available,
+        submission=submission,
+        tuning=tuning,
+    )
+    shown, workspace = progress(quiet), Workspace.current()
+    lines = (
+        evaluate.dry_run(request, workspace, shown)
+        if dry_run
+        else evaluate.report(api.evaluate_request(request, workspace, shown))
+    )
+    for line in lines:
+        typer.echo(line)
+
+
+@app.command(cls=Command, epilog="harness tune --model mixed_ru --tasks xnli")
+def tune(
+    model: Annotated[str, typer.Option(help="An exported model; `harness models` lists them.")],
+    tasks: Annotated[str, typer.Option(help="Tasks whose graphs are tuned, comma-separated, or all.")] = "all",
+    variant: Annotated[
+        str | None, typer.Option(help="Variants beside fp32, comma-separated.  [default: all that are published]")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="triton is a local one, onnx is this process; comma-separated.")
+    ] = "triton,onnx",
+    data: Data = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Examples of each language.  [default: as many as take two seconds]")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find the fastest setting of each graph on this machine; `harness eval` then uses it."""
+    from harness.artifacts.workspace import Workspace
+    from harness.commands import tune as search
+
+    request = search.TuneRequest(
+        model=model,
+        tasks=tuple(names(tasks)),
+        variants=tuple(names(variant)),
+        engines=tuple(names(engine)),
+        data=data,
+        limit=limit,
+    )
+    for line in search.run(request, Workspace.current(), progress(quiet)):
+        typer.echo(line)
+
+
+@app.command(cls=Command, epilog="harness rescore runs/mixed_ru-fp32-0123456789ab")
+def rescore(
+    run: Annotated[str, typer.Argument(help="Folder of a finished run, or its name under runs/.")],
+    submission: Submission = None,
+    quiet: Quiet = False,
+) -> None:
+    """Compute a run's scores again from its journal; no graph is queried."""
+    from harness.artifacts.workspace import Workspace
+    from harness.commands import evaluate
+
+    workspace = Workspace.current()
+    folder = evaluate.find_run(run, workspace)
+    for line in evaluate.report_rescored(evaluate.rescore(folder, submission, workspace, progress(quiet))):
+        typer.echo(line)
+
+
+@app.command(cls=Command, epilog="harness verify mixed_ru")
+def verify(
+    target: Annotated[str, typer.Argument(help="Folder or name of a run, or a model.")],
+    quiet: Quiet = False,
+) -> None:
+    """Recompute every digest from checkpoints to scores; exit code 2 at the first that does not hold."""
+    from harness.artifacts.workspace import Workspace
+    from harness.commands import verify as chain
+
+    for line in chain.verify(target, Workspace.current(), progress(quiet)):
+        typer.echo(line)

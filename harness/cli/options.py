@@ -1,0 +1,49 @@
+"""Options that several commands share, and how their values are read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.core.progress import Progress
+
+#: Groups of options in the help.
+WHAT, HOW, OUTPUT = "What is evaluated", "How it is answered", "Output"
+
+Model = Annotated[str, typer.Option(help="An exported model; `harness models` lists them.")]
+Models = Annotated[
+    list[str],
+    typer.Option(
+        "--model", metavar="NAME", help="An exported model; give it twice to compare two.", rich_help_panel=WHAT
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data folder.  [default: the folder that the recipe names, or $HARNESS_DATA]"),
+]
+Destination = Annotated[Path | None, typer.Option("--data", help="Data folder.  [default: $HARNESS_DATA]")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no status lines.")]
+Languages = Annotated[
+    str | None, typer.Option(help="Only these languages, comma-separated ISO 639-1 codes.  [default: all]")
+]
+Submission = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also write the predictions there, in the official layout.  [default: nowhere]", rich_help_panel=OUTPUT
+    ),
+]
+
+
+def names(values: str | Sequence[str] | None) -> list[str]:
+    """Return the names in comma-separated values."""
+    given = [values] if isinstance(values, str) else list(values or ())
+    return [part.strip() for value in given for part in value.split(",") if part.strip()]
+
+
+def progress(quiet: bool) -> "Progress":
+    """Return what shows progress on the terminal, or nothing."""
+    from harness.core import terminal
+
+    return terminal.Quiet() if quiet else terminal.Terminal()

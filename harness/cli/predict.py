@@ -1,0 +1,43 @@
+"""`harness predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.application import Command, app
+from harness.cli.options import Model
+
+
+@app.command(cls=Command, epilog='harness predict --model mixed_ru --task xnli "A man eats." "A man sleeps."')
+def predict(
+    model: Model,
+    task: Annotated[str, typer.Option(help="The task whose graph answers; `harness tasks` lists them.")],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The texts of one question: two sentences (xnli, pawsx); premise, question and choices (xcopa); "
+            "question and context (xquad, mlqa, tydiqa); one text (udpos, panx, tatoeba, bucc2018)."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(help="Questions as one JSON object of fields a line; - is standard input.  [default: the texts]"),
+    ] = None,
+    variant: Annotated[str, typer.Option(help="Precision of the graph.")] = "fp32",
+    endpoint: Annotated[
+        str | None,
+        typer.Option(help="triton://host:port, whose text model answers.  [default: this process]"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each answer as one line of JSON.")] = False,
+) -> None:
+    """Answer questions about your own texts with a model's graph."""
+    from harness.artifacts.workspace import Workspace
+    from harness.commands import predict as prediction
+
+    request = prediction.PredictionRequest(
+        model=model, task=task, texts=tuple(texts or ()), file=file, variant=variant, endpoint=endpoint
+    )
+    for question, answer in prediction.run(request, Workspace.current()):
+        for line in [prediction.as_json(answer)] if as_json else prediction.readable(question, answer):
+            typer.echo(line)

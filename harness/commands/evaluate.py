@@ -1,0 +1,196 @@
+"""One evaluation from request to report: resolve, plan, execute, score, report.
+
+Each step takes the value of the step before. `harness eval` runs all of them, a dry run stops after the
+plan, and `harness rescore` starts at the scores of a run whose answers are there.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artifacts.run import SCORES, read_run
+from harness.artifacts.workspace import Workspace
+from harness.core.errors import UsageError, nearest
+from harness.core.progress import Progress
+from harness.evaluation.connection import Connection, connection
+from harness.evaluation.dispatch import answer_seconds
+from harness.evaluation.execute import execute
+from harness.evaluation.journal import Journal
+from harness.evaluation.plan import Plan, estimate, featurize, fingerprint, plan
+from harness.evaluation.record import check_answered, write_run
+from harness.evaluation.report import absent_lines, difference_lines, equal_rows, result_lines
+from harness.evaluation.request import JOURNAL, EvaluationRequest
+from harness.evaluation.resolve import Resolved, phase_2, resolve, resolve_run
+from harness.evaluation.results import RunResult
+from harness.evaluation.scoring import score_run
+from harness.evaluation.stages import Stages, process_age
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What a request came to."""
+
+    resolved: Resolved
+    #: One for each model.
+    results: Sequence[RunResult]
+    #: Whether each result was there before, so that no graph was queried.
+    finished: Sequence[bool]
+
+
+def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progress) -> Evaluated:
+    """Evaluate every model of a request through one connection.
+
+    Raises:
+        UsageError, DataError, ArtifactError: see `harness.evaluation.resolve.resolve`.
+        EndpointError: a graph could not be queried; what was answered is kept, and the same command resumes.
+    """
+    stages = Stages(imports=process_age())
+    resolved = resolve(request, workspace)
+    plans = [plan(evaluation) for evaluation in resolved.evaluations]
+    results = []
+    with _connected(resolved, plans, workspace, progress) as opened:
+        for planned in plans:
+            result = planned.finished
+            if result is None:
+                result = run(planned, opened, stages, progress)
+                stages = Stages()
+            results.append(result)
+    return Evaluated(resolved=resolved, results=results, finished=[each.finished is not None for each in plans])
+
+
+def run(planned: Plan, opened: Connection, stages: Stages, progress: Progress) -> RunResult:
+    """Execute one plan and score its answers; leaves `journal.sqlite` and `scores.json`.
+
+    Raises:
+        UsageError: the folder holds another run.
+        DataError: a file is malformed.
+        EndpointError: a graph could not be queried, or answered NaN; what was answered stays in the journal.
+    """
+    evaluation = planned.evaluation
+    with Journal(evaluation.output / JOURNAL) as journal:
+        backend = execute(planned, journal, opened, stages, progress)
+        with stages.stage("scoring"):
+            tasks = score_run(evaluation, journal, progress)
+        beside = {
+            "stages": stages.to_json(),
+            "tokens": {"tokenized_rows": planned.rows.tokenized, "cached_rows": planned.rows.cached},
+            "fingerprint": fingerprint(evaluation),
+        }
+        return write_run(planned, journal, tasks, endpoint=opened.name, backend=backend, beside=beside)
+
+
+def dry_run(request: EvaluationRequest, workspace: Workspace, progress: Progress) -> Iterator[str]:
+    """Yield what would run: graphs, rows before and after de-duplication, tokens, estimated time.
+
+    The time is extrapolated from a few batches of each graph, answered in this process.
+    """
+    resolved = resolve(request, workspace)
+    for planned in [plan(evaluation) for evaluation in resolved.evaluations]:
+        begin = time.perf_counter()
+        featurize(planned.evaluation, planned.rows, progress)
+        reading = time.perf_counter() - begin
+        graphs = estimate(planned, answer_seconds)
+        yield from (graph.describe() for graph in graphs)
+        total = reading + sum(graph.seconds for graph in graphs)
+        model, output = planned.evaluation.model, planned.evaluation.output
+        yield f"{model}: about {total:.0f} s in process, {reading:.1f} s of them to read and tokenize"
+        yield f"would write {output}"
+    yield from resolved.remarks
+    yield from absent_lines(resolved.absent, resolved.without_graph)
+
+
+def rescore(folder: Path, submission: Path | None, workspace: Workspace, progress: Progress) -> Evaluated:
+    """Compute the scores of a finished run again, from its journal and the data.
+
+    Raises:
+        UsageError: the folder holds no run, or one that is not finished.
+    """
+    resolved = resolve_run(folder, submission, workspace)
+    results = [score_again(plan(evaluation), progress) for evaluation in resolved.evaluations]
+    return Evaluated(resolved=resolved, results=results, finished=[True])
+
+
+def find_run(name: str, workspace: Workspace) -> Path:
+    """Return the folder of a run from its path, or from its name under `runs/`.
+
+    Raises:
+        UsageError: there is no such run; names those of a model that is called so, or the nearest.
+    """
+    for folder in (Path(name), workspace.runs / name):
+        if (folder / SCORES).is_file():
+            return folder
+    runs = sorted((path.parent for path in workspace.runs.glob(f"*/{SCORES}")), key=lambda path: path.stat().st_mtime)
+    own = [path.name for path in runs if path.name.startswith(f"{name}-")]
+    hint = f"; the newest run of that model is {own[-1]}" if own else nearest(name, [path.name for path in runs])
+    message = f"{name!r} is no run: no folder with {SCORES}, here or under {workspace.runs}{hint}"
+    raise UsageError(message)
+
+
+def score_again(planned: Plan, progress: Progress) -> RunResult:
+    """Score the answers that a run's journal holds, and write its record again.
+
+    Raises:
+        UsageError: the run has not answered everything.
+    """
+    evaluation = planned.evaluation
+    featurize(evaluation, planned.rows, progress)
+    recorded = read_run(evaluation.output)
+    with Journal(evaluation.output / JOURNAL) as journal:
+        check_answered(planned, journal)
+        tasks = score_run(evaluation, journal, progress)
+        # How it was answered stays as it was.
+        beside = {"stages": recorded.stages, "tokens": recorded.tokens, "fingerprint": recorded.fingerprint}
+        return write_run(
+            planned,
+            journal,
+            tasks,
+            endpoint=recorded.endpoint,
+            backend=recorded.provenance.backend,
+            beside=beside,
+            answered=recorded.provenance,
+        )
+
+
+def report(evaluated: Evaluated) -> Iterator[str]:
+    """Yield the lines of the report: tables of each model, differences from the first one, folders of the runs."""
+    resolved, results = evaluated.resolved, evaluated.results
+    yield from absent_lines(resolved.absent, resolved.without_graph)
+    yield from resolved.remarks
+    for evaluation, result in zip(resolved.evaluations, results, strict=True):
+        yield from result_lines(evaluation, result, resolved.is_sample)
+    first = resolved.evaluations[0]
+    for evaluation, result in zip(resolved.evaluations[1:], results[1:], strict=True):
+        yield from difference_lines(results[0], result, phase_2(first), phase_2(evaluation), resolved.is_sample)
+        yield from equal_rows(results[0], result, (first, evaluation))
+    yield ""
+    for result, was_finished in zip(results, evaluated.finished, strict=True):
+        remark = " (finished before, no graph was queried again)" if was_finished else ""
+        yield f"run of {result.model}: {result.directory}{remark}"
+
+
+def report_rescored(evaluated: Evaluated) -> Iterator[str]:
+    """Yield the tables of a run whose scores were computed again."""
+    for evaluation, result in zip(evaluated.resolved.evaluations, evaluated.results, strict=True):
+        yield from result_lines(evaluation, result, evaluated.resolved.is_sample)
+
+
+@contextmanager
+def _connected(
+    resolved: Resolved, plans: Sequence[Plan], workspace: Workspace, progress: Progress
+) -> Iterator[Connection]:
+    """Give the connection for the graphs of the plans that have to run."""
+    pending = [planned.evaluation for planned in plans if planned.finished is None]
+    artifacts = [artifact for evaluation in pending for artifact in evaluation.artifacts]
+    settings = {
+        artifact.name: setting
+        for evaluation in resolved.evaluations
+        for artifact in evaluation.artifacts
+        if (setting := evaluation.setting(artifact)) is not None
+    }
+    with connection(resolved.endpoint, artifacts, workspace.model_repository, progress, settings) as opened:
+        # A server that is down or lacks a model shows before anything is read or written.
+        for artifact in artifacts if opened.remote else ():
+            opened.open(artifact).close()
+        yield opened

@@ -1,0 +1,96 @@
+"""The record of a run on disk: `scores.json`, with everything that repeats it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.artifacts.run import SCORES, ProvenanceRecord
+from harness.benchmark.suites import SUITES, Suite, group_means, overall
+from harness.core.errors import UsageError
+from harness.core.files import write_json
+from harness.evaluation.journal import Journal
+from harness.evaluation.plan import Plan, repeats
+from harness.evaluation.provenance import provenance
+from harness.evaluation.results import RunResult, TaskScore
+from harness.evaluation.workload import unanswered
+
+#: What of a provenance is about the answers, not about the scores.
+_OF_ANSWERS = ("git", "packages", "machine", "created")
+
+
+def write_run(
+    planned: Plan,
+    journal: Journal,
+    tasks: Sequence[TaskScore],
+    *,
+    endpoint: str,
+    backend: str,
+    beside: Mapping[str, Any],
+    answered: ProvenanceRecord | None = None,
+) -> RunResult:
+    """Write `scores.json` and return what it holds.
+
+    Args:
+        planned: the evaluation.
+        journal: of the run.
+        tasks: the scores.
+        endpoint: the kind of endpoint that answered.
+        backend: what computed the answers.
+        beside: further entries: seconds of stages, rows tokenized, the fingerprint.
+        answered: the provenance of the answers, where only the scores were computed again; that of now is then
+            recorded beside it as `rescored`.
+    """
+    evaluation = planned.evaluation
+    padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
+    now = provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend)
+    document = {
+        "format": 1,
+        "model": evaluation.model,
+        "variant": evaluation.variant,
+        "endpoint": endpoint,
+        "suite": evaluation.suite,
+        "request": evaluation.request,
+        "tasks": {task.task.name: task.to_json() for task in tasks},
+        **({} if evaluation.suite is None else suite_json(SUITES[evaluation.suite], tasks)),
+        "padding": padding,
+        "repeats": repeats(evaluation.artifacts),
+        "provenance": {
+            **(now if answered is None else _answered(answered, now)),
+            "tuning": None if evaluation.tuning is None else evaluation.tuning.to_json(),
+        },
+        **beside,
+    }
+    write_json(evaluation.output / SCORES, document)
+    return RunResult(evaluation.model, evaluation.output, tasks, padding)
+
+
+def _answered(before: ProvenanceRecord, now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the provenance of a run that was scored again: who answered stays, who scored is beside it."""
+    scored_by = {name: now[name] for name in ("git", "packages", "created")}
+    return {**now, **{name: getattr(before, name) for name in _OF_ANSWERS}, "rescored": scored_by}
+
+
+def suite_json(suite: Suite, tasks: Sequence[TaskScore]) -> dict[str, Any]:
+    """Return the group means and the overall numbers by rule, over complete tasks only."""
+    complete = {task.task.name: task.means() for task in tasks if task.complete}
+    return {
+        "groups": group_means(suite, {name: task.score for name, task in complete.items()}),
+        "overall": overall(suite, complete),
+    }
+
+
+def check_answered(planned: Plan, journal: Journal) -> None:
+    """Refuse a journal that lacks answers; the rows of the plan are there already.
+
+    Raises:
+        UsageError: names the graph and how many answers are pending.
+    """
+    evaluation = planned.evaluation
+    for workload in evaluation.workloads:
+        answered = journal.answered(workload.artifact.graph_sha256)
+        pending = sum(len(unanswered(block, answered)) for block in workload.blocks(planned.rows))
+        if pending:
+            message = (
+                f"run {evaluation.output} lacks {pending:,} answers of {workload.artifact.name!r}; it was stopped, "
+                f"or the graph or the data changed; finish it with `harness eval --output {evaluation.output} ...`"
+            )
+            raise UsageError(message)

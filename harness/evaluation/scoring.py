@@ -1,0 +1,125 @@
+"""From the answers in a journal to scores: predictions, statistics of each example, scores."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.artifacts.store import Artifact
+from harness.benchmark.suites import SUITES
+from harness.benchmark.tasks import names as task_names
+from harness.core.examples import scored
+from harness.core.files import write_text
+from harness.core.progress import Progress
+from harness.core.task import AnyTask, Pool
+from harness.evaluation.exposure import exposure
+from harness.evaluation.journal import Journal
+from harness.evaluation.request import Evaluation
+from harness.evaluation.results import LanguageScore, TaskScore
+from harness.evaluation.workload import FeaturizedJob, FeaturizedPool, GraphWorkload
+from harness.tokenization.rows import POOL_BLOCK
+
+
+def score_run(evaluation: Evaluation, journal: Journal, progress: Progress) -> list[TaskScore]:
+    """Return the scores of every task, computed from the journal and the data."""
+    journal.clear_predictions()
+    scores = []
+    with progress.step(f"{evaluation.model}: scoring", len(evaluation.jobs), "files") as advance:
+        for workload in evaluation.workloads:
+            grouped: dict[str, list[LanguageScore]] = {}
+            chosen: dict[str, AnyTask] = {}
+            for item, predictions, candidates in predict(workload, journal):
+                row = score_language(item, predictions, candidates, workload.artifact, journal)
+                if evaluation.submission is not None:
+                    write_submission(evaluation.submission, item, predictions)
+                chosen[item.job.task.name] = item.job.task
+                grouped.setdefault(item.job.task.name, []).append(row)
+                advance(1)
+            scores += [_task_score(evaluation, workload.artifact, chosen[name], grouped[name]) for name in grouped]
+    order = SUITES[evaluation.suite].tasks if evaluation.suite else task_names()
+    return sorted(scores, key=lambda score: order.index(score.task.name))
+
+
+def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows: Sequence[LanguageScore]) -> TaskScore:
+    order = task.all_languages(evaluation.suite)
+    recorded = artifact.checkpoint
+    taught_by = recorded.taught_by
+    # Only where the task is evaluated on the very files that its training set names dev (PAN-X, PAWS-X, UDPOS).
+    shared = task.source is task.finetune.train and taught_by in (None, task.finetune.name)
+    chosen_by = recorded.development or {}
+    selected = {code for code, found in chosen_by.items() if shared and found.get("origin") == "dev"}
+    layer, layers = artifact.manifest.retrieval_layer, artifact.manifest.layers
+    answered_by = [] if layer is None else [f"hidden state {layer} of {layers}"]
+    answered_by += [] if artifact.variant == evaluation.variant else [f"answered in {artifact.variant}"]
+    return TaskScore(
+        task=task,
+        languages=tuple(sorted(rows, key=lambda row: order.index(row.language))),
+        expected=order,
+        leak=recorded.leak_allowed or "",
+        selected_on=next((row.language for row in rows if row.split == "dev" and row.language in selected), ""),
+        stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
+        representation=", ".join(answered_by),
+    )
+
+
+def predict(workload: GraphWorkload, journal: Journal) -> Iterator[tuple[FeaturizedJob, Sequence[Any], int | None]]:
+    """Yield each job with its predictions and, where it has a pool, the number of candidates in it."""
+    graph, signature = workload.artifact.graph_sha256, workload.artifact.signature
+    for item in workload.featurized:
+        if item.job.task.pool is None:
+            outputs = journal.outputs(graph, (feature.key for feature in item.features), signature)
+            yield item, item.job.task.postprocess(item.examples, item.features, outputs), None
+    for pool in workload.pools:
+        items = [item for item in workload.featurized if (item.job.task, item.job.split) == (pool.task, pool.split)]
+        found = iter(_search(pool, items, workload.artifact, journal))
+        for item in items:
+            yield item, [next(found) for _ in item.examples], len(pool.ids)
+
+
+def _search(
+    pool: FeaturizedPool, items: Sequence[FeaturizedJob], artifact: Artifact, journal: Journal
+) -> list[tuple[str, ...]]:
+    """Return the candidates of the queries of all jobs, found in one pass over the pool."""
+    (output,) = (spec.name for spec in artifact.signature.outputs)
+
+    def vectors(keys: Iterable[bytes]) -> NDArray[np.float32]:
+        answers = journal.outputs(artifact.graph_sha256, keys, artifact.signature)
+        return np.stack([answer[output] for answer in answers])
+
+    blocks = (
+        (pool.ids[start : start + POOL_BLOCK], vectors(pool.keys[start : start + POOL_BLOCK]))
+        for start in range(0, len(pool.ids), POOL_BLOCK)
+    )
+    declared: Pool = pool.task.pool  # type: ignore[assignment]
+    return declared.search.among(vectors(feature.key for item in items for feature in item.features), blocks)
+
+
+def score_language(
+    item: FeaturizedJob, predictions: Sequence[Any], candidates: int | None, artifact: Artifact, journal: Journal
+) -> LanguageScore:
+    """Return the scores of one task and language, and write its predictions into the journal."""
+    job, task = item.job, item.job.task
+    counts = task.metric.counts(item.examples, predictions, job.language)
+    journal.write_predictions(task.name, job.language, [example.id for example in item.examples], predictions, counts)
+    examples, totals = len(scored(item.examples)), counts.sum(axis=0)
+    whole = task.pool is None or candidates == task.pool.official
+    return LanguageScore(
+        language=job.language,
+        split=job.split,
+        examples=examples,
+        scores=task.metric.scores(totals),
+        official=job.split == "test"
+        and job.limit is None
+        and whole
+        and task.size(examples, totals) == task.official_count(job.language),
+        exposure=exposure(task, job.language, artifact.checkpoint.seen),
+    )
+
+
+def write_submission(folder: Path, item: FeaturizedJob, predictions: Sequence[Any]) -> None:
+    """Write the predictions of one task and language as the official scorer reads them."""
+    job = item.job
+    path = folder / job.task.name / f"{job.split}-{job.language}.{job.task.submission.suffix}"
+    write_text(path, job.task.submission.render(item.examples, predictions))

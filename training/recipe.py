@@ -162,7 +162,7 @@ class Override:
 class Target:
     """Phase 3: the finetunes whose graphs answer the benchmark's tasks."""
 
-    #: All declared ones that are not optional where left out.
+    #: All that the harness declares and that are not optional where left out.
     finetunes: tuple[str, ...] = ()
     #: The embeddings and so many layers stay as they were.
     frozen_layers: int | None = None
@@ -220,8 +220,8 @@ class Recipe:
         return dataclasses.asdict(self)
 
     def target_finetunes(self) -> tuple[str, ...]:
-        """Return the finetunes of phase 3."""
-        every = (finetunes.load(name) for name in finetunes.names())
+        """Return the finetunes of phase 3; those of other packages only where the recipe names them."""
+        every = (finetunes.load(name) for name in finetunes.names() if name not in finetunes.plugins())
         return self.target.finetunes or tuple(finetune.name for finetune in every if not finetune.optional)
 
 

@@ -2,7 +2,7 @@
 
     harness bench seeds --left runs/english.1 runs/english.2 --right runs/mixed.1 runs/mixed.2
 
-Runs are paired by their place: both sides of a pair have one seed, hence one phase 1.
+Runs are paired in their order: both sides of a pair have one seed, hence one phase 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,8 +79,8 @@ def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, 
 
 
 def _value(run: Mapping[str, Any], task: str, script: str) -> float:
-    told = run["tasks"][task]
-    return float(told["score"] if script == MEAN else told["scripts"][script])
+    scores = run["tasks"][task]
+    return float(scores["score"] if script == MEAN else scores["scripts"][script])
 
 
 def table(found: Sequence[SeedDifference], title: str) -> Table:

@@ -56,7 +56,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThroughputOptions:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     model: str
     data: Path | None

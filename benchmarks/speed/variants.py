@@ -59,8 +59,8 @@ class Graph:
 
     def warm_up(self) -> None:
         """Answer the widest and the narrowest batch."""
-        for place in (0, -1):
-            self.endpoint.infer(self.batches[place])
+        for batch in (self.batches[0], self.batches[-1]):
+            self.endpoint.infer(batch)
 
     def run(self) -> None:
         """Answer every batch."""

@@ -33,10 +33,9 @@ def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]
     chosen = [tasks.load(name) for name in dict.fromkeys(names)]
     for task in chosen:
         if suite is not None and suite not in task.languages:
-            message = (
-                f"task {task.name!r} is not part of {suite}; it belongs to {', '.join(task.languages)}, "
-                f"leave `--suite` out or name that one"
-            )
+            suites = [name for name in task.languages if name in SUITES]
+            where = f"it belongs to {', '.join(suites)}, leave `--suite` out or name that one" if suites else ""
+            message = f"task {task.name!r} is not part of {suite}; {where or 'no suite has it, leave `--suite` out'}"
             raise UsageError(message)
     return chosen
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -332,3 +333,20 @@ def layout(tmp_path: Path) -> Layout:
     """The data folder that `write` fills."""
     (tmp_path / "data" / "xtreme").mkdir(parents=True, exist_ok=True)
     return Layout.at(tmp_path / "data")
+
+
+@pytest.fixture
+def install_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a package of one module with entry points on the path, as pip would: ``install_package(entries, code)``."""
+
+    def make(entries: str, code: str, package: str = "toy-tasks") -> None:
+        module = package.replace("-", "_")
+        described = tmp_path / package / f"{module}-1.0.dist-info"
+        described.mkdir(parents=True)
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (described / "entry_points.txt").write_text(entries)
+        (tmp_path / package / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(tmp_path / package))
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return make

@@ -264,7 +264,7 @@ def test_counts_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts.count_until(connection, "any", RequestCounts(0, 0, 0, 0, 0), 9).answered == 9
 
 
-def test_server_that_loses_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_loses_count_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(8))
     monkeypatch.setattr(counts, "COUNTED", -1.0)
     with pytest.raises(EndpointError, match="'any' was sent 9 requests and counts 8"):
@@ -303,7 +303,7 @@ def test_agreement_counts_what_is_equal_within_the_tolerance() -> None:
 # Open loop
 
 
-def test_outcomes_of_a_burst_are_told_apart() -> None:
+def test_outcomes_of_a_burst_are_reported_apart() -> None:
     burst = Burst(6, 2)
     burst.take(None, None)
     burst.take("StatusCode.UNAVAILABLE", "Exceeds maximum queue size")
@@ -409,8 +409,8 @@ def test_tokens_of_all_versions_are_read(metrics_port: int) -> None:
     assert (found, found.padding) == (TokenCounts(1_400_000, 2_100_000), 1.5)
 
 
-def test_server_that_counts_no_tokens_is_told(metrics_port: int) -> None:
-    with pytest.raises(EndpointError, match="tell no harness_padded_tokens_total of 'm_text'; the backend is not"):
+def test_server_that_counts_no_tokens_is_reported(metrics_port: int) -> None:
+    with pytest.raises(EndpointError, match="have no harness_padded_tokens_total of 'm_text'; the backend is not"):
         counts.read_tokens("127.0.0.1", metrics_port, "m_text")
 
 

@@ -104,7 +104,7 @@ def test_the_data_and_the_limit_are_handed_on(setting, tmp_path: Path) -> None:
     assert f"--data {tmp_path} --limit 7" in line
 
 
-def test_a_command_that_fails_is_told_with_its_error(setting, tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported_with_its_error(setting, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"was refused: no task 'broken'; there are others$"):
         evaluation_rows(setting(tasks="broken"), tmp_path, Quiet())
 
@@ -121,7 +121,7 @@ def test_a_command_that_crashes_keeps_its_traceback(setting, tmp_path: Path) -> 
         evaluation_rows(setting(tasks="crash"), tmp_path, Quiet())
 
 
-def test_the_three_parts_are_told(setting, tmp_path: Path) -> None:
+def test_the_three_parts_are_reported(setting, tmp_path: Path) -> None:
     first = evaluation_rows(setting(), tmp_path, Quiet())[1]
     told = "imports 0.50 s, opening the graph 0.25 s, the rest up to the first batch 0.12 s; all stages took 1.50 s"
     assert f": {told}, the process {first.details['process_seconds']:.2f} s" in parts(first)

@@ -122,7 +122,7 @@ def test_interrupted_training_goes_on_from_its_last_step(tmp_path: Path, recipe:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    stopped = re.search(r"stopped after step (\d+); the same command goes on from there", said)
+    stopped = re.search(r"stopped after step (\d+); the same command resumes there", said)
     assert stopped, said
     assert "Traceback" not in said
     assert [path.parent.name for path in states.glob("*/checkpoint-*/trainer_state.json")] == [

@@ -17,7 +17,7 @@ from harness.core.errors import CheckpointError, RecipeError
 from harness.core.heads import SequenceClassification
 from harness.core.progress import Silent
 from training import trainer
-from training.experiment import Place
+from training.experiment import Folders
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
 from training.recipe import Compute
 from training.trainer import Fitted, Schedule, StepSelection, check_trackers, fit, last_state
@@ -70,7 +70,7 @@ def train(
     model = model or Net()
     options = {"save_every": 3, "report_to": (), **compute}
     schedule = Schedule(steps=10, learning_rate=0.1, seed=5, compute=Compute(**options))
-    place = Place(folder / "states", folder / "logs")
+    place = Folders(folder / "states", folder / "logs")
     return model, fit(model, batches, schedule, place, "test", Silent(), selection)
 
 
@@ -302,7 +302,7 @@ def losses(folder: Path, make: Callable[[], nn.Module], batches: Sentences, **co
     schedule = Schedule(
         steps=len(batches), learning_rate=2e-2, seed=5, compute=Compute(save_every=100, report_to=(), **compute)
     )
-    fitted = fit(make(), batches, schedule, Place(folder / "states", folder / "logs"), "test", Silent())
+    fitted = fit(make(), batches, schedule, Folders(folder / "states", folder / "logs"), "test", Silent())
     return [entry["loss"] for entry in fitted.losses]
 
 
@@ -349,7 +349,7 @@ def test_weights_trained_in_bf16_are_whole_numbers_of_32_bits(tmp_path: Path) ->
     torch.manual_seed(1)
     model = one_head()
     schedule = Schedule(steps=2, learning_rate=2e-2, seed=5, compute=Compute(bf16=True, report_to=()))
-    fit(model, Sentences(), schedule, Place(tmp_path / "states", tmp_path / "logs"), "test", Silent())
+    fit(model, Sentences(), schedule, Folders(tmp_path / "states", tmp_path / "logs"), "test", Silent())
     assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
 
 

@@ -91,9 +91,7 @@ def sweep_layers(
         message = f"task {name!r} compares no hidden state; sweep one whose graph is an untrained encoder, as tatoeba"
         raise UsageError(message)
     if head.pooling not in _POOL:
-        message = (
-            f"task {name!r} pools by {head.pooling!r}, which reads one layer alone; sweep mean, cls or last"
-        )
+        message = f"task {name!r} pools by {head.pooling!r}, which reads one layer alone; sweep mean, cls or last"
         raise UsageError(message)
     checkpoint = _checkpoint(model, task, workspace)
     layout = workspace.layout(data, checkpoint.metadata.data)

@@ -14,7 +14,7 @@ from harness.core.progress import Silent
 from training import estimate
 from training.estimate import duration
 from training.measure import Speed
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.run import dry_run, train_recipe
 
 RECIPE = """

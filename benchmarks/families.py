@@ -368,7 +368,7 @@ TOLERANCES: Mapping[str, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.3, "int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class FamilyCell:
     """One head of one family in one variant."""
 
     family: str
@@ -447,10 +447,10 @@ class Graphs:
         """Return the tokens of the longest row."""
         return max(len(feature.input_ids) for feature in self.features)
 
-    def compare(self, variant: str) -> Cell:
+    def compare(self, variant: str) -> FamilyCell:
         """Return how one variant's answers, rows alone and padded together, differ from plain transformers'."""
         family = self.loaded.family
-        cell = Cell(family=family.model_type, head="", variant=variant, difference=None)
+        cell = FamilyCell(family=family.model_type, head="", variant=variant, difference=None)
         if variant in family.refused:
             return replace(cell, reason=family.refused[variant], refused=True)
         try:
@@ -525,7 +525,7 @@ def fine_tuned(folder: Path, encoder: Path, head: Head, finetune: str = "tiny") 
     return write_checkpoint(folder, account, save).directory
 
 
-def cells(names: Sequence[str], heads: Sequence[str], variants: Sequence[str], folder: Path) -> Iterator[Cell]:
+def cells(names: Sequence[str], heads: Sequence[str], variants: Sequence[str], folder: Path) -> Iterator[FamilyCell]:
     """Yield every cell of the table.
 
     Args:
@@ -541,14 +541,14 @@ def cells(names: Sequence[str], heads: Sequence[str], variants: Sequence[str], f
                 graphs = Graphs(folder / f"{name}-{head}", encoder, head)
             except HarnessError as error:
                 yield from (
-                    Cell(family=name, head=head, variant=variant, difference=None, reason=str(error))
+                    FamilyCell(family=name, head=head, variant=variant, difference=None, reason=str(error))
                     for variant in variants
                 )
                 continue
             yield from (replace(graphs.compare(variant), head=head) for variant in variants)
 
 
-def table(found: Sequence[Cell]) -> Table:
+def table(found: Sequence[FamilyCell]) -> Table:
     """Return one row for each family and head, one column for each variant."""
     variants = list(dict.fromkeys(cell.variant for cell in found))
     by_row = {(cell.family, cell.head): {} for cell in found}  # type: dict[tuple[str, str], dict[str, str]]
@@ -564,7 +564,7 @@ def table(found: Sequence[Cell]) -> Table:
     )
 
 
-def notes(found: Sequence[Cell]) -> list[str]:
+def notes(found: Sequence[FamilyCell]) -> list[str]:
     """Return one line for each reason, with the cells that it belongs to."""
     reasons: dict[str, list[str]] = {}
     for cell in found:
@@ -622,7 +622,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
-def _to_json(cell: Cell) -> dict[str, Any]:
+def _to_json(cell: FamilyCell) -> dict[str, Any]:
     return {
         "family": cell.family,
         "head": cell.head,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from scipy.stats import binomtest
 
-from exporters.measure import Comparison, Infer, answers, beats_chance, compare_script, unusable
+from exporters.measure import Infer, SampleComparison, answers, beats_chance, compare_script, unusable
 from exporters.modules import Decision
 from exporters.samples import GateSample
 from harness.artifacts.gate import ChanceRecord, ScriptRecord, ToleranceRecord
@@ -82,7 +82,7 @@ def judge(
     if problems:
         # Nothing can be predicted from such answers.
         return Verdict(tolerance=allowed, problems=tuple(problems))
-    cells = [Comparison.of(sample, right, given) for sample in samples]
+    cells = [SampleComparison.of(sample, right, given) for sample in samples]
     scripts = {
         script: compare_script([cell for cell in cells if cell.sample.script == script])
         for script in dict.fromkeys(cell.sample.script for cell in cells)

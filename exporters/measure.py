@@ -38,7 +38,7 @@ def answers(infer: Infer, features: Iterable[Feature], pad_id: int, signature: G
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class SampleComparison:
     """One sample, answered by PyTorch and by the graph."""
 
     sample: GateSample
@@ -52,7 +52,7 @@ class Comparison:
     deviation: float
 
     @staticmethod
-    def of(sample: GateSample, right: Answers, given: Answers) -> "Comparison":
+    def of(sample: GateSample, right: Answers, given: Answers) -> "SampleComparison":
         """Compare the answers of PyTorch (`right`) and of the graph (`given`) to one sample."""
         predictions = sample.predict(right), sample.predict(given)
         decided, others = ([sample.decisions(prediction) for prediction in side] for side in predictions)
@@ -62,7 +62,7 @@ class Comparison:
         keys = [feature.key for feature in sample.rows()]
         values = np.concatenate([value.ravel() for key in keys for value in right[key].values()])
         answered = np.concatenate([value.ravel() for key in keys for value in given[key].values()])
-        return Comparison(
+        return SampleComparison(
             sample=sample,
             right=sample.counts(predictions[0]),
             given=sample.counts(predictions[1]),
@@ -73,7 +73,7 @@ class Comparison:
         )
 
 
-def compare_script(cells: Sequence[Comparison]) -> ScriptRecord:
+def compare_script(cells: Sequence[SampleComparison]) -> ScriptRecord:
     """Return what one script lost; scores are means over its tasks and languages, in percent."""
     before = _mean([cell.sample.score(cell.right.sum(axis=0)) for cell in cells])
     after = _mean([cell.sample.score(cell.given.sum(axis=0)) for cell in cells])

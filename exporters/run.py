@@ -23,8 +23,9 @@ from harness.core.layout import Layout
 from harness.core.machine import cores
 from harness.core.progress import Progress
 from harness.core.task import AnyFinetune
+from harness.serving.repository.check import serves
 from harness.serving.repository.config import Device, Serving
-from harness.serving.repository.store import publish, serves
+from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import text_model
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint

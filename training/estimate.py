@@ -190,7 +190,7 @@ def lines(training: Training, targets: Sequence[str], last: Phase, estimator: Es
 
 def _state(training: Training, inputs: Inputs | None, steps: int) -> tuple[str, float]:
     """Return the state of a training whose checkpoint is not there, and the part of its steps that is left."""
-    state = last_state(training.place(inputs.identity, "").states) if inputs and training.resume else None
+    state = last_state(training.folders(inputs.identity, "").states) if inputs and training.resume else None
     if state is None:
         return "to do", 1.0
     done = step_of(state)

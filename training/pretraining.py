@@ -51,7 +51,7 @@ def pretrained(training: Training) -> Checkpoint:
             model,
             batches,
             scratch_schedule(training, cut),
-            training.place(identity, "pretrained"),
+            training.folders(identity, "pretrained"),
             f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
         )

@@ -19,7 +19,7 @@ from training.pretraining import encoder_of
 from training.sets import Rows, every_row, training_set
 from training.trainer import Schedule, StepSelection, fit
 
-#: What a model tells of its phase 2, so that comparisons can say what was equal.
+#: What a model records of its phase 2, so that comparisons can say what was equal.
 MIX = ("steps", "text_steps", "source_examples", "drawn")
 
 
@@ -165,7 +165,7 @@ def target_schedule(training: Training, finetune: AnyFinetune, steps: int) -> Sc
 def _fine_tune(
     training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any, identity: str
 ) -> dict[str, Any]:
-    """Train a model on the finetune's English training set; return what its checkpoint tells of it."""
+    """Train a model on the finetune's English training set; return what its checkpoint records of it."""
     override = training.recipe.target.overrides.get(finetune.name)
     settings = _hyperparameters(training, finetune)
     tokenizer = FastTokenizer(parent.tokenizer)
@@ -188,7 +188,7 @@ def _fine_tune(
         model,
         batches,
         target_schedule(training, finetune, steps),
-        training.place(identity, finetune.name),
+        training.folders(identity, finetune.name),
         f"{training.recipe.name}: phase 3, {finetune.name}",
         training.progress,
         selection,

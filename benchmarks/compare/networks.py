@@ -37,7 +37,8 @@ from harness.core.machine import cores
 from harness.core.task import AnyFinetune
 from harness.core.tensors import ENCODER_INPUTS, GraphSignature, TensorSpec
 from harness.serving.repository.config import Serving
-from harness.serving.repository.store import publish, selected
+from harness.serving.repository.layout import selected
+from harness.serving.repository.store import publish
 from training.checkpoint import read_checkpoint
 from training.encoders.networks import networks_of
 
@@ -127,8 +128,10 @@ class TokenVectors(HeadModule):
 
     decision = "neighbour"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """See `HeadModule.forward`."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `HeadModule.forward`; XLM-R's networks take no token types."""
         return {"last_hidden_state": self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state}
 
 

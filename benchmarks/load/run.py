@@ -25,7 +25,7 @@ from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.endpoints.triton import open_client
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.known_answer import TOLERANCE
-from harness.serving.repository.store import text_name
+from harness.serving.repository.layout import text_name
 from harness.serving.repository.text_model import declaration
 from harness.serving.server.local import LocalTriton
 from harness.text.client import TextEndpoint

@@ -26,7 +26,7 @@ MEAN = "mean"
 
 
 @dataclass(frozen=True, slots=True)
-class SeedDifference:
+class ModelDifference:
     """Right minus left of one task on one script, in percentage points, one for each seed."""
 
     task: str
@@ -53,7 +53,7 @@ def read(folder: Path) -> Mapping[str, Any]:
     return scores
 
 
-def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]) -> list[SeedDifference]:
+def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]) -> list[ModelDifference]:
     """Return the differences of the tasks that every run has.
 
     Raises:
@@ -74,7 +74,7 @@ def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, 
         for script in columns:
             pairs = zip(left, right, strict=True)
             values = tuple(_value(after, task, script) - _value(before, task, script) for before, after in pairs)
-            found.append(SeedDifference(task, script, values))
+            found.append(ModelDifference(task, script, values))
     return found
 
 
@@ -83,7 +83,7 @@ def _value(run: Mapping[str, Any], task: str, script: str) -> float:
     return float(scores["score"] if script == MEAN else scores["scripts"][script])
 
 
-def table(found: Sequence[SeedDifference], title: str) -> Table:
+def table(found: Sequence[ModelDifference], title: str) -> Table:
     """Return one row for each task, one column for each script."""
     cells = {(one.task, one.script): one.describe() for one in found}
     columns = [script for script in (*scripts(), MEAN) if any(one.script == script for one in found)]

@@ -183,7 +183,7 @@ def verify(
 ) -> None:
     """Recompute every digest from checkpoints to scores; exit code 2 at the first that does not hold."""
     from harness.artifacts.workspace import Workspace
-    from harness.commands import verify as chain
+    from harness.commands.verify import chain
 
     for line in chain.verify(target, Workspace.current(), progress(quiet)):
         typer.echo(line)

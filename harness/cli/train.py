@@ -71,7 +71,7 @@ def train(
     Phase 1 is the pretrained encoder, phase 2 the intermediate tasks, phase 3 one English training set for each task.
     """
     from harness.artifacts.workspace import Workspace
-    from training.recipe import find_recipe, load_recipe
+    from training.recipe_files import find_recipe, load_recipe
 
     shown, workspace = progress(quiet), Workspace.current()
     loaded = [load_recipe(find_recipe(name)) for name in recipes]

@@ -14,7 +14,7 @@ from harness.statistics.proportions import is_plain_proportion, tango_interval, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answers:
+class ScoredAnswers:
     """One task in one language, answered by one system."""
 
     #: Names the cell in errors: ``xnli sw``.
@@ -30,7 +30,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class MeasuredScore:
     """A number with its interval."""
 
     #: Points.
@@ -46,7 +46,9 @@ class Measured:
         return f"{self.value:.1f} ±{self.interval.half:.1f}, n {self.examples:,}"
 
 
-def score_interval(cells: Sequence[Answers], weights: Sequence[float] | None = None, level: float = 0.95) -> Measured:
+def score_interval(
+    cells: Sequence[ScoredAnswers], weights: Sequence[float] | None = None, level: float = 0.95
+) -> MeasuredScore:
     """Return a score, or the mean of scores over cells, with its two-sided interval.
 
     Right-or-wrong examples of one cell without clusters get Wilson's interval. All else gets Wilson's form with
@@ -72,7 +74,7 @@ def score_interval(cells: Sequence[Answers], weights: Sequence[float] | None = N
         and is_plain_proportion(cells[0].counts, cells[0].score)
     ):
         interval = wilson(value / 100, examples, normal_quantile((1 + level) / 2))
-        return Measured(value=value, interval=interval, examples=examples, clusters=groups.count, method="Wilson")
+        return MeasuredScore(value=value, interval=interval, examples=examples, clusters=groups.count, method="Wilson")
     sums = np.zeros(groups.count)
     some = np.zeros(groups.count, dtype=bool)
     for number, (cell, weight) in enumerate(zip(cells, share, strict=True)):
@@ -83,7 +85,7 @@ def score_interval(cells: Sequence[Answers], weights: Sequence[float] | None = N
     p = min(1.0, max(0.0, value / 100))
     effective = p * (1 - p) / (variance / 100**2) if variance > 0 and 0 < p < 1 else float(clusters)
     quantile = t_quantile((1 + level) / 2, freedom if variance > 0 else clusters - 1)
-    return Measured(
+    return MeasuredScore(
         value=value,
         interval=wilson(p, effective, quantile),
         examples=examples,
@@ -92,7 +94,9 @@ def score_interval(cells: Sequence[Answers], weights: Sequence[float] | None = N
     )
 
 
-def difference_interval(cells: Sequence[Cell], weights: Sequence[float] | None = None, level: float = 0.95) -> Measured:
+def difference_interval(
+    cells: Sequence[Cell], weights: Sequence[float] | None = None, level: float = 0.95
+) -> MeasuredScore:
     """Return right minus left with its two-sided interval.
 
     Right-or-wrong examples of one cell without clusters get Tango's score interval. All else gets the linearised
@@ -115,13 +119,13 @@ def difference_interval(cells: Sequence[Cell], weights: Sequence[float] | None =
     ):
         change = only.right[:, 0] - only.left[:, 0]
         interval = tango_interval(float((change > 0).sum()), float((change < 0).sum()), examples, quantile)
-        return Measured(value=value, interval=interval, examples=examples, clusters=clusters, method="Tango")
+        return MeasuredScore(value=value, interval=interval, examples=examples, clusters=clusters, method="Tango")
     if all(np.array_equal(cell.left, cell.right) for cell in kept):
         interval = tango_interval(0.0, 0.0, clusters, quantile)
-        return Measured(
+        return MeasuredScore(
             value=value, interval=interval, examples=examples, clusters=clusters, method="Tango, over clusters"
         )
-    return Measured(
+    return MeasuredScore(
         value=value,
         interval=estimate.interval(level),
         examples=examples,

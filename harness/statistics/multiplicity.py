@@ -9,7 +9,7 @@ from harness.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class HolmFamily:
     """The tests that are read together, with corrected p-values."""
 
     #: What the tests have in common: ``XNLI by script``.
@@ -26,7 +26,7 @@ class Family:
         return tuple(name for name, value in self.adjusted.items() if value <= self.alpha)
 
 
-def holm(name: str, p_values: Mapping[str, float], alpha: float = 0.05) -> Family:
+def holm(name: str, p_values: Mapping[str, float], alpha: float = 0.05) -> HolmFamily:
     """Return the family with Holm's step-down correction (Holm 1979, Scand. J. Statist. 6:65-70).
 
     The i-th smallest of m p-values, i from 0 on, is multiplied by m - i, and none is below the one before it.
@@ -46,6 +46,6 @@ def holm(name: str, p_values: Mapping[str, float], alpha: float = 0.05) -> Famil
     stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
     adjusted = np.empty(len(values))
     adjusted[order] = np.minimum(1.0, stepped)
-    return Family(
+    return HolmFamily(
         name=name, size=len(values), adjusted=dict(zip(p_values, map(float, adjusted), strict=True)), alpha=alpha
     )

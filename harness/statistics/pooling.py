@@ -9,7 +9,7 @@ from harness.core.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pooled:
+class PooledEstimates:
     """Groups with a normal distribution of true values around a common mean."""
 
     mean: float
@@ -22,7 +22,7 @@ class Pooled:
     errors: NDArray[np.float64]
 
 
-def pool(values: NDArray[np.float64], variances: NDArray[np.float64]) -> Pooled:
+def pool(values: NDArray[np.float64], variances: NDArray[np.float64]) -> PooledEstimates:
     """Return the shrunken estimates of groups.
 
     The variance between groups is DerSimonian and Laird's moment estimate (1986, Control. Clin. Trials 7:177-188),
@@ -44,7 +44,7 @@ def pool(values: NDArray[np.float64], variances: NDArray[np.float64]) -> Pooled:
         )
         raise UsageError(message)
     if len(values) == 1:
-        return Pooled(
+        return PooledEstimates(
             mean=float(values[0]),
             mean_error=float(variances[0]) ** 0.5,
             between=0.0,
@@ -59,7 +59,7 @@ def pool(values: NDArray[np.float64], variances: NDArray[np.float64]) -> Pooled:
     weights = 1 / (variances + between)
     mean, mean_variance = float((weights * values).sum() / weights.sum()), float(1 / weights.sum())
     towards = variances / (variances + between)
-    return Pooled(
+    return PooledEstimates(
         mean=mean,
         mean_error=mean_variance**0.5,
         between=between,

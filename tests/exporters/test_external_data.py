@@ -20,8 +20,9 @@ from harness.artifacts.store import Artifact, ArtifactStore
 from harness.core.errors import ArtifactError
 from harness.core.tensors import pad
 from harness.inference.endpoints.onnx import OnnxEndpoint
+from harness.serving.repository.check import check_version
 from harness.serving.repository.config import Serving
-from harness.serving.repository.store import check_version, publish
+from harness.serving.repository.store import publish
 
 #: What each variant of the tiny network holds in bytes lies on one side of each: 155,000 in fp32, 60,000 to 80,000
 #: in the others.

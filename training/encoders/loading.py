@@ -104,11 +104,11 @@ def load_encoder(
         CheckpointError: the checkpoint is not whole, not of a known family, has other tensors or NaN, or the tokenizer
             is not its own.
     """
-    place = CheckpointSource(str(source), revision)
-    networks, config = read_config(place)
+    where = CheckpointSource(str(source), revision)
+    networks, config = read_config(where)
     if tokenizer is not None:
-        check_vocabulary(tokenizer, config.to_dict(), networks.family, place.name)
-    return load(networks.base, networks, config, place, pooler=pooler)
+        check_vocabulary(tokenizer, config.to_dict(), networks.family, where.name)
+    return load(networks.base, networks, config, where, pooler=pooler)
 
 
 def load(

@@ -60,8 +60,8 @@ def batches(texts: Sequence[Text]) -> list[tuple[list[str], list[str] | None]]:
 
 def tokenize(texts: Sequence[Text], tokenizer: Tokenizer) -> list[Feature]:
     """Return the row of each text."""
-    firsts = tokenizer.pieces([text.first for text in texts])
-    seconds = iter(tokenizer.pieces([text.second for text in texts if text.second is not None]))
+    firsts = tokenizer.subwords([text.first for text in texts])
+    seconds = iter(tokenizer.subwords([text.second for text in texts if text.second is not None]))
     rows = [
         tokenizer.single(first) if text.second is None else tokenizer.pair(first, next(seconds))
         for text, first in zip(texts, firsts, strict=True)

@@ -18,9 +18,9 @@ from typing import Any, cast, get_args
 from harness.core.errors import ArtifactError, EndpointError, HarnessError, UsageError, nearest
 from harness.core.progress import Progress
 from harness.serving.access import Access
-from harness.serving.repository.config import Profile
-from harness.serving.repository.store import (
-    check_version,
+from harness.serving.repository.check import check_version
+from harness.serving.repository.layout import (
+    Profile,
     config_path,
     is_text,
     published,
@@ -108,7 +108,7 @@ def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selec
         message = f"{error.filename} cannot be read ({error.strerror})"
         raise ArtifactError(message) from error
     configs = {name: read_config(path) for name, path in zip(names, paths, strict=True)}
-    found = {name: selected_in(text) for name, text in configs.items()}
+    found = {name: selected_in(configs[name], path) for name, path in zip(names, paths, strict=True)}
     (version, *others) = set(found.values())
     if version is None or others:
         message = ", ".join(f"{name} selects version {chosen or 'none'}" for name, chosen in found.items())

@@ -13,8 +13,8 @@ from subprocess import DEVNULL, Popen
 from typing import IO, Any, cast
 
 from harness.core.errors import ArtifactError, EndpointError, HarnessError
-from harness.serving.repository.config import Profile
-from harness.serving.repository.store import check_version, is_text
+from harness.serving.repository.check import check_version
+from harness.serving.repository.layout import Profile, is_text
 from harness.serving.server.local import LocalTriton
 
 

@@ -491,7 +491,7 @@ def random_only(monkeypatch: pytest.MonkeyPatch, network) -> None:
 
 
 @pytest.mark.usefixtures("random_only")
-def test_a_whole_evaluation_tells_its_graphs_share(session: Session) -> None:
+def test_a_whole_evaluation_says_its_graphs_share(session: Session) -> None:
     (row,) = sides.overhead(session)
     assert row.target == 0.95
     assert 0 < row.ours < row.baseline_value
@@ -558,8 +558,8 @@ def test_frontier_has_the_baseline_and_every_variant_on_each_script(session: Ses
 
 def test_texts_are_tokenized_as_features_are(tokenizer) -> None:
     single, pair = tokenize([Text("abc"), Text("ab", "c")], tokenizer)
-    assert single.input_ids.tolist() == tokenizer.single(tokenizer.pieces(["abc"])[0])
-    assert pair.input_ids.tolist() == tokenizer.pair(*tokenizer.pieces(["ab", "c"]))
+    assert single.input_ids.tolist() == tokenizer.single(tokenizer.subwords(["abc"])[0])
+    assert pair.input_ids.tolist() == tokenizer.pair(*tokenizer.subwords(["ab", "c"]))
 
 
 def test_only_fp32_is_exact(network) -> None:

@@ -39,9 +39,9 @@ def test_functions_warm_up_by_running() -> None:
 
 
 def test_progress_counts_every_run() -> None:
-    told: list[int] = []
-    alternate([Recorder("A", []), Recorder("B", [])], warmup=1, repeats=2, advance=told.append)
-    assert sum(told) == 6
+    reported: list[int] = []
+    alternate([Recorder("A", []), Recorder("B", [])], warmup=1, repeats=2, advance=reported.append)
+    assert sum(reported) == 6
 
 
 @pytest.mark.parametrize(("warmup", "repeats"), [(0, 0), (-1, 1)], ids=["no repeat", "negative warm-up"])

@@ -76,11 +76,11 @@ def test_questions_become_the_example_that_they_are_of(finetune: str, example: A
     (question,) = texts.as_questions([example], form(finetune).fields)
     assert question is not None
     back = form(finetune).example(question)
-    told = {name: getattr(example, name) for name in type(example).__slots__}
+    reported = {name: getattr(example, name) for name in type(example).__slots__}
     # What the service does not take: ids, gold labels, and the side where one graph has one longest row.
     for name in ("id", "label", "tags", *(["side"] if finetune == "encoder" else [])):
-        told.pop(name, None)
-    assert {name: getattr(back, name) for name in told} == told
+        reported.pop(name, None)
+    assert {name: getattr(back, name) for name in reported} == reported
 
 
 def test_examples_that_the_service_refuses_are_left_out() -> None:
@@ -141,7 +141,7 @@ def test_memory_is_looked_at_from_the_settled_server_to_the_end(requests: int, f
     assert traffic.looks(2) == [1, 2]
 
 
-def test_every_question_is_asked_once_and_told() -> None:
+def test_every_question_is_asked_once_and_reported() -> None:
     questions = [{"text": str(number)} for number in range(300)]
     seen: Counter[str] = Counter()
     done: list[int] = []
@@ -258,8 +258,8 @@ def test_counts_of_all_versions_are_summed_and_told_with_their_means() -> None:
 
 
 def test_counts_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = iter([5, 7, 9])
-    connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(next(told)))
+    reported = iter([5, 7, 9])
+    connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(next(reported)))
     monkeypatch.setattr("benchmarks.load.counts.time.sleep", lambda seconds: None)
     assert counts.count_until(connection, "any", RequestCounts(0, 0, 0, 0, 0), 9).answered == 9
 
@@ -319,7 +319,7 @@ def test_outcomes_of_a_burst_are_reported_apart() -> None:
 
 
 class Connection:
-    """Answers two requests at once, refuses the others, and forgets as many as it is told to."""
+    """Answers two requests at once, refuses the others, and forgets as many as it is reported to."""
 
     def __init__(self, forget: int) -> None:
         self.sent: list[Any] = []
@@ -441,7 +441,7 @@ def report() -> Report:
     )
 
 
-def test_report_tells_everything(report: Report) -> None:
+def test_report_says_everything(report: Report) -> None:
     found = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert found["failures"] == []
     assert found["requests_per_second"] == 200.0

@@ -15,8 +15,8 @@ from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes
 from harness.commands import evaluate as evaluation
-from harness.commands.links import runs
-from harness.commands.verify import verify
+from harness.commands.verify import runs
+from harness.commands.verify.chain import verify
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.files import file_sha256
 from harness.core.heads import describe

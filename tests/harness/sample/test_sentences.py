@@ -25,7 +25,7 @@ from harness.sample.world import (
 UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
 SPACELESS = ("th", "zh")
 KINDS = (AGENTS, tuple(OPPOSITE), THINGS, PLACES, TIMES, RULES, PEOPLE, CITIES, ORGANISATIONS)
-TOLD = (
+TEMPLATES = (
     "do not front state then where who what when answer dateline speaker source byline agency member seat profile news"
 ).split()
 
@@ -42,7 +42,7 @@ def test_every_concept_has_a_form_with_universal_tags(code):
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_kind_of_sentence_has_a_template(code):
-    assert set(TOLD) <= set(LanguageTable(code).templates)
+    assert set(TEMPLATES) <= set(LanguageTable(code).templates)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
@@ -57,8 +57,8 @@ def test_people_have_two_names_and_capitals_where_the_script_has_them(code):
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_the_time_first_leaves_the_other_words(code):
     language = LanguageTable(code)
-    told = Sentence("do", "cook", "buy", "key", "park", "monday")
-    plain, front = language.render(told), language.render(told._replace(kind="front"))
+    reported = Sentence("do", "cook", "buy", "key", "park", "monday")
+    plain, front = language.render(reported), language.render(reported._replace(kind="front"))
     assert front.text != plain.text
     assert sorted(word.casefold() for word in front.words) == sorted(word.casefold() for word in plain.words)
     assert front.spans["time"][0] == 0

@@ -30,7 +30,8 @@ from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.endpoints.triton import TritonEndpoint, open_client
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.config import Serving
-from harness.serving.repository.store import publish, with_text
+from harness.serving.repository.layout import with_text
+from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import declaration, text_model
 from harness.serving.server.local import LocalTriton
 from harness.text.client import TextEndpoint

@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.core.errors import UsageError
-from harness.statistics.intervals import Answers, difference_interval, score_interval
+from harness.statistics.intervals import ScoredAnswers, difference_interval, score_interval
 from harness.statistics.paired import Cell, Counts
 from harness.statistics.proportions import is_plain_proportion, tango_interval, tango_upper, wilson
 
@@ -25,9 +25,9 @@ def right_or_wrong(values: Sequence[float] | NDArray[np.float64]) -> Counts:
     return np.stack([np.asarray(values, dtype=np.float64), np.ones(len(values))], axis=1)
 
 
-def answers(values: list[float], clusters: list[int] | None = None) -> Answers:
+def answers(values: list[float], clusters: list[int] | None = None) -> ScoredAnswers:
     labels = np.arange(len(values)) if clusters is None else np.asarray(clusters)
-    return Answers(name="xnli sw", score=accuracy, counts=right_or_wrong(values), clusters=labels)
+    return ScoredAnswers(name="xnli sw", score=accuracy, counts=right_or_wrong(values), clusters=labels)
 
 
 @pytest.mark.parametrize(("right", "total"), [(0, 10), (10, 10), (7, 10), (3_648, 5_010)])
@@ -91,7 +91,7 @@ def test_a_mean_over_parallel_languages_is_no_surer_than_one_of_them() -> None:
 
 
 def test_f1_gets_the_clustered_interval(chunks: Cell) -> None:
-    cell = Answers(name="panx de", score=f1, counts=chunks.left, clusters=chunks.clusters)
+    cell = ScoredAnswers(name="panx de", score=f1, counts=chunks.left, clusters=chunks.clusters)
     found = score_interval([cell])
     assert found.method == "cluster-robust, Wilson's form"
     assert 1 < found.interval.half < 4
@@ -99,7 +99,7 @@ def test_f1_gets_the_clustered_interval(chunks: Cell) -> None:
 
 def test_candidates_are_not_counted_as_examples() -> None:
     counts = np.vstack([right_or_wrong([1, 0, 1]), np.zeros((7, 2))])
-    found = score_interval([Answers(name="bucc", score=accuracy, counts=counts, clusters=np.arange(10))])
+    found = score_interval([ScoredAnswers(name="bucc", score=accuracy, counts=counts, clusters=np.arange(10))])
     assert (found.examples, found.clusters) == (3, 3)
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.core.errors import UsageError
-from harness.statistics.intervals import Answers, score_interval
+from harness.statistics.intervals import ScoredAnswers, score_interval
 from harness.statistics.paired import Counts
 from harness.statistics.seeds import SeededScores, seed_difference, seed_mean
 
@@ -80,7 +80,7 @@ def test_mean_over_seeds_is_wider_than_one_seeds_own_interval_where_seeds_vary()
     values = np.stack([rng.random(400) < rate for rate in (0.6, 0.7, 0.8)]).astype(float)
     estimate, summary = seed_mean([recipe("a", values)])
     alone = score_interval(
-        [Answers(name="a", score=accuracy, counts=right_or_wrong(values[1]), clusters=np.arange(400))]
+        [ScoredAnswers(name="a", score=accuracy, counts=right_or_wrong(values[1]), clusters=np.arange(400))]
     )
     assert estimate.value == pytest.approx(summary.mean)
     assert estimate.interval().half > 2 * alone.interval.half

@@ -175,8 +175,8 @@ def test_questions_are_read_back(tmp_path: Path) -> None:
     write(
         SquadFile(), [asked("1", "red and blue", ("red", 0), ("blue", 8)), asked("2", "green", ("green", 0))], tmp_path
     )
-    told = [(e.id, e.context, [(answer.text, answer.start) for answer in e.answers]) for e in read_squad(tmp_path)]
-    assert told == [("1", "red and blue", [("red", 0), ("blue", 8)]), ("2", "green", [("green", 0)])]
+    reported = [(e.id, e.context, [(answer.text, answer.start) for answer in e.answers]) for e in read_squad(tmp_path)]
+    assert reported == [("1", "red and blue", [("red", 0), ("blue", 8)]), ("2", "green", [("green", 0)])]
 
 
 def test_answers_may_be_objects(tmp_path: Path) -> None:

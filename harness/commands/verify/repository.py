@@ -7,19 +7,10 @@ from typing import cast, get_args
 from harness.artifacts.gate import GATE
 from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import Artifact
-from harness.commands.links.check import digest, link, require
+from harness.commands.verify.check import digest, link, require
 from harness.core.errors import ArtifactError
-from harness.serving.repository.config import Profile
-from harness.serving.repository.store import (
-    CONFIG,
-    CONFIGS,
-    check_version,
-    config_path,
-    selected,
-    text_name,
-    version_manifest,
-    versions,
-)
+from harness.serving.repository.check import check_version, version_manifest
+from harness.serving.repository.layout import CONFIG, CONFIGS, Profile, config_path, selected, text_name, versions
 
 
 def verify_served(artifact: Artifact, repository: Path) -> str:

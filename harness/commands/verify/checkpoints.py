@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from harness.artifacts.checkpoint import Checkpoint, read_checkpoint, read_metadata
 from harness.artifacts.workspace import Workspace
-from harness.commands.links.check import SHORT, below, link
+from harness.commands.verify.check import SHORT, below, link
 from harness.core.errors import ArtifactError, HarnessError
 
 

@@ -7,8 +7,8 @@ from harness.artifacts.gate import GATE
 from harness.artifacts.manifest import MANIFEST, differing_metadata
 from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
-from harness.commands.links.check import below, digest, link, require, short
-from harness.commands.links.checkpoints import Lineage
+from harness.commands.verify.check import below, digest, link, require, short
+from harness.commands.verify.checkpoints import Lineage
 from harness.core.errors import ArtifactError
 
 

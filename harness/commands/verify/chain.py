@@ -19,11 +19,11 @@ from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.run import SCORES
 from harness.artifacts.store import read_artifact
 from harness.artifacts.workspace import Workspace
-from harness.commands.links.artifacts import verify_artifact
-from harness.commands.links.check import below, link
-from harness.commands.links.checkpoints import Lineage
-from harness.commands.links.repository import verify_published, verify_served
-from harness.commands.links.runs import read_whole, scored_graph, verify_data, verify_scores
+from harness.commands.verify.artifacts import verify_artifact
+from harness.commands.verify.check import below, link
+from harness.commands.verify.checkpoints import Lineage
+from harness.commands.verify.repository import verify_published, verify_served
+from harness.commands.verify.runs import read_whole, scored_graph, verify_data, verify_scores
 from harness.core.errors import UsageError, nearest
 from harness.core.progress import Progress
 

@@ -11,7 +11,7 @@ from harness.artifacts.run import SCORES, RunRecord, read_run
 from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.commands.evaluate import rescore
-from harness.commands.links.check import link, require
+from harness.commands.verify.check import link, require
 from harness.core.errors import ArtifactError, HarnessError
 from harness.core.layout import Layout
 from harness.core.progress import Progress

@@ -263,7 +263,7 @@ def judge(
         problems.append(
             "the model is no better than answers that ignore the text "
             f"({trained['model']:.1f} against {trained['ignoring_the_text']:.1f}), so that nothing can be learned "
-            "about what this variant loses; train it first"
+            "about what this variant loses; serve it in fp32, or train it until it learns its task"
         )
     record = {"tolerance": tolerance.to_json(decision), "trained": trained, "scripts": scripts}
     return Verdict(record=record, problems=tuple(problems))

@@ -259,7 +259,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
-        message = f"no recipe {path}; the shipped ones are under recipes/"
+        message = f"no recipe {path}; give a TOML file, or the name of a shipped one such as sample/english"
         raise RecipeError(message) from error
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 at byte {error.start}; recipes are UTF-8"

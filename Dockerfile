@@ -10,6 +10,9 @@ ARG PYTHON=3.11
 ARG TRITON=26.09
 
 FROM python:${PYTHON}-slim-bookworm AS base
+# The switches of harness/core/quiet.py, also for what starts without the harness.
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1 HF_UPDATE_DOWNLOAD_COUNTS=0 RAY_USAGE_STATS_ENABLED=0 \
+    WANDB_ERROR_REPORTING=false DO_NOT_TRACK=1
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HARNESS_HOME=/workspace
 RUN useradd --create-home --uid 1000 harness && mkdir /workspace && chown harness /workspace
@@ -38,6 +41,8 @@ CMD ["train", "--help"]
 # NVIDIA's image brings tritonserver and the C++ backend for ONNX Runtime. Into a folder of its own goes
 # what the text backend imports, so that the image's own packages stay as they are.
 FROM nvcr.io/nvidia/tritonserver:${TRITON}-py3 AS serve
+ENV ORT_DISABLE_TELEMETRY=1 HF_HUB_DISABLE_TELEMETRY=1 HF_UPDATE_DOWNLOAD_COUNTS=0 RAY_USAGE_STATS_ENABLED=0 \
+    WANDB_ERROR_REPORTING=false DO_NOT_TRACK=1
 ENV PYTHONPATH=/opt/harness/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /opt/harness
 COPY pyproject.toml constraints.txt README.md LICENSE ./

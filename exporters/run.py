@@ -5,15 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.export import Refusal, export_artifact
-from exporters.gate import Sample, read_samples, split_there
+from exporters.export import GateRefusal, export_artifact
+from exporters.samples import GateSample, probe_rows, read_samples
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness.artifacts.store import Artifact
@@ -25,14 +24,12 @@ from harness.core.layout import Layout
 from harness.core.machine import cores
 from harness.core.progress import Progress, counted
 from harness.core.task import AnyFinetune
+from harness.serving.repository.check import serves
 from harness.serving.repository.config import Device, Serving
-from harness.serving.repository.store import publish, serves
+from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import text_model
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint
-
-#: Rows that parity compares; two of each language and task, up to this many.
-PROBES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +112,7 @@ def export_model(
         progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
     layout = workspace.layout(data, checkpoints[0].metadata.data)
     done: list[Published] = []
-    refused: dict[str, str] = {}
+    refused: list[GateRefusal] = []
     checks: dict[str, _Checks] = {}
     begin = time.monotonic()
     progress.say(f"{model}: {counted(len(chosen), 'graphs')}, each exported, compared with PyTorch and published")
@@ -129,16 +126,13 @@ def export_model(
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
                 state = done[-1].state
-            except (Refusal, TooOld) as error:
-                refused[name] = str(error)
+            except GateRefusal as error:
+                refused.append(error)
                 state = "refused"
             progress.say(f"{name}: {state} ({_time_line(number, len(chosen), time.monotonic() - begin)})")
             advance(1)
     if refused:
-        (_, reason), *others = refused.items()
-        rest = f"; refused too: {', '.join(name for name, _ in others)}" if others else ""
-        message = f"{_published_line(done)}, {len(refused)} refused: {reason}{rest}"
-        raise ArtifactError(message)
+        raise ArtifactError(summary(done, refused))
     return done
 
 
@@ -148,11 +142,17 @@ def _time_line(number: int, total: int, seconds: float) -> str:
     return f"{number} of {total}, {seconds:.0f} s{left}"
 
 
-def _published_line(done: Sequence[Published]) -> str:
-    """Return how many graphs of each variant were published: ``6 fp32 and 5 int8 graphs published``."""
-    counts = Counter(published.artifact.variant for published in done)
-    numbers = " and ".join(f"{count} {variant}" for variant, count in counts.items())
-    return f"{numbers} {'graph' if len(done) == 1 else 'graphs'} published" if done else "no graph published"
+def summary(done: Sequence[Published], refused: Sequence[GateRefusal]) -> str:
+    """Return what an export with refusals came to: ``5 int8 graphs published, 1 refused: pawsx (why); advice``."""
+    counts = Counter(each.artifact.variant for each in done)
+    published = " and ".join(f"{count} {variant}" for variant, count in counts.items())
+    several = len({error.variant for error in refused} | counts.keys()) > 1
+    reasons = ", ".join(
+        f"{error.finetune}{f' in {error.variant}' if several else ''} ({error.reason})" for error in refused
+    )
+    advice = refused[0].advice if len(refused) == 1 else f"for {refused[0].finetune}: {refused[0].advice}"
+    graphs = "graph" if len(done) == 1 else "graphs"
+    return f"{published or 'no'} {graphs} published, {len(refused)} refused: {reasons}; {advice}"
 
 
 class _Checks:
@@ -161,9 +161,9 @@ class _Checks:
     def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
         self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
         self._read = partial(read_samples, finetune, layout, tokenizer)
-        self._samples: dict[int, Sequence[Sample]] = {}
+        self._samples: dict[int, Sequence[GateSample]] = {}
 
-    def samples(self, count: int) -> Sequence[Sample]:
+    def samples(self, count: int) -> Sequence[GateSample]:
         """Return so many examples of each task and script, read once."""
         if count not in self._samples:
             self._samples[count] = self._read(count)
@@ -246,7 +246,11 @@ def _one(
         force=wanted.force,
     )
     if wanted.container is not None:
-        check_container(needs(artifact.graph), wanted.container)
+        try:
+            check_container(needs(artifact.graph), wanted.container)
+        except TooOld as error:
+            advice = "choose another variant or a newer container"
+            raise GateRefusal(finetune.name, variant, str(error), advice) from error
     served = serves(artifact, workspace.model_repository)
     version = publish(
         artifact,
@@ -256,30 +260,3 @@ def _one(
         text=text_model,
     )
     return Published(artifact, version, not served)
-
-
-def probe_rows(finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> list[NDArray[np.int64]]:
-    """Return token ids of real sentences: of every task and language the graph will answer, several lengths.
-
-    Only inputs are read, labels play no part. From each file the shortest and the longest row of
-    the first examples are taken, spread over the languages where there are too many.
-    """
-    rows: list[NDArray[np.int64]] = []
-    for task in tasks.answered_by(finetune.name):
-        for language in task.all_languages(None):
-            split = split_there(task, layout, language)
-            if split is not None:
-                examples = task.source.read(layout, language, split)[:16]
-                if task.pool is not None:
-                    examples += islice(task.pool.source.read(layout, split), 16)
-                features = finetune.featurizer(examples, tokenizer)
-                ordered = sorted((feature.input_ids for feature in features), key=len)
-                rows += [ordered[0], ordered[-1]]
-    if len({row.tobytes() for row in rows}) < 2:
-        message = (
-            f"{layout.xtreme} has no file of a task that {finetune.name!r} answers, and an export is checked on "
-            f"real sentences; name a data folder with `--data`"
-        )
-        raise UsageError(message)
-    spread = np.linspace(0, len(rows) - 1, min(PROBES, len(rows))).astype(int)
-    return [rows[place] for place in spread]

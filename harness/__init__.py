@@ -6,6 +6,7 @@ the types that they give. docs/api.md says what of it is stable.
 
 from typing import TYPE_CHECKING
 
+from harness.core.quiet import disable_telemetry
 from harness.core.version import __version__
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
         serve,
         train,
     )
+
+# Before any library is imported: onnxruntime and others read the switches once.
+disable_telemetry()
 
 __all__ = [
     "EvaluationRequest",

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+import harness  # noqa: F401 - switches telemetry off before any test imports onnxruntime
+
 TESTS = Path(__file__).parent
 
 

@@ -11,8 +11,10 @@ from transformers import PreTrainedModel
 
 from harness.benchmark import tasks
 from harness.core.features import Feature
+from harness.core.heads import ChoiceScore
 from harness.core.layout import Layout
 from harness.core.task import AnyFinetune, Outputs
+from harness.core.tensors import TensorSpec
 from harness.inference.planner import BatchPlanner
 from harness.tokenization.tokenizer import FastTokenizer
 from training.collate import inputs_of
@@ -117,21 +119,22 @@ def is_held_out(example: Any) -> bool:
 
 def _answers(finetune: AnyFinetune, model: PreTrainedModel, features: Sequence[Feature], pad_id: int) -> list[Outputs]:
     """Return the outputs of each feature under the names of the head's signature."""
-    names = [spec.name for spec in finetune.head.signature(model.config.hidden_size).outputs]
+    outputs = finetune.head.signature(model.config.hidden_size).outputs
     answers: list[Outputs] = [{} for _ in features]
     for batch in BatchPlanner().plan([len(feature.input_ids) for feature in features]):
         rows = inputs_of([features[row] for row in batch.rows], pad_id, batch.width)
         inputs = {name: value.to(model.device) for name, value in rows.items()}
-        if type(model).__name__.endswith("MultipleChoice"):
+        if isinstance(finetune.head, ChoiceScore):
             inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
         with torch.inference_mode():
             results = model(**inputs)
         for index, row in enumerate(batch.rows):
             length = len(features[row].input_ids)
-            answers[row] = {name: _share(results[name][index], length, batch.width) for name in names}
+            answers[row] = {spec.name: _share(results[spec.name][index], length, spec) for spec in outputs}
     return answers
 
 
-def _share(value: torch.Tensor, length: int, width: int) -> np.ndarray:  # type: ignore[type-arg]
-    array = value.float().cpu().numpy()
-    return array[:length] if array.shape[:1] == (width,) else array
+def _share(value: torch.Tensor, length: int, spec: TensorSpec) -> np.ndarray:  # type: ignore[type-arg]
+    array: np.ndarray = value.float().cpu().numpy()  # type: ignore[type-arg]
+    # By what the head declares: a vector may be as wide as the batch.
+    return array[:length] if spec.per_token else array

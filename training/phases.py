@@ -12,7 +12,7 @@ from harness.core.task import AnyFinetune, Source
 from training.checkpoint import Checkpoint, Phase
 from training.experiment import Training
 from training.intermediate import check_weights, intermediate
-from training.leaks import Evaluated, Overlap, texts
+from training.leaks import EvaluationTexts, Overlap, texts
 from training.pretraining import pretrained
 from training.recipe import Recipe
 from training.sets import sources, train_paths
@@ -94,7 +94,7 @@ def _overlaps(training: Training, chosen: Sequence[AnyFinetune]) -> list[Overlap
         mixes = [recipe.pretrained.scratch, recipe.intermediate.text if recipe.intermediate else None]
         for path in dict.fromkeys(path for mix in mixes if mix is not None for path in read_corpus(mix, layout).paths):
             trained[str(path.relative_to(layout.xtreme.parent))] = iterate_lines(path)
-        found = Evaluated(layout).overlaps(trained, own)
+        found = EvaluationTexts(layout).overlaps(trained, own)
         advance(1)
     return found
 

@@ -2,11 +2,10 @@
 
 ::
 
-    python -m benchmarks.compare --model real_small --data DEST --json FILE
-    python -m benchmarks.compare --model mixed_ru --quick --only tatoeba,xnli
+    harness bench compare --model real_small --data DEST --json FILE
+    harness bench compare --model mixed_ru --quick --only tatoeba,xnli
 """
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,24 +14,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, TypeAlias
 
-from benchmarks import runner
+from benchmarks.core.options import add_output, bench_parser, plot_file
+from benchmarks.core.report import finish, guarded
+from benchmarks.core.rows import Row
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import MissingExtra, UsageError, nearest
 from harness.core.progress import Progress
 from harness.core.terminal import Terminal
 
 if TYPE_CHECKING:
-    from benchmarks.baseshape import Shape
     from benchmarks.compare.session import Session
+    from benchmarks.contenders.baseshape import Shape
 
 #: Measures some rows; given those that were measured before.
-Section: TypeAlias = Callable[["Session", Sequence[runner.Row]], list[runner.Row]]
+Section: TypeAlias = Callable[["Session", Sequence[Row]], list[Row]]
 
 # Sections import what they need when they are run: torch and the peers take seconds, and may be missing.
 
 
 def _work(name: str) -> Section:
-    def measured(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+    def measured(session: "Session", _: Sequence[Row]) -> list[Row]:
         from benchmarks.compare import works
 
         return works.measure(next(work for work in works.WORKS if work.name == name), session)
@@ -40,44 +41,46 @@ def _work(name: str) -> Section:
     return measured
 
 
-def _mixed(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+def _mixed(session: "Session", _: Sequence[Row]) -> list[Row]:
     from benchmarks.compare import mixed
 
     return mixed.measure(session)
 
 
-def _handtuned(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+def _handtuned(session: "Session", _: Sequence[Row]) -> list[Row]:
     from benchmarks.compare import handtuned
 
     return handtuned.measure(session)
 
 
-def _padding(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+def _padding(session: "Session", _: Sequence[Row]) -> list[Row]:
     from benchmarks.compare import sides
 
     return sides.padding(session)
 
 
-def _startup(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
-    from benchmarks import startup
+def _startup(session: "Session", _: Sequence[Row]) -> list[Row]:
+    from benchmarks.speed import startup
 
-    setting = startup.Setting(model=session.model, data=session.data, tasks="xnli", limit=session.sample.rows * STARTUP)
+    setting = startup.StartupSetting(
+        model=session.model, data=session.data, tasks="xnli", limit=session.sample.rows * STARTUP
+    )
     return startup.measure(setting, session.workspace, session.progress)
 
 
-def _triton(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+def _triton(session: "Session", _: Sequence[Row]) -> list[Row]:
     from benchmarks.compare import sides
 
     return sides.triton(session)
 
 
-def _overhead(session: "Session", _: Sequence[runner.Row]) -> list[runner.Row]:
+def _overhead(session: "Session", _: Sequence[Row]) -> list[Row]:
     from benchmarks.compare import sides
 
     return sides.overhead(session)
 
 
-def _peak(session: "Session", rows: Sequence[runner.Row]) -> list[runner.Row]:
+def _peak(session: "Session", rows: Sequence[Row]) -> list[Row]:
     from benchmarks.compare import peak
 
     return peak.measure(session, rows)
@@ -103,8 +106,8 @@ NEEDS: Mapping[str, tuple[str, ...]] = {"mixed": ("openvino", "sentence_transfor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the command line asked for."""
+class CompareOptions:
+    """The options of the command line."""
 
     model: str
     data: Path | None
@@ -117,14 +120,14 @@ class Options:
     frontier: Path | None
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+def parse(arguments: Sequence[str] | None = None) -> CompareOptions:
     """Return the options of a command line.
 
     Raises:
         UsageError: a section that there is not.
-        MissingExtra: a peer of a section is not installed; asked before anything is measured.
+        MissingExtra: a peer of a section is not installed; checked before anything is measured.
     """
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=(__doc__ or "").split("\n")[0])
+    parser = bench_parser("compare", __doc__)
     parser.add_argument("--model", required=True, help="a trained and exported model, for the score rows")
     parser.add_argument("--data", type=Path, help="data folder; that of the model's recipe, or $HARNESS_DATA")
     parser.add_argument("--tokenizer", type=Path, help="tokenizer.json of the speed rows; the model's own")
@@ -132,9 +135,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "--quick", action="store_true", help="half of the layers; 4 rows or 1 question of each language, not 100 and 20"
     )
     parser.add_argument("--only", default="", metavar="NAMES", help=f"of {', '.join(SECTIONS)}; comma-separated")
-    runner.add_output(parser)
+    add_output(parser)
     parser.add_argument(
-        "--frontier", type=runner.plot_file, metavar="FILE.png|svg", help="draw score against speed by script here"
+        "--frontier", type=plot_file, metavar="FILE.png|svg", help="draw score against speed by script here"
     )
     found = parser.parse_args(arguments)
     only = tuple(part.strip() for part in found.only.split(",") if part.strip()) or tuple(SECTIONS)
@@ -148,7 +151,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     if found.tokenizer is not None and not found.tokenizer.is_file():
         message = f"tokenizer {found.tokenizer} does not exist; name a tokenizer.json with `--tokenizer`"
         raise UsageError(message)
-    return Options(
+    return CompareOptions(
         model=found.model,
         data=found.data,
         tokenizer=found.tokenizer,
@@ -161,14 +164,14 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 
 def measure(
-    options: Options, workspace: Workspace, progress: Progress, shape: "Shape | None" = None
-) -> tuple[list[runner.Row], list[str]]:
-    """Return the rows of every section that was asked for, and the notes for the foot of the report.
+    options: CompareOptions, workspace: Workspace, progress: Progress, shape: "Shape | None" = None
+) -> tuple[list[Row], list[str]]:
+    """Return the rows of every wanted section, and the notes for the foot of the report.
 
     Args:
         options: of the command line.
         workspace: has the trained model.
-        progress: told of every step.
+        progress: of every step.
         shape: of the random weights; XLM-R base's if not given.
 
     Raises:
@@ -177,19 +180,18 @@ def measure(
     for package in ("torch", "transformers", "optimum"):
         if find_spec(package) is None:
             raise MissingExtra(package, "export")
-    from benchmarks.baseshape import Shape as BaseShape
     from benchmarks.compare.session import FULL, HALF, QUICK, Session
     from benchmarks.compare.works import XNLI
+    from benchmarks.contenders.baseshape import Shape as BaseShape
 
     exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
-    recipe = exact.checkpoint.recipe
-    rows: list[runner.Row] = []
+    rows: list[Row] = []
     seconds: dict[str, float] = {}
     with TemporaryDirectory(prefix="harness-compare-") as folder:
         session = Session(
             model=options.model,
             workspace=workspace,
-            layout=workspace.layout(options.data, recipe.get("data")),
+            layout=workspace.layout(options.data, exact.checkpoint.data),
             sample=QUICK if options.quick else FULL,
             folder=Path(folder),
             progress=progress,
@@ -211,12 +213,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, and write and draw the rows where the options say."""
     options = parse(arguments)
     rows, notes = measure(options, Workspace.current(), Terminal())
-    runner.finish(
+    finish(
         rows,
         options,
         [
             "tokenization is done beforehand for both sides, but for mixed lengths, where all sides begin with text",
-            "scores are percent, by the harness's own metric for both sides; a target is asked of speed rows only",
+            "scores are percent, by the harness's own metric for both sides; only speed rows have a target",
             *notes,
         ],
     )
@@ -224,16 +226,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _draw(rows, options.frontier)
 
 
-def _draw(rows: Sequence[runner.Row], path: Path) -> None:
+def _draw(rows: Sequence[Row], path: Path) -> None:
     """Draw accuracy against throughput, an image for each work: FILE-xnli.png."""
     from benchmarks.compare.works import points
-    from benchmarks.plots import frontier
+    from benchmarks.core.plots import frontier
 
     for section, found in points(rows).items():
-        place = path.with_name(f"{path.stem}-{section}{path.suffix}")
-        frontier(found, place)
-        print(f"score against speed drawn in {place}")
+        image = path.with_name(f"{path.stem}-{section}{path.suffix}")
+        frontier(found, image)
+        print(f"score against speed drawn in {image}")
 
 
 if __name__ == "__main__":
-    raise SystemExit(runner.guarded(main))
+    raise SystemExit(guarded(main))

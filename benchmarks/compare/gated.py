@@ -51,9 +51,9 @@ def _against(store: ArtifactStore, model: str, exact: Artifact, variant: str) ->
             problems = json.loads(refused.read_text(encoding="utf-8"))["problems"]
             return f"{name} is refused by the gate: {problems[0]}"
         return f"{name} was never exported; `{command}` makes it"
-    told = folder / GATE
-    if not told.is_file() or not json.loads(told.read_text(encoding="utf-8"))["passed"]:
-        return f"{name} was published without the gate's consent; `{command} --force` asks it again"
+    verdict = folder / GATE
+    if not verdict.is_file() or not json.loads(verdict.read_text(encoding="utf-8"))["passed"]:
+        return f"{name} was published although the gate did not pass it; `{command} --force` runs the gate again"
     found = store.find(model, exact.finetune, variant)
     if found.manifest.checkpoint.digest != exact.manifest.checkpoint.digest:
         return f"{name} is from another checkpoint than the fp32 graph; `{command}` brings it up to date"

@@ -1,7 +1,7 @@
 """The best loop that a good engineer writes by hand: all rows sorted by length, on every engine.
 
 Each engine tries fixed rows (8, 16, 32, 64) and fixed token budgets (1,024, 2,048, 4,096) on a small part,
-spread evenly over the sorted rows; its best setting answers everything, and ours is held against
+spread evenly over the sorted rows; its best size answers everything, and ours is compared with
 the best engine.
 """
 
@@ -18,13 +18,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks import runner, workload
 from benchmarks.compare.networks import Network
-from benchmarks.compare.session import UNIT, Session, cost, shapes
-from benchmarks.compare.works import TATOEBA, XNLI, Work, both, twice
-from benchmarks.eager import Answer, answering
-from benchmarks.ours import Harness
-from benchmarks.workload import Workload, evenly
+from benchmarks.compare.session import UNIT, Session
+from benchmarks.compare.works import TATOEBA, XNLI, ComparedWork, both, twice
+from benchmarks.contenders import workload
+from benchmarks.contenders.baseshape import cost, shapes
+from benchmarks.contenders.eager import ReadOutputs, answering
+from benchmarks.contenders.ours import Harness
+from benchmarks.contenders.workload import Workload, evenly
+from benchmarks.core.rows import Row, Side, rate_row
+from benchmarks.core.timing import alternate
 from harness.core.heads import SentenceEmbedding
 from harness.core.machine import cores
 from harness.core.task import Outputs
@@ -32,15 +35,15 @@ from harness.core.tensors import Tensors, pad
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import Batch
 
-#: The ratio asked for: pooled Tatoeba repeats sentences, which the loop sends again.
+#: The target ratio: pooled Tatoeba repeats sentences, which the loop sends again.
 TARGETS = ((XNLI, 0.97), (TATOEBA, 1.1))
-#: One of so many parts of the sample is answered, and one of so many of its rows finds the settings.
+#: One of so many parts of the sample is answered, and one of so many of its rows finds the sizes.
 SHARE, TRIAL = 8, 6
-Answers: TypeAlias = list[dict[str, NDArray[np.float32]]]
+BatchOutputs: TypeAlias = list[dict[str, NDArray[np.float32]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class BatchSize:
     """How sorted rows are cut into batches: a number of rows, or of padded tokens."""
 
     unit: str
@@ -62,21 +65,21 @@ class Setting:
         return batches
 
 
-SETTINGS = (
-    *(Setting("rows", count) for count in (8, 16, 32, 64)),
-    *(Setting("tokens", count) for count in (1_024, 2_048, 4_096)),
+BATCH_SIZES = (
+    *(BatchSize("rows", count) for count in (8, 16, 32, 64)),
+    *(BatchSize("tokens", count) for count in (1_024, 2_048, 4_096)),
 )
 
 
 class Engine(Protocol):
-    """Answers padded batches."""
+    """BatchOutputs padded batches."""
 
     @property
     def name(self) -> str:
         """What rows call it."""
         ...
 
-    def answer(self, batches: Iterable[Tensors]) -> Answers:
+    def answer(self, batches: Iterable[Tensors]) -> BatchOutputs:
         """Return the outputs of each batch by name, in order."""
         ...
 
@@ -88,7 +91,7 @@ class OrtLoop:
     session: onnxruntime.InferenceSession
     name: str = "ONNX Runtime"
 
-    def answer(self, batches: Iterable[Tensors]) -> Answers:
+    def answer(self, batches: Iterable[Tensors]) -> BatchOutputs:
         """See `Engine.answer`."""
         names = [output.name for output in self.session.get_outputs()]
         return [dict(zip(names, self.session.run(names, dict(batch)), strict=True)) for batch in batches]
@@ -99,10 +102,10 @@ class TorchLoop:
     """transformers' network in inference mode, only the layers that are needed."""
 
     network: nn.Module
-    read: Answer
+    read: ReadOutputs
     name: str = "PyTorch eager"
 
-    def answer(self, batches: Iterable[Tensors]) -> Answers:
+    def answer(self, batches: Iterable[Tensors]) -> BatchOutputs:
         """See `Engine.answer`."""
         found = []
         with torch.inference_mode():
@@ -117,7 +120,7 @@ class NamedEngine:
     """An engine under a name of its own."""
 
     name: str
-    answer: Callable[[Iterable[Tensors]], Answers]
+    answer: Callable[[Iterable[Tensors]], BatchOutputs]
 
 
 @contextmanager
@@ -164,7 +167,7 @@ class SortedLoop:
     """A contender: one engine over sorted batches, padded as they are sent."""
 
     engine: Engine
-    setting: Setting
+    size: BatchSize
     rows: Sequence[NDArray[np.int64]]
     pad_id: int
     warm: bool = False
@@ -173,11 +176,11 @@ class SortedLoop:
     @property
     def name(self) -> str:
         """What rows call it."""
-        return f"hand-tuned: {self.engine.name}, sorted, {self.setting.describe()}"
+        return f"hand-tuned: {self.engine.name}, sorted, {self.size.describe()}"
 
     def batches(self) -> list[Batch]:
         """Return what is sent."""
-        return self.setting.cut([len(row) for row in self.rows])
+        return self.size.cut([len(row) for row in self.rows])
 
     def warm_up(self) -> None:
         """Answer the narrowest batch, or, not tried before, also the widest."""
@@ -189,36 +192,36 @@ class SortedLoop:
         plan = self.batches()
         self.answers = {}
         for batch, found in zip(plan, self.engine.answer(self._padded(plan)), strict=True):
-            for place, row in enumerate(batch.rows):
-                self.answers[row] = {name: value[place] for name, value in found.items()}
+            for index, row in enumerate(batch.rows):
+                self.answers[row] = {name: value[index] for name, value in found.items()}
 
     def _padded(self, plan: Sequence[Batch]) -> Iterator[Tensors]:
         return (pad([self.rows[row] for row in batch.rows], self.pad_id, batch.width) for batch in plan)
 
 
 def tuned(engine: Engine, rows: Workload, features: Sequence[NDArray[np.int64]]) -> tuple[SortedLoop, dict[str, float]]:
-    """Return an engine's loop with the setting that answered a part of the rows fastest, and the seconds of each."""
+    """Return an engine's loop with the size that answered a part of the rows fastest, and the seconds of each."""
     order = sorted(features, key=len)
     part = evenly(order, max(1, len(order) // TRIAL))
-    seconds: dict[Setting, float] = {}
-    SortedLoop(engine, SETTINGS[0], part, rows.pad_id).warm_up()
-    for setting in SETTINGS:
-        trial = SortedLoop(engine, setting, part, rows.pad_id, warm=True)
+    seconds: dict[BatchSize, float] = {}
+    SortedLoop(engine, BATCH_SIZES[0], part, rows.pad_id).warm_up()
+    for size in BATCH_SIZES:
+        trial = SortedLoop(engine, size, part, rows.pad_id, warm=True)
         trial.warm_up()
         begin = time.perf_counter()
         trial.run()
-        seconds[setting] = time.perf_counter() - begin
-    best = min(seconds, key=lambda setting: seconds[setting])
-    told = {setting.describe(): round(value, 4) for setting, value in seconds.items()}
-    return SortedLoop(engine, best, features, rows.pad_id), told
+        seconds[size] = time.perf_counter() - begin
+    best = min(seconds, key=lambda size: seconds[size])
+    trials = {size.describe(): round(value, 4) for size, value in seconds.items()}
+    return SortedLoop(engine, best, features, rows.pad_id), trials
 
 
-def measure(session: Session) -> list[runner.Row]:
+def measure(session: Session) -> list[Row]:
     """Return our rate against the best hand-tuned loop on XNLI and on pooled Tatoeba, base shape, fp32."""
     return [_compare(session, work, target) for work, target in TARGETS]
 
 
-def _compare(session: Session, work: Work, target: float) -> runner.Row:
+def _compare(session: Session, work: ComparedWork, target: float) -> Row:
     limit = work.limit(session.sample.part(SHARE))
     rows = session.rows(work.tasks, limit)
     network = session.network(work.finetune, scored=False)
@@ -235,17 +238,17 @@ def _compare(session: Session, work: Work, target: float) -> runner.Row:
                 advance(1)
         order = twice([ours], [again], loops)
         with session.progress.step(f"{work.label}: against loops tuned by hand", 2 * len(order), "runs") as advance:
-            timings = runner.alternate(order, warmup=1, repeats=1, advance=advance)
+            timings = alternate(order, warmup=1, repeats=1, advance=advance)
         answered = ours.outputs()
     best = min(loops, key=lambda loop: timings[loop.name].median)
     timing = both(timings, "first", "again")
     done = cost(network.shape, network.depth, shapes(ours.plan()))
-    return runner.rate_row(
+    return rate_row(
         f"{session.title(work.label, rows, limit)}, {network.label}, fp32, against the best loop tuned by hand",
         rows.useful_tokens,
         UNIT,
-        runner.Side("ours", timing, None),
-        runner.Side(best.name, timings[best.name], None),
+        Side("ours", timing, None),
+        Side(best.name, timings[best.name], None),
         target=target,
         equal_predictions=workload.agreement(
             *(workload.decisions(rows, workload.predictions(rows, each)) for each in (answered, grouped(rows, best)))

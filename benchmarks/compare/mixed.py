@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, XLMRobertaConfig
 
-from benchmarks import runner
 from benchmarks.compare.networks import Network, peer_folder, trained_token_graph
-from benchmarks.compare.session import UNIT, Session, cost, shapes
-from benchmarks.compare.texts import Decision, Text, decide, mixed, tokenize
+from benchmarks.compare.peers.texts import LabelDecision, Text, decide, tokenize
+from benchmarks.compare.session import UNIT, Session
+from benchmarks.compare.texts import mixed
 from benchmarks.compare.works import both, twice
-from benchmarks.ours import Harness
-from benchmarks.workload import Workload
+from benchmarks.contenders.baseshape import cost, shapes
+from benchmarks.contenders.ours import Harness
+from benchmarks.contenders.workload import Workload
+from benchmarks.core.rows import Row, Side, rate_row
+from benchmarks.core.timing import Timing, alternate
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import tasks
 from harness.core.errors import ArtifactError
@@ -44,8 +47,8 @@ class FromText:
         Args:
             name: how the timings call it.
             endpoint: answers for the network's fp32 graph.
-            network: what is asked.
-            texts: what it is asked.
+            network: answers.
+            texts: what it answers.
             tokenizer: a tokenizer.json.
             folder: gets a journal for each run.
         """
@@ -87,7 +90,7 @@ class FromText:
         return Harness(f"{self.name} {self._runs}", self._endpoint, self._network.exact, rows, self._folder)
 
 
-def measure(session: Session) -> list[runner.Row]:
+def measure(session: Session) -> list[Row]:
     """Return the rows of every peer: at base shape for speed, with the trained model for the score.
 
     Raises:
@@ -102,7 +105,7 @@ def measure(session: Session) -> list[runner.Row]:
     return found
 
 
-def _classify(session: Session, network: Network, texts: Sequence[Text]) -> list[runner.Row]:
+def _classify(session: Session, network: Network, texts: Sequence[Text]) -> list[Row]:
     from benchmarks.compare.peers.openvino_runtime import OpenVino
     from benchmarks.compare.peers.ort_model import OrtModel
     from benchmarks.compare.peers.pipeline import Pipeline
@@ -144,7 +147,7 @@ def _classify(session: Session, network: Network, texts: Sequence[Text]) -> list
     ]
 
 
-def _embed(session: Session, network: Network, texts: Sequence[Text]) -> list[runner.Row]:
+def _embed(session: Session, network: Network, texts: Sequence[Text]) -> list[Row]:
     from benchmarks.compare.peers.sentence_encoder import SentenceEncoder
 
     graph = token_graph(session, network)
@@ -175,13 +178,13 @@ def _embed(session: Session, network: Network, texts: Sequence[Text]) -> list[ru
 
 def _race(
     session: Session, network: Network, texts: Sequence[Text], peers: Sequence[Any], stack: ExitStack
-) -> tuple[FromText, dict[str, runner.Timing]]:
+) -> tuple[FromText, dict[str, Timing]]:
     endpoint = stack.enter_context(OnnxEndpoint.for_batches(network.exact))
     folder = session.folder / "journals" / f"mixed-{network.finetune.name}-{network.scored}"
     ours, again = (FromText(name, endpoint, network, texts, network.tokenizer, folder) for name in ("first", "again"))
     order = twice([ours], [again], peers)
     with session.progress.step(f"mixed lengths, {network.finetune.name}", 2 * len(order), "runs") as advance:
-        timings = runner.alternate(order, warmup=1, repeats=1, advance=advance)
+        timings = alternate(order, warmup=1, repeats=1, advance=advance)
     return ours, timings
 
 
@@ -191,24 +194,24 @@ def _row(
     ours: FromText,
     texts: Sequence[Text],
     peer: str,
-    timings: dict[str, runner.Timing],
+    timings: dict[str, Timing],
     work: str,
     *,
     scores: tuple[float | None, ...],
     **details: Any,
-) -> runner.Row:
+) -> Row:
     useful = sum(len(feature.input_ids) for feature in ours.features())
     timing = both(timings, "first", "again")
     numbers = scores if network.scored else (None, None)
     named = "sample data, " if session.is_sample_data else ""
     plan = ours.plan()
     done = cost(network.shape, network.depth, plan)
-    return runner.rate_row(
+    return rate_row(
         f"{named}{work} from text, {network.label}, fp32, {network.depth} layers",
         useful,
         UNIT,
-        runner.Side("ours", timing, numbers[0]),
-        runner.Side(peer, timings[peer], numbers[1]),
+        Side("ours", timing, numbers[0]),
+        Side(peer, timings[peer], numbers[1]),
         target=None if network.scored else TARGET,
         padding={"ours": round(done.padded_tokens / useful, 4)},
         operations_per_second=done.operations / timing.median,
@@ -218,7 +221,7 @@ def _row(
     )
 
 
-def accuracy(network: Network, texts: Sequence[Text], decisions: Sequence[Decision]) -> float | None:
+def accuracy(network: Network, texts: Sequence[Text], decisions: Sequence[LabelDecision]) -> float | None:
     """Return the share of labelled texts that got their label, in percent; None where none is labelled."""
     head = network.finetune.head
     assert isinstance(head, SequenceClassification)
@@ -238,7 +241,7 @@ def translations(texts: Sequence[Text], vectors: NDArray[np.float32]) -> float |
         queries = [row for row, text in enumerate(texts) if text.group == group and text.query]
         candidates = [row for row, text in enumerate(texts) if text.group == group and not text.query]
         found = (vectors[queries] @ vectors[candidates].T).argmax(axis=1)
-        hits += [texts[candidates[place]].name in texts[row].gold for row, place in zip(queries, found, strict=True)]
+        hits += [texts[candidates[index]].name in texts[row].gold for row, index in zip(queries, found, strict=True)]
     return 100 * float(np.mean(hits)) if hits else None
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 import torch
@@ -20,9 +21,9 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from benchmarks.baseshape import Shape, configuration, vocabulary_size
 from benchmarks.compare.gated import Choice, fastest
-from benchmarks.eager import load_model
+from benchmarks.contenders.baseshape import Shape, apply_steps, configuration, vocabulary_size
+from benchmarks.contenders.eager import load_model
 from exporters.modules import Embedding, HeadModule, Labels, Loaded, Spans, load_module
 from exporters.onnx import write_graph
 from exporters.variants import VARIANTS
@@ -36,7 +37,8 @@ from harness.core.machine import cores
 from harness.core.task import AnyFinetune
 from harness.core.tensors import ENCODER_INPUTS, GraphSignature, TensorSpec
 from harness.serving.repository.config import Serving
-from harness.serving.repository.store import publish, selected
+from harness.serving.repository.layout import selected
+from harness.serving.repository.store import publish
 from training.checkpoint import read_checkpoint
 from training.encoders.networks import networks_of
 
@@ -126,8 +128,10 @@ class TokenVectors(HeadModule):
 
     decision = "neighbour"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """See `HeadModule.forward`."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `HeadModule.forward`; XLM-R's networks take no token types."""
         return {"last_hidden_state": self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state}
 
 
@@ -282,13 +286,8 @@ class RandomNetworks:
         )
         if not traced.is_file():
             write_graph(loaded.module, signature, traced)
-        source = traced
-        for number, step in enumerate(chosen.steps):
-            step(source, folder / f"{number}-{GRAPH}", loaded)
-            source = folder / f"{number}-{GRAPH}"
-        shutil.copyfile(source, folder / GRAPH)
-        for number in range(len(chosen.steps)):
-            (folder / f"{number}-{GRAPH}").unlink()
+        with TemporaryDirectory(dir=folder) as steps:
+            shutil.copyfile(apply_steps(chosen, traced, Path(steps), loaded), folder / GRAPH)
         self._whole(folder / GRAPH)
         shutil.copyfile(self._tokenizer, folder / TOKENIZER)
         manifest = {
@@ -308,7 +307,12 @@ class RandomNetworks:
             "retrieval_layer": layer,
             "checkpoint": {
                 "digest": "random weights",
-                "account": {"phase": "target", "model": self.shape.name, "recipe": {"name": self.shape.name}},
+                "account": {
+                    "phase": "target",
+                    "model": self.shape.name,
+                    "seen": {},
+                    "recipe": {"name": self.shape.name},
+                },
             },
         }
         write_json(folder / MANIFEST, manifest)

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from benchmarks import runner
 from benchmarks.compare.session import Session
+from benchmarks.core.rows import Row, peak_row
 from harness.core.machine import cores
 
 #: Rows, depth and columns of the products that are tried: large squares, and those of an encoder's layers for
@@ -19,7 +19,8 @@ from harness.core.machine import cores
 LARGE = ((2_048, 2_048, 2_048), (4_096, 4_096, 4_096))
 TOKENS = 4_096
 REPEATS = 3
-UNIT = "GFLOP/s"
+#: How rows begin.
+WORK = "share of the machine's peak"
 
 
 def sizes(session: Session) -> list[tuple[int, int, int]]:
@@ -128,7 +129,7 @@ def peaks(session: Session) -> dict[str, tuple[float, str]]:
     return found
 
 
-def measure(session: Session, rows: Sequence[runner.Row]) -> list[runner.Row]:
+def measure(session: Session, rows: Sequence[Row]) -> list[Row]:
     """Return the share of the machine's peak that each speed row reaches; int8 rows against the int8 peak.
 
     Args:
@@ -143,24 +144,11 @@ def measure(session: Session, rows: Sequence[runner.Row]) -> list[runner.Row]:
             continue
         precision = "fp32" if row.details["variant"] == "fp32" else "int8"
         peak, how = found[precision]
-        shares.append(share(row.work, done, peak, f"peak of {precision} products: {how}"))
+        shares.append(peak_row(f"{WORK}: {row.work}", done, peak, f"peak of {precision} products: {how}"))
     if not shares:
-        shares = [share(f"peak of {precision} products", peak, peak, how) for precision, (peak, how) in found.items()]
+        shares = [
+            peak_row(f"{WORK}: peak of {precision} products", peak, peak, how)
+            for precision, (peak, how) in found.items()
+        ]
     # Peers meet the same row of ours several times.
     return list({row.work: row for row in shares}.values())
-
-
-def share(work: str, done: float, peak: float, how: str) -> runner.Row:
-    """Return a row of the operations a second that a work does, against those of the peak."""
-    return runner.Row(
-        work=f"share of the machine's peak: {work}",
-        baseline=how,
-        ratio=done / peak,
-        score_baseline=None,
-        score_ours=None,
-        unit=UNIT,
-        ours=done / 1e9,
-        baseline_value=peak / 1e9,
-        spreads={"ours": 0.0, "baseline": 0.0},
-        repeats=1,
-    )

@@ -4,37 +4,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import workload
-from benchmarks.baseshape import Shape
 from benchmarks.compare.gated import fastest
 from benchmarks.compare.networks import EXACT, Network, RandomNetworks, trained
-from benchmarks.workload import Workload
+from benchmarks.contenders import workload
+from benchmarks.contenders.baseshape import Shape
+from benchmarks.contenders.workload import Workload
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes, tasks
 from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.evaluation.selection import choose_jobs
 from harness.evaluation.workload import Job, available
-from harness.inference.planner import Batch
 from harness.tokenization.tokenizer import FastTokenizer
 
 UNIT = "useful tokens/s"
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleSize:
     """Scored examples of each language."""
 
     rows: int
     questions: int
 
-    def part(self, share: int) -> "Sample":
+    def part(self, share: int) -> "SampleSize":
         """Return one of so many parts of it."""
-        return Sample(max(1, self.rows // share), max(1, self.questions // share))
+        return SampleSize(max(1, self.rows // share), max(1, self.questions // share))
 
 
 #: The fixed sample of the published table, and what `--quick` has time for.
-FULL, QUICK = Sample(100, 20), Sample(4, 1)
+FULL, QUICK = SampleSize(100, 20), SampleSize(4, 1)
 #: For `--quick`: half as deep as XLM-R base and equal otherwise, since three graphs of it are exported first.
 HALF = Shape(name="half-depth", layers=6)
 
@@ -46,7 +45,7 @@ class Session:
     model: str
     workspace: Workspace
     layout: Layout
-    sample: Sample
+    sample: SampleSize
     folder: Path
     progress: Progress
     #: Of the speed rows. The trained model's score rows have its own.
@@ -133,39 +132,3 @@ class Session:
         """Return what a comparison is made on, sample data named as such."""
         named = f"sample data, not {name}" if self.is_sample_data else name
         return f"{named}, {len(rows.featurized)} languages, {limit} examples spread over each"
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a plan multiplies."""
-
-    padded_tokens: int
-    operations: int
-
-
-def cost(shape: Shape, layers: int, batches: Sequence[tuple[int, int]]) -> Cost:
-    """Return the floating point operations of the matrix products of an encoder over a plan, padding included.
-
-    A layer of width d and feed-forward width f does for each token the products of query, key, value and
-    output, 4 d^2, and of the feed-forward part, 2 d f; attention multiplies each token's query with, and
-    weighs the values of, the w tokens of its row: 2 w d. Each product counts as two operations (multiply and
-    add), so that a batch of r rows padded to w takes
-
-        layers * r * w * (8 d^2 + 4 d f + 4 w d).
-
-    Heads, norms, softmax and the embedding table are left out: less than 1 % at base shape.
-
-    Args:
-        shape: of the encoder.
-        layers: that are computed.
-        batches: rows and width of each.
-    """
-    token = 8 * shape.width**2 + 4 * shape.width * shape.feed_forward
-    padded = sum(rows * width for rows, width in batches)
-    operations = sum(rows * width * (token + 4 * width * shape.width) for rows, width in batches)
-    return Cost(padded, layers * operations)
-
-
-def shapes(plan: Sequence[Batch]) -> list[tuple[int, int]]:
-    """Return rows and width of each batch of a plan."""
-    return [(len(batch.rows), batch.width) for batch in plan]

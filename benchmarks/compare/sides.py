@@ -3,11 +3,12 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks import runner
 from benchmarks.compare.session import FULL, UNIT, Session
 from benchmarks.compare.works import XNLI, both, twice
-from benchmarks.ours import Harness
-from benchmarks.padding import measure as measure_padding
+from benchmarks.contenders.ours import Harness
+from benchmarks.core.rows import Row, Side, rate_row
+from benchmarks.core.timing import Function, alternate
+from benchmarks.speed.padding import measure as measure_padding
 from harness.artifacts.store import EXACT
 from harness.benchmark.tasks import names as task_names
 from harness.commands import evaluate
@@ -25,12 +26,12 @@ SHARE = 5
 TRITON, GRAPH = 0.9, 0.95
 
 
-def padding(session: Session) -> list[runner.Row]:
+def padding(session: Session) -> list[Row]:
     """Return padded over useful tokens of every task that the data folder has, at the full sample; no graph runs."""
     return measure_padding(session.jobs(task_names()), session.layout, session.tokenizer, FULL.rows, session.progress)
 
 
-def triton(session: Session) -> list[runner.Row]:
+def triton(session: Session) -> list[Row]:
     """Return the rate through a local Triton against that in this process, XNLI at base shape.
 
     Raises:
@@ -56,15 +57,15 @@ def triton(session: Session) -> list[runner.Row]:
         )
         theirs = Harness("in process", process, network.exact, rows, folder)
         with session.progress.step("local Triton against this process", 6, "runs") as advance:
-            timings = runner.alternate(twice([ours], [again], [theirs]), warmup=1, repeats=1, advance=advance)
+            timings = alternate(twice([ours], [again], [theirs]), warmup=1, repeats=1, advance=advance)
         backend = server.backend
     return [
-        runner.rate_row(
+        rate_row(
             f"{session.title('XNLI', rows, limit)}, {network.label}, fp32, through a local Triton",
             rows.useful_tokens,
             UNIT,
-            runner.Side("local Triton", both(timings, ours.name, again.name), None),
-            runner.Side("in process", timings[theirs.name], None),
+            Side("local Triton", both(timings, ours.name, again.name), None),
+            Side("in process", timings[theirs.name], None),
             target=TRITON,
             backend=backend,
             variant="fp32",
@@ -73,7 +74,7 @@ def triton(session: Session) -> list[runner.Row]:
     ]
 
 
-def overhead(session: Session) -> list[runner.Row]:
+def overhead(session: Session) -> list[Row]:
     """Return the share of a whole evaluation's wall time that the graph takes, XNLI in process at base shape.
 
     The evaluation is `harness eval`'s own: reading, tokenizing, planning, answering, journaling and scoring.
@@ -97,17 +98,17 @@ def overhead(session: Session) -> list[runner.Row]:
         session.progress.step("a whole evaluation", 1, "run") as advance,
         connection("onnx", [network.exact], session.folder, session.progress) as opened,
     ):
-        timing = runner.alternate(
-            [runner.Function("wall", lambda: evaluate.run(plan(evaluation), opened, Stages(), Silent()))],
+        timing = alternate(
+            [Function("wall", lambda: evaluate.run(plan(evaluation), opened, Stages(), Silent()))],
             warmup=0,
             repeats=1,
         )["wall"]
         advance(1)
     with Journal(output / JOURNAL) as journal:
-        told = journal.padding()
-    graph = told["graph_seconds"]
+        counted = journal.padding()
+    graph = counted["graph_seconds"]
     return [
-        runner.Row(
+        Row(
             work=f"a whole evaluation of XNLI, {len(jobs)} languages, the first {limit} examples of each, "
             f"{network.label}, fp32, in process: graph time over wall time",
             baseline="wall time",
@@ -122,7 +123,7 @@ def overhead(session: Session) -> list[runner.Row]:
             target=GRAPH,
             details={
                 "not_the_graphs_share": round(1 - graph / timing.median, 4),
-                "useful_tokens": told["useful_tokens"],
+                "useful_tokens": counted["useful_tokens"],
                 "sample_data": session.is_sample_data,
                 "variant": "fp32",
                 "weights": "random",

@@ -9,13 +9,16 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import runner, workload
 from benchmarks.compare.networks import EXACT, Network
-from benchmarks.compare.session import UNIT, Sample, Session, cost, shapes
-from benchmarks.eager import EagerTorch, answering
-from benchmarks.ours import Harness
-from benchmarks.plots import Point
-from benchmarks.workload import Workload
+from benchmarks.compare.session import UNIT, SampleSize, Session
+from benchmarks.contenders import workload
+from benchmarks.contenders.baseshape import cost, shapes
+from benchmarks.contenders.eager import EagerTorch, answering
+from benchmarks.contenders.ours import Harness
+from benchmarks.contenders.workload import Workload
+from benchmarks.core.plots import Point
+from benchmarks.core.rows import Row, Side, rate_row
+from benchmarks.core.timing import Contender, Timing, alternate
 from harness.core.heads import is_retrieval
 from harness.core.task import Outputs
 from harness.inference.endpoints.onnx import OnnxEndpoint
@@ -26,7 +29,7 @@ RANKING_TIE = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class ComparedWork:
     """One line of the table."""
 
     name: str
@@ -35,17 +38,17 @@ class Work:
     finetune: str
     #: What XTREME's scripts pad to.
     width: int | Literal["longest"]
-    #: Ratios asked for in fp32, and in the fastest gated variant.
+    #: Target ratios in fp32, and in the fastest gated variant.
     targets: tuple[float, float]
     #: Which of the sample's counts limits a language.
-    asks: bool = False
+    questions: bool = False
 
-    def limit(self, sample: Sample) -> int:
+    def limit(self, sample: SampleSize) -> int:
         """Return the scored examples of each language."""
-        return sample.questions if self.asks else sample.rows
+        return sample.questions if self.questions else sample.rows
 
 
-TATOEBA = Work(
+TATOEBA = ComparedWork(
     name="tatoeba",
     label="Tatoeba: both sides and search",
     tasks=("tatoeba",),
@@ -53,15 +56,15 @@ TATOEBA = Work(
     width="longest",
     targets=(3.3, 7.0),
 )
-XNLI = Work(name="xnli", label="XNLI", tasks=("xnli",), finetune="mnli", width=128, targets=(2.7, 6.0))
-QA = Work(
+XNLI = ComparedWork(name="xnli", label="XNLI", tasks=("xnli",), finetune="mnli", width=128, targets=(2.7, 6.0))
+QA = ComparedWork(
     name="qa",
     label="XQuAD and MLQA",
     tasks=("xquad", "mlqa"),
     finetune="squad",
     width=384,
     targets=(1.6, 3.2),
-    asks=True,
+    questions=True,
 )
 WORKS = (TATOEBA, XNLI, QA)
 
@@ -75,11 +78,11 @@ class Answering(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """See `benchmarks.runner.Contender`."""
+        """See `benchmarks.core.timing.Contender`."""
         ...
 
     def run(self) -> object:
-        """See `benchmarks.runner.Contender`."""
+        """See `benchmarks.core.timing.Contender`."""
         ...
 
     def outputs(self) -> list[list[Outputs]]:
@@ -99,19 +102,17 @@ class Predicting:
     predicted: list[Sequence[Any]] = field(default_factory=list)
 
     def warm_up(self) -> None:
-        """See `benchmarks.runner.Contender`."""
+        """See `benchmarks.core.timing.Contender`."""
         if not self.warm:
             self.side.warm_up()
 
     def run(self) -> None:
-        """See `benchmarks.runner.Contender`."""
+        """See `benchmarks.core.timing.Contender`."""
         self.side.run()
         self.predicted = workload.predictions(self.rows, self.side.outputs())
 
 
-def twice(
-    mine: Sequence[runner.Contender], again: Sequence[runner.Contender], theirs: Sequence[runner.Contender]
-) -> list[runner.Contender]:
+def twice(mine: Sequence[Contender], again: Sequence[Contender], theirs: Sequence[Contender]) -> list[Contender]:
     """Return the order of a round: ours, theirs, and ours once more the other way round.
 
     A machine that gets slower or faster meanwhile shows as our spread, and its mean over both is what
@@ -120,12 +121,12 @@ def twice(
     return [*mine, *theirs, *reversed(again)]
 
 
-def both(timings: Mapping[str, runner.Timing], first: str, again: str) -> runner.Timing:
+def both(timings: Mapping[str, Timing], first: str, again: str) -> Timing:
     """Return our two runs as one timing."""
-    return runner.Timing((*timings[first].seconds, *timings[again].seconds))
+    return Timing((*timings[first].seconds, *timings[again].seconds))
 
 
-def measure(work: Work, session: Session) -> list[runner.Row]:
+def measure(work: ComparedWork, session: Session) -> list[Row]:
     """Return the rows of one work: speed with random weights at base shape, and score with the trained model."""
     limit = work.limit(session.sample)
     found = []
@@ -137,7 +138,7 @@ def measure(work: Work, session: Session) -> list[runner.Row]:
     return found
 
 
-def compare(work: Work, network: Network, rows: Workload, title: str, session: Session) -> list[runner.Row]:
+def compare(work: ComparedWork, network: Network, rows: Workload, title: str, session: Session) -> list[Row]:
     """Return one row for each graph of a network against the baseline, which runs once.
 
     Args:
@@ -158,7 +159,7 @@ def compare(work: Work, network: Network, rows: Workload, title: str, session: S
         again = [Predicting(f"{EXACT}, again", ours[EXACT], rows, warm=True)]
         order = twice(mine, again, [theirs])
         with session.progress.step(f"{work.label}, {kind} weights", 2 * len(order), "runs") as advance:
-            timings = runner.alternate(order, warmup=1, repeats=1, advance=advance)
+            timings = alternate(order, warmup=1, repeats=1, advance=advance)
         outputs = {name: side.outputs() for name, side in ours.items()}
     return [
         _row(
@@ -196,12 +197,12 @@ def _row(
     rows: Workload,
     side: Harness,
     predicted: Sequence[Sequence[Any]],
-    timing: runner.Timing,
+    timing: Timing,
     theirs: Predicting,
-    their_timing: runner.Timing,
+    their_timing: Timing,
     target: float | None,
     details: Mapping[str, Any],
-) -> runner.Row:
+) -> Row:
     scores: dict[str, Any] = {}
     numbers: list[float | None] = [None, None]
     if network.scored:
@@ -213,12 +214,12 @@ def _row(
             "scores_by_script": {"ours": right, "baseline": left},
         }
     done = cost(network.shape, network.depth, shapes(side.plan()))
-    return runner.rate_row(
+    return rate_row(
         f"{title}, {variant}",
         rows.useful_tokens,
         UNIT,
-        runner.Side("ours", timing, numbers[0]),
-        runner.Side(theirs.name, their_timing, numbers[1]),
+        Side("ours", timing, numbers[0]),
+        Side(theirs.name, their_timing, numbers[1]),
         target=target,
         equal_predictions=workload.agreement(
             workload.decisions(rows, predicted), workload.decisions(rows, theirs.predicted)
@@ -243,7 +244,7 @@ def _row(
     )
 
 
-def points(rows: Sequence[runner.Row]) -> dict[str, list[Point]]:
+def points(rows: Sequence[Row]) -> dict[str, list[Point]]:
     """Return what each script scores and how fast, by section: our variants, and the baseline."""
     found: dict[str, list[Point]] = {}
     for row in rows:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from benchmarks import runner
+from benchmarks.core.report import guarded, machine_line
 from benchmarks.load.options import parse
 from benchmarks.load.run import document, measure
 from harness.artifacts.workspace import Workspace
@@ -16,14 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     report = measure(options, Workspace.current(), Terminal())
     print("\n\n".join(table.text() for table in report.tables()))
-    print(
-        f"\n{runner.machine_line()}\nclients and server share the cores; latency is the client's, its thread included"
-    )
+    print(f"\n{machine_line()}\nclients and server share the cores; latency is the client's, its thread included")
     if options.json is not None:
         write_json(options.json, document(report))
         print(f"figures written to {options.json}")
     if options.plot is not None:
-        from benchmarks.plots import latencies
+        from benchmarks.core.plots import latencies
 
         latencies(report.traffic.latencies, options.plot)
         print(f"latencies drawn in {options.plot}")
@@ -35,4 +33,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(runner.guarded(main))
+    raise SystemExit(guarded(main))

@@ -14,7 +14,7 @@ COUNTED = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RequestCounts:
     """What a server has counted of one model."""
 
     #: Requests with and without an answer. An error that the model itself gave counts as an answer.
@@ -27,8 +27,8 @@ class Counts:
     #: Nanoseconds that requests waited in the queue.
     queued: int
 
-    def __sub__(self, before: "Counts") -> "Counts":
-        return Counts(
+    def __sub__(self, before: "RequestCounts") -> "RequestCounts":
+        return RequestCounts(
             self.answered - before.answered,
             self.failed - before.failed,
             self.rows - before.rows,
@@ -49,10 +49,10 @@ class Counts:
         }
 
 
-def read_counts(connection: Any, name: str) -> Counts:
+def read_counts(connection: Any, name: str) -> RequestCounts:
     """Return what a server has counted of a model since it was loaded, over all versions."""
     entries = connection.get_inference_statistics(name).model_stats
-    return Counts(
+    return RequestCounts(
         answered=sum(entry.inference_stats.success.count for entry in entries),
         failed=sum(entry.inference_stats.fail.count for entry in entries),
         rows=sum(entry.inference_count for entry in entries),
@@ -61,7 +61,7 @@ def read_counts(connection: Any, name: str) -> Counts:
     )
 
 
-def count_until(connection: Any, name: str, before: Counts, requests: int) -> Counts:
+def count_until(connection: Any, name: str, before: RequestCounts, requests: int) -> RequestCounts:
     """Return what a server has counted since then; it counts a request after its answer is sent.
 
     Raises:
@@ -79,15 +79,15 @@ def count_until(connection: Any, name: str, before: Counts, requests: int) -> Co
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
+class TokenCounts:
     """The tokens that a model has computed, by the server's metrics."""
 
     useful: int
     #: Rows times width of every batch.
     padded: int
 
-    def __sub__(self, before: "Tokens") -> "Tokens":
-        return Tokens(self.useful - before.useful, self.padded - before.padded)
+    def __sub__(self, before: "TokenCounts") -> "TokenCounts":
+        return TokenCounts(self.useful - before.useful, self.padded - before.padded)
 
     @property
     def padding(self) -> float:
@@ -99,7 +99,7 @@ class Tokens:
         return {"useful_tokens": self.useful, "padded_tokens": self.padded, "padding": round(self.padding, 4)}
 
 
-def read_tokens(address: str, port: int, name: str) -> Tokens:
+def read_tokens(address: str, port: int, name: str) -> TokenCounts:
     """Return what a model counts, over all versions.
 
     Args:
@@ -108,7 +108,7 @@ def read_tokens(address: str, port: int, name: str) -> Tokens:
         name: the model's.
 
     Raises:
-        EndpointError: the metrics cannot be read, or tell nothing of the model's tokens.
+        EndpointError: the metrics cannot be read, or have no count of the model's tokens.
     """
     connection = http.client.HTTPConnection(address, port, timeout=COUNTED)
     try:
@@ -123,7 +123,7 @@ def read_tokens(address: str, port: int, name: str) -> Tokens:
     for metric in (USEFUL, PADDED):
         values = re.findall(rf'^{metric}{{model="{re.escape(name)}",[^}}]*}} (\S+)$', text, re.MULTILINE)
         if not values:
-            message = f"the metrics on port {port} tell no {metric} of {name!r}; the backend is not the project's own"
+            message = f"the metrics on port {port} have no {metric} of {name!r}; the backend is not the project's own"
             raise EndpointError(message)
         found[metric] = sum(int(float(value)) for value in values)
-    return Tokens(found[USEFUL], found[PADDED])
+    return TokenCounts(found[USEFUL], found[PADDED])

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from benchmarks.load.answers import Agreement
 from benchmarks.load.burst import Burst
-from benchmarks.load.counts import Counts, Tokens
+from benchmarks.load.counts import RequestCounts, TokenCounts
 from benchmarks.load.texts import Texts
 from benchmarks.load.traffic import Traffic
 from harness.core.tables import Table
 
-#: Percentiles of latency that are told.
+#: Percentiles of latency that are reported.
 PERCENTILES = (50, 95, 99)
 _MIB = 2**20
 
@@ -30,11 +30,11 @@ class Report:
     tokens: NDArray[np.int64]
     traffic: Traffic
     agreement: Agreement
-    text: Counts
-    graph: Counts
+    text: RequestCounts
+    graph: RequestCounts
     #: What the closed loop made both compute.
-    text_tokens: Tokens
-    graph_tokens: Tokens
+    text_tokens: TokenCounts
+    graph_tokens: TokenCounts
     burst: Burst
     #: MiB.
     ceiling: float
@@ -79,7 +79,7 @@ class Report:
             "graph": self.graph.to_json() | self.graph_tokens.to_json(),
             "memory": {
                 "processes": self.processes,
-                "resident_mib": [[place, _mib(value)] for place, value in traffic.memory],
+                "resident_mib": [[requests, _mib(value)] for requests, value in traffic.memory],
                 "growth_mib": _mib(traffic.growth),
                 "ceiling_mib": self.ceiling,
             },

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 from numpy.typing import NDArray
 
-from benchmarks import runner
+from benchmarks.core.report import document as provenance
 from benchmarks.load.answers import Agreement, difference
 from benchmarks.load.burst import ANSWER, burst_size, send_burst, tensors
 from benchmarks.load.counts import count_until, read_counts, read_tokens
-from benchmarks.load.options import Options
+from benchmarks.load.options import LoadOptions
 from benchmarks.load.report import Report
 from benchmarks.load.texts import Texts, read_texts
 from benchmarks.load.traffic import Traffic, closed_loop, resident_memory
@@ -25,7 +25,7 @@ from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.endpoints.triton import open_client
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.known_answer import TOLERANCE
-from harness.serving.repository.store import text_name
+from harness.serving.repository.layout import text_name
 from harness.serving.repository.text_model import declaration
 from harness.serving.server.local import LocalTriton
 from harness.text.client import TextEndpoint
@@ -39,7 +39,7 @@ COMPARED = 200
 
 
 def _check_served(server: LocalTriton, artifact: Artifact, name: str) -> None:
-    """Refuse a text model that asks another graph than the one whose answers are compared.
+    """Refuse a text model that queries another graph than the one whose answers are compared.
 
     Raises:
         ArtifactError: names both digests.
@@ -56,15 +56,15 @@ def _check_served(server: LocalTriton, artifact: Artifact, name: str) -> None:
 def _traffic(
     server: LocalTriton,
     endpoint: TextEndpoint,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     keep: frozenset[int],
     clients: int,
     progress: Progress,
 ) -> Traffic:
-    with progress.step(f"{len(asked):,} requests of {clients} clients", len(asked), "requests") as advance:
+    with progress.step(f"{len(questions):,} requests of {clients} clients", len(questions), "requests") as advance:
         return closed_loop(
             endpoint.ask,
-            asked,
+            questions,
             clients=clients,
             resident=lambda: resident_memory(server.pid),
             keep=keep,
@@ -72,16 +72,18 @@ def _traffic(
         )
 
 
-def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, log: Path, progress: Progress) -> Report:
+def load(
+    artifact: Artifact, texts: Texts, repository: Path, options: LoadOptions, log: Path, progress: Progress
+) -> Report:
     """Return what a server of a published graph and its text model does under load.
 
     Args:
         artifact: the graph; the one that is published must be the same.
-        texts: what is asked.
+        texts: what is sent.
         repository: the model repository.
         options: how many requests, and of how many clients.
         log: gets the server's output.
-        progress: told of requests.
+        progress: of requests.
 
     Raises:
         EndpointError: the server does not start, or loses count.
@@ -92,10 +94,10 @@ def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, l
     pipeline = TextPipeline(declared, FastTokenizer(artifact.tokenizer))
     name = text_name(artifact.name)
     order = texts.order(options.requests)
-    asked = [texts.questions[place] for place in order]
-    keep = frozenset(np.linspace(0, len(asked) - 1, min(COMPARED, len(asked)), dtype=int).tolist())
+    questions = [texts.questions[index] for index in order]
+    keep = frozenset(np.linspace(0, len(questions) - 1, min(COMPARED, len(questions)), dtype=int).tolist())
     # The first question of all, once more after the burst.
-    first = asked[0]
+    first = questions[0]
     with progress.step("counting subwords", len(texts.questions), "questions") as advance:
         tokens = _tokens(pipeline, texts.questions, set(order.tolist()), advance)[order]
     with LocalTriton(repository, [artifact.name, name], profile="online", log=log) as server:
@@ -106,9 +108,9 @@ def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, l
             both = (name, artifact.name)
             before = [read_counts(connection, each) for each in both]
             tokens_before = [read_tokens(server.host, server.metrics_port, each) for each in both]
-            traffic = _traffic(server, endpoint, asked, keep, options.clients, progress)
+            traffic = _traffic(server, endpoint, questions, keep, options.clients, progress)
             if not traffic.latencies:
-                message = f"none of {len(asked):,} requests was answered: {traffic.errors.most_common(1)[0][0]}"
+                message = f"none of {len(questions):,} requests was answered: {traffic.errors.most_common(1)[0][0]}"
                 raise EndpointError(message)
             counted = count_until(connection, name, before[0], traffic.finished)
             graph = read_counts(connection, artifact.name) - before[1]
@@ -119,14 +121,14 @@ def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, l
             burst = send_burst(
                 connection,
                 name,
-                [tensors(question, declared.form.fields) for question in islice(cycle(asked), size)],
+                [tensors(question, declared.form.fields) for question in islice(cycle(questions), size)],
                 queue,
             )
             afterwards = _single(endpoint, first)
             processes = 1 + len(psutil.Process(server.pid).children(recursive=True))
-    places = sorted(traffic.answers)
+    indices = sorted(traffic.answers)
     with OnnxEndpoint.of(artifact) as here:
-        expected = pipeline.ask([first, *(asked[place] for place in places)], here, BatchPlanner())
+        expected = pipeline.ask([first, *(questions[index] for index in indices)], here, BatchPlanner())
     excused = artifact.batch_dependent
     burst.works_afterwards = afterwards is not None and (excused or difference(afterwards, expected[0]) <= TOLERANCE)
     return Report(
@@ -135,7 +137,7 @@ def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, l
         texts=texts,
         tokens=tokens,
         traffic=traffic,
-        agreement=Agreement.of([traffic.answers[place] for place in places], expected[1:], excused=excused),
+        agreement=Agreement.of([traffic.answers[index] for index in indices], expected[1:], excused=excused),
         text=counted,
         graph=graph,
         text_tokens=computed[0],
@@ -147,7 +149,7 @@ def load(artifact: Artifact, texts: Texts, repository: Path, options: Options, l
 
 
 def _single(endpoint: TextEndpoint, question: Question) -> Answer | None:
-    """Return the answer to one question; None where there is none, which the report tells."""
+    """Return the answer to one question; None where there is none, which the report says."""
     try:
         return endpoint.ask(question)
     except EndpointError:
@@ -159,27 +161,26 @@ def _tokens(
 ) -> NDArray[np.int64]:
     """Return the subwords of each question that is sent, those of all its rows together; 0 for the others."""
     found = np.zeros(len(questions), dtype=np.int64)
-    for place, question in enumerate(questions):
-        if place in sent:
+    for index, question in enumerate(questions):
+        if index in sent:
             (prepared,) = pipeline.prepare([question])
-            found[place] = sum(len(feature.input_ids) for feature in prepared.features)
+            found[index] = sum(len(feature.input_ids) for feature in prepared.features)
         advance(1)
     return found
 
 
-def measure(options: Options, workspace: Workspace, progress: Progress) -> Report:
+def measure(options: LoadOptions, workspace: Workspace, progress: Progress) -> Report:
     """Return what the text endpoint of a published model does under load.
 
     Raises:
         HarnessError: a name, a file, a graph or the server is not as it must be.
     """
     artifact = workspace.artifacts.find(options.model, options.finetune, options.variant)
-    recipe = artifact.checkpoint.recipe
-    layout = workspace.layout(options.data, recipe.get("data"))
+    layout = workspace.layout(options.data, artifact.checkpoint.data)
     texts = read_texts(options.finetune, declaration(artifact).form, layout, progress)
     return load(artifact, texts, workspace.model_repository, options, workspace.runs / "load.triton.log", progress)
 
 
 def document(report: Report) -> dict[str, Any]:
-    """Return what the file holds: the figures, and what a reader needs to place them."""
-    return {key: value for key, value in runner.document([]).items() if key != "rows"} | report.to_json()
+    """Return what the file holds: the figures, and what a reader needs to judge them."""
+    return {key: value for key, value in provenance([]).items() if key != "rows"} | report.to_json()

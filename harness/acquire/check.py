@@ -7,7 +7,7 @@ from typing import Literal
 
 from harness.acquire.catalogue import Dataset
 from harness.acquire.get import Unit, units
-from harness.acquire.manifest import Record, load, relative
+from harness.acquire.manifest import FileRecord, load, relative
 from harness.core.errors import DataError
 from harness.core.layout import Layout, Split
 from harness.core.progress import Progress
@@ -47,7 +47,7 @@ def check(datasets: Sequence[Dataset], layout: Layout, progress: Progress) -> li
     return findings
 
 
-def _finding(unit: Unit, layout: Layout, dest: Path, records: Mapping[str, Record], is_part: bool) -> Finding:
+def _finding(unit: Unit, layout: Layout, dest: Path, records: Mapping[str, FileRecord], is_part: bool) -> Finding:
     def found(state: State, detail: str = "") -> Finding:
         return Finding(dataset=unit.dataset.label, split=unit.split, language=unit.language, state=state, detail=detail)
 

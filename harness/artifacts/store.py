@@ -127,19 +127,15 @@ def read_artifact(directory: Path) -> Artifact:
     path = directory / MANIFEST
     try:
         manifest = read_manifest(path, directory.parents[1].name)
-        signature = GraphSignature.from_json(manifest.signature)
     except FileNotFoundError as error:
         message = f"{directory} holds no exported graph; write one with `harness export`"
-        raise ArtifactError(message) from error
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{path} is damaged (signature: {error!r}); export the model again with `harness export`"
         raise ArtifactError(message) from error
     return Artifact(
         model=manifest.model,
         finetune=manifest.finetune,
         variant=manifest.variant,
         directory=directory,
-        signature=signature,
+        signature=manifest.signature,
         graph_sha256=manifest.graph_sha256,
         tokenizer_sha256=manifest.tokenizer_sha256,
         manifest=manifest,

@@ -180,7 +180,7 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Recompute every digest from checkpoints to scores; exit code 2 at the first that does not hold."""
-    from harness.commands import verify as chain
+    from harness.commands.verify import chain
 
     for line in chain.verify(target, current_workspace(quiet), progress(quiet)):
         typer.echo(line)

@@ -70,7 +70,7 @@ def train(
 
     Phase 1 is the pretrained encoder, phase 2 the intermediate tasks, phase 3 one English training set for each task.
     """
-    from training.recipe import find_recipe, load_recipe
+    from training.recipe_files import find_recipe, load_recipe
 
     loaded = [load_recipe(find_recipe(name)) for name in recipes]
     shown, workspace = progress(quiet), current_workspace(quiet or dry_run, makes=True)

@@ -1,7 +1,7 @@
 """The body of `harness bench`: finds the benchmarks and hands one its options; each parses them itself.
 
-A benchmark is a module of the package `benchmarks`, or a package in it with a `__main__`, that has a
-function `main(arguments)`. Nothing of it is imported before it is chosen.
+A benchmark is a module anywhere below the package `benchmarks`, or a package there with a `__main__`, that has
+a function `main(arguments)`. Nothing of it is imported before it is chosen.
 """
 
 import ast
@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.core.errors import MissingExtra, UsageError, nearest
 
 #: What the command calls a module whose own name says how it measures and not what.
-NAMES = {"load": "latency", "mining": "retrieval"}
+NAMES = {"load": "latency"}
 #: The project's own packages: one that cannot be imported is a bug, not an extra.
 OWN = ("harness", "training", "exporters", "benchmarks")
 
@@ -42,15 +42,20 @@ def benches() -> Mapping[str, Bench]:
 
 
 def _found(folder: Path) -> Iterator[tuple[str, Bench]]:
-    for path in [*folder.glob("*.py"), *folder.glob("*/__main__.py")]:
+    for path in sorted(folder.rglob("*.py")):
+        # The other modules of a package that has a `__main__` are its parts.
+        if path.name != "__main__.py" and path.with_name("__main__.py").is_file():
+            continue
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
         if not _has_main(tree):
             continue
         within = path.relative_to(folder).with_suffix("").parts
         told = ast.get_docstring(tree)
-        if len(within) > 1:
+        own = within[-1]
+        if own == "__main__":
+            own = within[-2]
             told = ast.get_docstring(ast.parse((path.parent / "__init__.py").read_text(encoding="utf-8"))) or told
-        name = NAMES.get(within[0], within[0])
+        name = NAMES.get(own, own)
         yield name, Bench(".".join(("benchmarks", *within)), (told or "").partition("\n")[0])
 
 

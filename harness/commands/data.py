@@ -19,16 +19,16 @@ from harness.evaluation.workload import by_task
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DataReport:
     """What a command prints, and whether everything that was named is there."""
 
     lines: tuple[str, ...]
     complete: bool = True
 
 
-def list_data() -> Answer:
+def list_data() -> DataReport:
     """Return the table of what is needed, and the notes it has no room for."""
-    return Answer((listing.data_table().text(), *listing.notes()))
+    return DataReport((listing.data_table().text(), *listing.notes()))
 
 
 def check_data(
@@ -38,7 +38,7 @@ def check_data(
     splits: Sequence[str],
     workspace: Workspace,
     progress: Progress,
-) -> Answer:
+) -> DataReport:
     """Return what a data folder has of some tasks and training sets.
 
     Args:
@@ -58,7 +58,7 @@ def check_data(
     chosen = choose(names or ["all"], languages, splits, layout)
     findings = check.check(chosen, layout, progress)
     lines = (*first, *check.lines(findings, folder))
-    return Answer(lines, all(finding.state in check.FINE for finding in findings))
+    return DataReport(lines, all(finding.state in check.FINE for finding in findings))
 
 
 def get_data(
@@ -69,7 +69,7 @@ def get_data(
     repository: str | None,
     revision: str | None,
     progress: Progress,
-) -> Answer:
+) -> DataReport:
     """Write the files of some tasks and training sets, from the hub or from a local folder.
 
     Args:
@@ -96,7 +96,7 @@ def get_data(
     else:
         with FromHub(progress, repository=repository, revision=revision) as supplier:
             outcomes = get(chosen, dest, supplier, progress)
-    return Answer(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
+    return DataReport(tuple(summary(outcomes)), all(outcome.state in ("written", "kept") for outcome in outcomes))
 
 
 def write_labels(

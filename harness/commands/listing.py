@@ -12,7 +12,7 @@ from harness.core.errors import ArtifactError, CheckpointError
 from harness.core.languages import language
 from harness.core.tables import EMPTY, Table
 from harness.core.task import AnyTask
-from harness.serving.repository.store import versions
+from harness.serving.repository.layout import versions
 
 
 def task_table() -> Table:

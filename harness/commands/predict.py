@@ -18,7 +18,8 @@ from harness.core.task import AnyTask
 from harness.evaluation.workload import Job, answering_variant, group
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.config import check_name
-from harness.serving.repository.text_model import SUFFIX, declaration
+from harness.serving.repository.layout import SUFFIX
+from harness.serving.repository.text_model import declaration
 from harness.text.fields import Field, Question, read_fields
 from harness.text.forms import FORMS, Answer, Form
 from harness.text.pipeline import TextPipeline

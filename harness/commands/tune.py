@@ -34,7 +34,7 @@ from harness.evaluation.tuning.record import (
 )
 from harness.evaluation.tuning.search import Comparison, placements, search
 from harness.evaluation.workload import Job, available, checked
-from harness.serving.repository.store import serves
+from harness.serving.repository.check import serves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from harness.core.errors import EndpointError, UsageError, nearest
 from harness.core.progress import Progress
 from harness.evaluation.tuning.record import Setting
 from harness.inference.endpoints import Endpoint, check_signature
-from harness.serving.repository.store import CONFIG, read_config, serves, versions
+from harness.serving.repository.check import serves
+from harness.serving.repository.layout import CONFIG, read_config, versions
 
 if TYPE_CHECKING:  # a heavy import, and only a local server needs it
     from harness.serving.server.local import LocalTriton
@@ -174,7 +175,7 @@ class _LocalServer:
 
     def _config(self, name: str, setting: Setting) -> dict[str, Any]:
         """Return the published config with other instances and threads."""
-        from harness.inference.endpoints.triton import config_json
+        from harness.inference.endpoints.model_config import config_json
 
         config = config_json(read_config(self._repository / name / CONFIG))
         (group,) = config["instance_group"]

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.core import quiet
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 #: Folders of a workspace, which git does not have: a user's own products.
@@ -70,7 +72,12 @@ def test_services_that_are_waited_for_exist() -> None:
 def test_server_has_room_for_its_processes_and_no_more_rights_than_it_needs() -> None:
     triton = SERVICES["triton"]
     assert (triton["shm_size"], triton["read_only"], triton["cap_drop"]) == ("1gb", True, ["ALL"])
-    assert set(triton["environment"]) <= settings()
+    assert set(triton["environment"]) <= settings() | quiet.VARIABLES.keys()
+
+
+@pytest.mark.parametrize("name", ["triton", "harness"])
+def test_every_switch_against_telemetry_is_set(name: str) -> None:
+    assert quiet.VARIABLES.items() <= SERVICES[name]["environment"].items()
 
 
 def test_open_http_is_published_on_this_machine_only() -> None:

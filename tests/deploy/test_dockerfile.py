@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.core import quiet
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -54,6 +56,12 @@ def test_process_is_not_root(stage: str) -> None:
     words = [word for word, _ in STAGES[stage]]
     assert last(stage, "USER") == "1000"
     assert "RUN" not in words[len(words) - words[::-1].index("USER") :]
+
+
+@pytest.mark.parametrize("stage", TARGETS)
+def test_every_switch_against_telemetry_is_set(stage: str) -> None:
+    values = dict(re.findall(r"(\w+)=(\S+)", " ".join(rest for word, rest in STAGES[stage] if word == "ENV")))
+    assert quiet.VARIABLES.items() <= values.items()
 
 
 @pytest.mark.parametrize("stage", ["eval", "export"])

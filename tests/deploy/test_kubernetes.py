@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.core import quiet
 from harness.serving import access
 from harness.serving.container import launch as container
 
@@ -142,8 +143,13 @@ def test_variables_are_those_that_the_container_reads() -> None:
     tls = read(KUBERNETES / "tls" / "deployment.yaml")["spec"]["template"]["spec"]
     (patched,) = tls["containers"]
     names = {entry["name"] for entry in [*TRITON["env"], *patched["env"]]}
-    assert names <= known_settings()
+    assert names <= known_settings() | quiet.VARIABLES.keys()
     assert {access.CERTIFICATE, access.PRIVATE_KEY} <= names
+
+
+def test_every_switch_against_telemetry_is_set() -> None:
+    values = {entry["name"]: entry["value"] for entry in TRITON["env"]}
+    assert quiet.VARIABLES.items() <= values.items()
 
 
 def test_tls_patch_changes_the_deployments_own_container() -> None:

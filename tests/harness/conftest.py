@@ -27,7 +27,7 @@ from harness.core.heads import (
     TokenClassification,
 )
 from harness.core.layout import Layout
-from harness.core.tensors import GraphSignature
+from harness.core.tensors import TOKEN_TYPES, GraphSignature
 from harness.tokenization.tokenizer import FastTokenizer
 
 VOCABULARY = 50
@@ -55,8 +55,17 @@ def write_graph(path: Path, signature: GraphSignature, seed: int) -> None:
         "last": np.array([2]),
         "tokens": np.array([1]),
     }
+    words, sums = "vectors", []
+    if TOKEN_TYPES in signature.inputs:
+        weights["types"] = numbers.standard_normal((2, HIDDEN)).astype(np.float32)
+        words = "words"
+        sums = [
+            helper.make_node("Gather", ["types", "token_type_ids"], ["kinds"]),
+            helper.make_node("Add", ["words", "kinds"], ["vectors"]),
+        ]
     nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["vectors"]),
+        helper.make_node("Gather", ["table", "input_ids"], [words]),
+        *sums,
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
         helper.make_node("Mul", ["vectors", "column"], ["attended"]),
@@ -85,8 +94,16 @@ def write_graph(path: Path, signature: GraphSignature, seed: int) -> None:
     onnx.save(model, path)
 
 
-def make_artifact(folder: Path, kind: str, *, model: str = "tiny", seed: int = 0, vocabulary: bool = False) -> Artifact:
-    signature = HEADS[kind].signature(HIDDEN)
+def make_artifact(
+    folder: Path,
+    kind: str,
+    *,
+    model: str = "tiny",
+    seed: int = 0,
+    vocabulary: bool = False,
+    token_types: bool = False,
+) -> Artifact:
+    signature = HEADS[kind].signature(HIDDEN, token_types=token_types)
     directory = folder / model / kind / "fp32"
     directory.mkdir(parents=True, exist_ok=True)
     write_graph(directory / "model.onnx", signature, seed)
@@ -95,13 +112,15 @@ def make_artifact(folder: Path, kind: str, *, model: str = "tiny", seed: int = 0
         model=model,
         finetune=kind,
         variant="fp32",
-        signature=signature.to_json(),
+        signature=signature,
         graph_sha256=digest,
         tokenizer_sha256=tokenizer,
         hidden=HIDDEN,
         pad_id=1,
         vocabulary=VOCABULARY if vocabulary else None,
-        checkpoint=CheckpointReference(digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model)),
+        checkpoint=CheckpointReference(
+            digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model, seen={})
+        ),
     )
     return Artifact(model, kind, "fp32", directory, signature, digest, tokenizer, manifest)
 
@@ -221,6 +240,22 @@ def tokenizer(tokenizer_file: Path) -> FastTokenizer:
 
 
 @pytest.fixture(scope="session")
+def bert_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> FastTokenizer:
+    """A tokenizer of the same letters with BERT's frame: one separator between two sequences, and token types."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *PIECES[4:]]
+    toy = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    toy.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex("."), "isolated")]
+    )
+    toy.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    path = tmp_path_factory.mktemp("bert") / "tokenizer.json"
+    toy.save(str(path))
+    return FastTokenizer(path)
+
+
+@pytest.fixture(scope="session")
 def spell() -> Callable[[Iterable[int]], str]:
     """Read a row of the toy tokenizer: special tokens as they are, letters without spaces."""
     return lambda ids: "".join(PIECES[int(number)] for number in ids)
@@ -274,9 +309,9 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The sample's evaluation files, byte for byte as `harness.sample.write` writes them, in a fraction of its time."""
-    from harness.sample.writers import Sample
+    from harness.sample.writers import SampleWriter
 
-    sample = Sample(tmp_path_factory.mktemp("data") / "sample")
+    sample = SampleWriter(tmp_path_factory.mktemp("data") / "sample")
     sample.evaluation()
     sample.coverage()
     return Layout.at(sample.folder)

@@ -4,12 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tiny_encoders import tiny_encoder
 
+from benchmarks.families import CASES
 from harness.benchmark import finetunes
 from harness.core.examples import PairExample, QuestionExample
+from harness.core.features import Feature
+from harness.core.heads import Head, SentenceEmbedding
 from harness.core.layout import Layout
-from training.development import evaluated_texts, has_development, is_held_out
+from harness.core.task import Finetune
+from training.development import _answers, evaluated_texts, has_development, is_held_out
+from training.encoders.loading import load_encoder
+from training.modules import build
 
 
 @pytest.fixture
@@ -74,3 +82,17 @@ def test_questions_of_one_paragraph_are_held_out_together() -> None:
     for context in map(str, range(100)):
         held = {is_held_out(QuestionExample(str(number), "q", context, ())) for number in range(5)}
         assert len(held) == 1
+
+
+@pytest.mark.parametrize("head", [case.head for case in CASES.values()], ids=list(CASES))
+def test_only_answers_for_each_token_lose_their_padding(tmp_path: Path, head: Head) -> None:
+    """A batch may be as wide as a vector: here both are 32."""
+    model = build(head, load_encoder(tiny_encoder(tmp_path / "encoder", "bert"))).eval()
+    features = [Feature(number, np.arange(length) + 10) for number, length in enumerate((32, 9))]
+    if isinstance(head, SentenceEmbedding):
+        pytest.skip("nothing is trained, so nothing is chosen")
+    finetune = Finetune(name="tiny", family="tiny", head=head, featurizer=lambda examples, tokenizer: [])  # type: ignore[arg-type]
+    wide, narrow = _answers(finetune, model, features, 0)
+    for spec in head.signature(32).outputs:
+        sizes = [32, 9] if spec.per_token else [spec.axes[1], spec.axes[1]]
+        assert [len(answer[spec.name]) for answer in (wide, narrow)] == sizes

@@ -1,4 +1,4 @@
-"""What a checkpoint tells of its training."""
+"""What a checkpoint says of its training."""
 
 import errno
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_the_parents_account_stays_as_it_was() -> None:
 def test_checkpoint_on_a_full_disk_is_told_and_the_older_one_stays(tmp_path: Path, failure: Exception) -> None:
     training = Training(SimpleNamespace(name="try"), Workspace(tmp_path), Layout(tmp_path, None), Silent())  # type: ignore[arg-type]
     directory = training.directory("intermediate")
-    states = training.place("a" * 64, "").states
+    states = training.folders("a" * 64, "").states
     older = training.keep(directory, {"phase": "target", "model": "tiny", "key": "b" * 64}, lambda folder: None)
     states.mkdir(parents=True)
 

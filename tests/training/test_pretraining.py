@@ -1,5 +1,6 @@
 """A public checkpoint that is wrong ends `harness train` and its dry run with one sentence, and nothing is written."""
 
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +9,11 @@ from pathlib import Path
 import pytest
 from tiny_encoders import ROWS, change_config, change_weights, tiny_encoder, tiny_tokenizer
 
+from benchmarks.families import CASES, fine_tuned
+from exporters.modules import load_module
 from harness import cli
+from harness.core.errors import CheckpointError
+from training.checkpoint import Checkpoint, read_checkpoint
 
 RECIPE = """
 name = "try"
@@ -131,3 +136,34 @@ def test_checkpoint_of_phase_1_is_checked_again_when_it_is_used(
     code, error = call()
     assert code == 2
     assert "it lacks 16 of 53 tensors" in error
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]], ids=["train", "dry run"])
+def test_precision_that_the_family_cannot_train_in_is_refused(
+    tmp_path: Path, encoder: Path, call: Callable[..., tuple[int, str]], more: list[str]
+) -> None:
+    shutil.rmtree(encoder)
+    tiny_encoder(encoder, "deberta-v2")
+    recipe = tmp_path / "try.toml"
+    recipe.write_text(recipe.read_text(encoding="utf-8") + "bf16 = true\n", encoding="utf-8")
+    code, error = call(*more)
+    assert code == 2
+    assert "recipe 'try' trains deberta-v2 in bf16: attention scores of DeBERTa exceed" in error
+    assert "set bf16 = false in [compute]" in error
+    assert not list((tmp_path / "home").rglob("*.json"))
+
+
+def test_checkpoint_that_an_older_version_trained_from_a_wrong_encoder_is_refused_at_export(
+    tmp_path: Path, encoder: Path
+) -> None:
+    """It is whole itself: what it was trained from is loaded again."""
+    head = CASES["label"].head
+    checkpoint = fine_tuned(tmp_path / "checkpoint", encoder, head)
+    document = dict(read_checkpoint(checkpoint).document)
+    document["recipe"] = {"name": "try", "pretrained": {"checkpoint": str(encoder), "revision": None}}
+    old = Checkpoint.of(checkpoint, document)
+    load_module(old, head)
+    without_a_layer(encoder)
+    with pytest.raises(CheckpointError, match=r"was trained before tensors were compared, .*it lacks 16 of 53 tensors"):
+        load_module(old, head)
+    load_module(Checkpoint.of(checkpoint, {**document, "loading": 1}), head)

@@ -5,7 +5,8 @@ import pytest
 
 from harness.benchmark import finetunes
 from harness.core.errors import RecipeError
-from training.recipe import Mixed, Override, load_recipe
+from training.recipe import Mixed, Override
+from training.recipe_files import load_recipe
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "recipes").rglob("*.toml"))

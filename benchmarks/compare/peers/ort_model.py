@@ -1,4 +1,4 @@
-"""Optimum's ORTModelForSequenceClassification, as its page tells it.
+"""Optimum's ORTModelForSequenceClassification, as its page says.
 
 https://huggingface.co/docs/optimum-onnx/onnxruntime/package_reference/modeling_ort:
 
@@ -14,7 +14,7 @@ import torch
 from onnxruntime import SessionOptions
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.compare.texts import ROWS, Decision, Text, batches, decide
+from benchmarks.compare.peers.texts import ROWS, LabelDecision, Text, batches, decide
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 
@@ -36,17 +36,17 @@ class OrtModel:
             folder, session_options=options, provider="CPUExecutionProvider", local_files_only=True
         )
         self._tokenizer, self._batches = tokenizer, batches(texts)
-        self.decisions: list[Decision] = []
+        self.decisions: list[LabelDecision] = []
 
     def warm_up(self) -> None:
-        """Ask the first batch."""
+        """Answer the first batch."""
         self._answer(self._batches[0])
 
     def run(self) -> None:
-        """Ask every batch."""
+        """Answer every batch."""
         self.decisions = [decision for batch in self._batches for decision in self._answer(batch)]
 
-    def _answer(self, batch: tuple[list[str], list[str] | None]) -> list[Decision]:
+    def _answer(self, batch: tuple[list[str], list[str] | None]) -> list[LabelDecision]:
         inputs = self._tokenizer(*batch, padding=True, return_tensors="pt")
         with torch.inference_mode():
             return decide(np.asarray(self._model(**inputs).logits))

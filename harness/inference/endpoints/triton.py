@@ -5,7 +5,6 @@ gRPC only: its client may be shared by threads, the HTTP one may not. ``triton:/
 """
 
 import logging
-import os
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +17,11 @@ from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, MissingExtra, UsageError
 from harness.core.tensors import Axis, GraphSignature, Tensors, TensorSpec
 from harness.inference.endpoints import Closing
+from harness.inference.endpoints.model_config import dtype_name
 from harness.inference.endpoints.tls import ClientTls, remedy
 
-# gRPC's core writes each failed handshake to stderr, beside the error that tells it.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 try:
     import tritonclient.grpc as client
-    from google.protobuf import json_format, text_format
-    from tritonclient.grpc import model_config_pb2
     from tritonclient.utils import InferenceServerException
 except ImportError as error:
     raise MissingExtra(package="tritonclient", extra="triton") from error
@@ -35,7 +31,6 @@ _LOGGER = logging.getLogger(__name__)
 SCHEMES = ("triton://", "tritons://")
 _HOST = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
 _LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\]):")
-_DTYPES = {model_config_pb2.TYPE_INT64: "int64", model_config_pb2.TYPE_FP32: "float32"}
 _WIRE = {"int64": "INT64", "float32": "FP32"}
 #: gRPC's own limit; its default for replies, 4 MB, is less than one batch of token logits.
 _MESSAGE_BYTES = 2**31 - 1
@@ -109,13 +104,6 @@ def open_client(address: str, tls: ClientTls | None = None) -> client.InferenceS
     )
 
 
-def config_json(text: str) -> dict[str, Any]:
-    """Return the text of a config.pbtxt in the JSON form that a server is told to load a model by."""
-    message = text_format.Parse(text, model_config_pb2.ModelConfig())
-    told: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
-    return told
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Served:
     """What one host says about the model."""
@@ -133,8 +121,7 @@ def _reason(error: InferenceServerException) -> str:
 
 def _spec(entry: Any, batched: bool) -> TensorSpec:
     dims: list[Axis] = ["tokens" if size == -1 else int(size) for size in entry.dims]
-    dtype = _DTYPES.get(entry.data_type, model_config_pb2.DataType.Name(entry.data_type))
-    return TensorSpec(entry.name, dtype, ("rows", *dims) if batched else tuple(dims))
+    return TensorSpec(entry.name, dtype_name(entry.data_type), ("rows", *dims) if batched else tuple(dims))
 
 
 def _backend(config: Any, server: Any) -> str:

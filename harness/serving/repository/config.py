@@ -18,9 +18,9 @@ from typing import Literal
 
 from harness.core.errors import UsageError
 from harness.core.tensors import GraphSignature, TensorSpec
+from harness.serving.repository.layout import Profile
 from harness.text.declaration import TextDeclaration
 
-Profile = Literal["evaluation", "online"]
 #: Where the instances of a graph compute.
 Device = Literal["cpu", "gpu"]
 #: The parameter in which a config tells its profile.

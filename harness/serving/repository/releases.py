@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.core.errors import ArtifactError, UsageError, nearest
-from harness.serving.repository.store import CONFIG, check_version, locked, published, select, selected, versions
+from harness.serving.repository.check import check_version
+from harness.serving.repository.layout import CONFIG, published, selected, versions
+from harness.serving.repository.store import locked, select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

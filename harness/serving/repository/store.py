@@ -23,225 +23,38 @@ what an older selection named, so warm-ups and versions are only ever added.
 import fcntl
 import json
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.artifacts.gate import GATE
-from harness.artifacts.manifest import MANIFEST, ArtifactManifest, read_manifest
-from harness.artifacts.store import GRAPH, TOKENIZER, WEIGHTS, Artifact, graph_digests, joined_sha256
-from harness.core.errors import ArtifactError, UsageError, nearest
+from harness.artifacts.manifest import MANIFEST
+from harness.artifacts.store import Artifact
+from harness.core.errors import ArtifactError
 from harness.core.features import Feature, pad_features
 from harness.core.files import file_sha256
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import BatchPlanner
-from harness.serving.repository.config import Profile, Serving, WarmUp, check_name, render_config
+from harness.serving.repository.check import FILES, digests_of, holds
+from harness.serving.repository.config import Serving, WarmUp, check_name, render_config
 from harness.serving.repository.known_answer import FILE, KnownAnswer
-from harness.serving.repository.text_model import DECLARATION, SUFFIX, TextModel
+from harness.serving.repository.layout import CONFIG, CONFIGS, Profile, config_path, text_name, versions
+from harness.serving.repository.text_model import DECLARATION, TextModel
 from harness.text.declaration import TextDeclaration
 from harness.text.pipeline import TextPipeline
 from harness.tokenization.tokenizer import FastTokenizer
 
-CONFIG = "config.pbtxt"
-CONFIGS = "configs"
-#: Of each file of a version the digest, by its path from the version's folder; written last.
-FILES = "files.json"
-_PROFILES = get_args(Profile)
-_SELECTED = re.compile(r"version_policy\s*\{\s*specific\s*\{\s*versions:\s*\[\s*(\d+)\s*\]")
-
-
 #: Makes the text model that asks one version of an artifact's graph, see `text_model`.
 MakeText = Callable[[Artifact, int, Serving], TextModel]
-
-
-def text_name(name: str) -> str:
-    """Return the name under which the text model of a graph is served."""
-    return name + SUFFIX
-
-
-def is_text(name: str) -> bool:
-    """Return whether a served name is that of a text model."""
-    return name.endswith(SUFFIX)
-
-
-def versions(model: Path) -> list[int]:
-    """Return the version numbers in a model's folder, ascending; none if there is no such folder."""
-    if not model.is_dir():
-        return []
-    return sorted(int(path.name) for path in model.iterdir() if path.name.isdecimal() and path.is_dir())
-
-
-def config_path(repository: Path, name: str, profile: Profile) -> Path:
-    """Return the file that a server of a profile reads for a model; a text model has one for all."""
-    model = repository / name
-    return model / CONFIG if profile == "evaluation" or is_text(name) else model / CONFIGS / f"{profile}.pbtxt"
-
-
-def selected(config: Path) -> int | None:
-    """Return the version that a config.pbtxt selects; None if the file is missing or selects none.
-
-    Raises:
-        ArtifactError: it cannot be read.
-    """
-    return selected_in(read_config(config)) if config.is_file() else None
-
-
-def selected_in(config: str) -> int | None:
-    """Return the version that the text of a config.pbtxt selects; None if it selects none."""
-    found = _SELECTED.search(config)
-    return int(found[1]) if found else None
-
-
-def read_config(path: Path) -> str:
-    """Return the text of a config.pbtxt.
-
-    Raises:
-        ArtifactError: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        message = f"{path} cannot be read ({reason}); select a version again with `harness models promote`"
-        raise ArtifactError(message) from error
-
-
-def with_text(repository: Path, names: Sequence[str]) -> list[str]:
-    """Return graphs and, right after each, its text model where one is published."""
-    both = [each for name in names for each in (name, text_name(name))]
-    return [name for name in both if not is_text(name) or (repository / name / CONFIG).is_file()]
-
-
-def published(repository: Path, names: Sequence[str]) -> list[str]:
-    """Return the served names of graphs: all of them, or those that names of models or of graphs stand for.
-
-    Raises:
-        UsageError: nothing is published, or a name stands for nothing; tells the nearest.
-    """
-    folders = (path for path in repository.glob("*") if (path / CONFIG).is_file())
-    there = sorted(path.name for path in folders if not is_text(path.name))
-    if not there:
-        message = f"nothing is published in {repository}; publish a model with `harness export --model NAME`"
-        raise UsageError(message)
-    chosen: dict[str, None] = {}
-    for name in names:
-        found = [served for served in there if name in (served, served.split("-")[0])]
-        if not found:
-            known = sorted({*there, *(served.split("-")[0] for served in there)})
-            models = ", ".join(sorted({served.split("-")[0] for served in there}))
-            message = f"nothing is published as {name!r}{nearest(name, known)}; {repository} has graphs of {models}"
-            raise UsageError(message)
-        chosen.update(dict.fromkeys(found))
-    return list(chosen) if names else there
-
-
-def serves(artifact: Artifact, repository: Path) -> bool:
-    """Return whether the version that is selected under an artifact's name is the artifact's graph."""
-    model = repository / artifact.name
-    version = selected(model / CONFIG)
-    return version is not None and _holds(model / str(version), artifact)
-
-
-def _holds(version: Path, artifact: Artifact) -> bool:
-    """Return whether a version is an artifact's graph with its tokenizer, whole."""
-    pairs = [(version / path.name, path) for path in artifact.graph_files]
-    if not all(path.is_file() for path, _ in pairs):
-        return False
-    manifest = version_manifest(version)
-    if manifest is not None and (manifest.graph_sha256, manifest.tokenizer_sha256) != (
-        artifact.graph_sha256,
-        artifact.tokenizer_sha256,
-    ):
-        return False
-    if all(path.samefile(own) for path, own in pairs):
-        return True
-    return graph_digests(version / GRAPH)["graph_sha256"] == artifact.graph_sha256
-
-
-def version_manifest(version: Path) -> ArtifactManifest | None:
-    """Return a version's manifest; None where it is missing or damaged."""
-    try:
-        return read_manifest(version / MANIFEST)
-    except (OSError, ArtifactError):
-        return None
-
-
-def check_version(repository: Path, name: str, version: int) -> ArtifactManifest:
-    """Return the manifest of a published version after comparing its files with it.
-
-    Args:
-        repository: the model repository.
-        name: a graph's served name; the same version of its text model is checked with it.
-        version: its number.
-
-    Raises:
-        UsageError: the graph has no such version; tells those it has.
-        ArtifactError: a file is missing, or is not the one that was published.
-    """
-    model = repository / name
-    numbers = versions(model)
-    if version not in numbers:
-        there = ", ".join(map(str, numbers)) or "none"
-        message = f"{name} has no version {version} in {repository}; it has {there}, `harness models` lists them"
-        raise UsageError(message)
-    folder, text = model / str(version), repository / text_name(name) / str(version)
-    manifest = version_manifest(folder)
-    if manifest is None:
-        _refuse(folder / MANIFEST, "is missing or damaged")
-    weights = {} if manifest.weights_sha256 is None else {WEIGHTS: manifest.weights_sha256}
-    needed = {GRAPH, *weights, FILE, *(f"{CONFIGS}/{profile}.pbtxt" for profile in _PROFILES)}
-    found = _check_files(folder, weights, needed)
-    if joined_sha256(found[GRAPH], found.get(WEIGHTS)) != manifest.graph_sha256:
-        _refuse(folder / GRAPH, "is not the file that was published")
-    if text.parent.is_dir():
-        _check_files(text, {TOKENIZER: manifest.tokenizer_sha256}, {FILE, f"{CONFIGS}/online.pbtxt"})
-    return manifest
-
-
-def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -> dict[str, str]:
-    """Return the digest of each file of a version after comparing it with the one it was published with.
-
-    Args:
-        version: the version's folder.
-        known: digests that are told elsewhere, and count more than those of files.json.
-        needed: files that must be there besides.
-    """
-    told = _digests(version)
-    if told is None or needed - told.keys():
-        _refuse(version / FILES, "is missing or damaged")
-    found = {}
-    for name, digest in {**told, **known}.items():
-        path = version / name
-        if not path.is_file():
-            _refuse(path, "is missing")
-        found[name] = file_sha256(path)
-        if found[name] != digest:
-            _refuse(path, "is not the file that was published")
-    return found
-
-
-def _digests(version: Path) -> dict[str, str] | None:
-    """Return the digest of each file of a version, by its path from there; None where they are not told."""
-    try:
-        value = json.loads((version / FILES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _refuse(path: Path, what: str) -> NoReturn:
-    message = f"{path} {what}; publish the model again with `harness export`"
-    raise ArtifactError(message)
 
 
 def _known_answer(artifact: Artifact, inputs: dict[str, NDArray[np.int64]]) -> KnownAnswer:
@@ -296,7 +109,7 @@ def locked(repository: Path) -> Iterator[None]:
 def _version_for(model: Path, artifact: Artifact) -> int:
     """Return the newest version that already is this graph, else the number after the newest."""
     numbers = versions(model)
-    same = (number for number in reversed(numbers) if _holds(model / str(number), artifact))
+    same = (number for number in reversed(numbers) if holds(model / str(number), artifact))
     return next(same, numbers[-1] + 1 if numbers else 1)
 
 
@@ -319,7 +132,7 @@ class _Version:
         folder = model / str(self.number)
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
-        told, answer = _digests(folder) or {}, folder / FILE
+        told, answer = digests_of(folder) or {}, folder / FILE
         there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
         # What it tells of the other files follows from the files themselves.
         if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):

@@ -15,10 +15,9 @@ from harness.core.errors import ArtifactError, UsageError
 from harness.core.heads import describe
 from harness.core.records import to_json
 from harness.serving.repository.config import Serving, render_text_config
+from harness.serving.repository.layout import text_name
 from harness.text.declaration import TextDeclaration
 
-#: What is appended to a graph's served name.
-SUFFIX = "_text"
 DECLARATION = "text.json"
 
 
@@ -88,7 +87,7 @@ def text_model(artifact: Artifact, version: int, serving: Serving) -> TextModel:
             f"{artifact.tokenizer} cannot be read ({error.strerror}); export the model again with `harness export`"
         )
         raise ArtifactError(message) from error
-    form, name = declared.form, artifact.name + SUFFIX
+    form, name = declared.form, text_name(artifact.name)
     return TextModel(
         name=name,
         config=render_text_config(

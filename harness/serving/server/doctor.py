@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
+
 from harness.core.errors import HarnessError
 from harness.core.machine import cores, describe
 from harness.serving.server.wheel import Wheel, build_runtime, environment, find_libpython, find_wheel
@@ -154,10 +156,7 @@ def _importable(module: str, packages: tuple[str, ...], extra: str) -> Check:
 
 
 def _memory() -> Check:
-    available = 0
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
+    available = psutil.virtual_memory().available
     limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
     if limit.is_file() and limit.read_text(encoding="ascii").strip() != "max":
         available = min(available, int(limit.read_text(encoding="ascii")) - int(used.read_text(encoding="ascii")))

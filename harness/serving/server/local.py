@@ -22,9 +22,9 @@ from typing import Any, Self
 
 from harness.core.errors import EndpointError, UsageError, nearest
 from harness.serving.access import Access
-from harness.serving.repository.config import PROFILE, Profile, check_name
+from harness.serving.repository.config import PROFILE, check_name
 from harness.serving.repository.known_answer import FILE, KnownAnswer, is_busy, read_known_answer
-from harness.serving.repository.store import is_text
+from harness.serving.repository.layout import Profile, is_text
 from harness.serving.server.process import Member, check_host, free_ports, is_free, members, spawn, stop
 from harness.serving.server.supervisor import clean
 from harness.serving.server.wheel import Wheel, build_runtime, environment, find_wheel

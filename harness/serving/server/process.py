@@ -11,9 +11,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from harness.core.errors import UsageError
 from harness.serving.server import supervisor
 
+_ENDED = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+_HELD = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
 #: Seconds that the supervisor may take beyond what it gives the server.
 _MARGIN = 10.0
 
@@ -78,18 +82,17 @@ class Member:
 def members(session: int) -> list[Member]:
     """Return the living processes of a session; those that wait to be reaped do not count."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdecimal():
-            continue
+    for pid in psutil.pids():
         try:
-            # proc(5): state, parent, group and session, and as 14th and 15th field user and system time.
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            words = (entry / "cmdline").read_text(errors="replace").split("\0")
-        except OSError:  # it ended meanwhile
+            if os.getsid(pid) != session:
+                continue
+            process = psutil.Process(pid)
+            with process.oneshot():
+                status, times, words = process.status(), process.cpu_times(), process.cmdline()
+        except (ProcessLookupError, psutil.NoSuchProcess):  # it ended meanwhile; a zombie is one too
             continue
-        if int(fields[3]) == session and fields[0] not in "ZX":
-            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            found.append(Member(int(entry.name), tuple(words), seconds, fields[0] in "Tt"))
+        if status not in _ENDED:
+            found.append(Member(pid, tuple(words), times.user + times.system, status in _HELD))
     return found
 
 

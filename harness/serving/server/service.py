@@ -18,9 +18,9 @@ from typing import Any, cast, get_args
 from harness.core.errors import ArtifactError, EndpointError, HarnessError, UsageError, nearest
 from harness.core.progress import Progress, counted
 from harness.serving.access import Access
-from harness.serving.repository.config import Profile
-from harness.serving.repository.store import (
-    check_version,
+from harness.serving.repository.check import check_version
+from harness.serving.repository.layout import (
+    Profile,
     config_path,
     is_text,
     published,
@@ -31,7 +31,7 @@ from harness.serving.repository.store import (
     with_text,
 )
 from harness.serving.server.local import Busy, LocalTriton
-from harness.serving.server.trial import Trial
+from harness.serving.server.trial import VersionTrial
 
 #: Seconds between two looks at the repository.
 POLL = 1.0
@@ -108,7 +108,7 @@ def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selec
         message = f"{error.filename} cannot be read ({error.strerror})"
         raise ArtifactError(message) from error
     configs = {name: read_config(path) for name, path in zip(names, paths, strict=True)}
-    found = {name: selected_in(text) for name, text in configs.items()}
+    found = {name: selected_in(configs[name], path) for name, path in zip(names, paths, strict=True)}
     (version, *others) = set(found.values())
     if version is None or others:
         message = ", ".join(f"{name} selects version {chosen or 'none'}" for name, chosen in found.items())
@@ -180,7 +180,7 @@ class Service:
         """
         self._server = server
         self._progress = progress
-        self._trial: Trial | None = None
+        self._trial: VersionTrial | None = None
         #: What the trial is about: the graph and what was selected for it.
         self._tried: tuple[str, Selection] | None = None
         self._refused: dict[str, Selection] = {}
@@ -248,7 +248,7 @@ class Service:
             if any(self._configs[each] != text for each, text in wanted.configs.items()):
                 self._progress.say(f"{name}: trying version {wanted.version} in another process")
                 log = self._server.log.with_suffix(".trial.log")
-                self._trial = Trial(
+                self._trial = VersionTrial(
                     self._server.repository, list(wanted.configs), wanted.version, self._server.profile, log
                 )
                 self._tried = (name, wanted)

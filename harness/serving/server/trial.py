@@ -13,12 +13,12 @@ from subprocess import DEVNULL, Popen
 from typing import IO, Any, cast
 
 from harness.core.errors import ArtifactError, EndpointError, HarnessError
-from harness.serving.repository.config import Profile
-from harness.serving.repository.store import check_version, is_text
+from harness.serving.repository.check import check_version
+from harness.serving.repository.layout import Profile, is_text
 from harness.serving.server.local import LocalTriton
 
 
-class Trial:
+class VersionTrial:
     """A trial that runs in the background; `stop` ends it, its server included."""
 
     def __init__(self, repository: Path, names: Sequence[str], version: int, profile: Profile, log: Path) -> None:

@@ -77,9 +77,8 @@ def find_libpython() -> Path | None:
 def build_runtime(wheel: Wheel, folder: Path) -> None:
     """Lay out in a folder what a server needs beside the wheel: ``backends/`` and ``lib/``.
 
-    Copies (4 MB), since Triton refuses a backend whose files are links out of its directory. ``lib/``
-    holds the one library that the stub lacks: its own folder may have others that the server must
-    not see.
+    Copies (4 MB), since Triton refuses a backend whose own files are links out of its folder. ``lib/`` holds the one
+    library that the stub lacks: the folder that it comes from may have others, which the server must not see.
 
     Raises:
         EndpointError: the wheel has no stub for this Python, or its shared library is missing.
@@ -97,6 +96,8 @@ def build_runtime(wheel: Wheel, folder: Path) -> None:
         own = folder / "backends" / model.parent.name
         own.mkdir()
         shutil.copy(model, own)
+    # Of the harness, the copy that runs here: the stub ignores PYTHONPATH, but searches this folder.
+    (python / "harness").symlink_to(Path(__file__).parents[2])
     (folder / "lib").mkdir()
     (folder / "lib" / libpython.name).symlink_to(libpython)
 
@@ -107,16 +108,12 @@ def environment(wheel: Wheel, folder: Path) -> dict[str, str]:
     Raises:
         MissingExtra: a package that the backend imports is not installed.
     """
-    packages: list[str] = []
     for name in STUB_PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+        if importlib.util.find_spec(name) is None:
             raise MissingExtra(package=name, extra="serve")
-        packages.append(str(Path(spec.origin).parents[1]))
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
     variables["LD_LIBRARY_PATH"] = f"{wheel.libraries}:{folder / 'lib'}"
-    # The stub asks the python3 of PATH for its standard library.
+    # The stub takes the standard library and the packages of the first python3 in PATH. It ignores PYTHONPATH: its
+    # interpreter is isolated.
     variables["PATH"] = f"{Path(sys.executable).parent}:{variables.get('PATH', os.defpath)}"
-    variables["PYTHONPATH"] = ":".join(dict.fromkeys(packages))
-    variables["PYTHONDONTWRITEBYTECODE"] = "1"
     return variables

@@ -25,6 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "benchmarks"
     folder.mkdir()
     monkeypatch.setattr(benchmarks, "__path__", [str(folder)])
+    monkeypatch.setattr(benchmarks.__spec__, "submodule_search_locations", [str(folder)])
     for name in [name for name in sys.modules if name.startswith("benchmarks.")]:
         monkeypatch.delitem(sys.modules, name)
     importlib.invalidate_caches()
@@ -50,12 +51,13 @@ def call(monkeypatch: pytest.MonkeyPatch):
 def test_the_benchmarks_of_the_project_are_found() -> None:
     found = benches.benches()
     assert {"throughput", "latency", "padding", "startup", "retrieval", "variants", "submission"} <= found.keys()
-    assert found["retrieval"].module == "benchmarks.mining"
-    assert found["latency"].module in {"benchmarks.load", "benchmarks.load.__main__"}
+    assert found["throughput"].module == "benchmarks.speed.throughput"
+    assert found["retrieval"].module == "benchmarks.speed.retrieval.__main__"
+    assert found["latency"].module == "benchmarks.load.__main__"
 
 
 def test_what_is_no_command_is_not_listed() -> None:
-    assert not {"runner", "workload", "plots", "baseshape"} & benches.benches().keys()
+    assert not {"report", "workload", "plots", "baseshape", "mining", "core", "speed"} & benches.benches().keys()
 
 
 @pytest.mark.parametrize("name", sorted(benches.benches()))
@@ -147,4 +149,4 @@ def test_an_installation_without_benchmarks_says_so(monkeypatch: pytest.MonkeyPa
 def test_listing_imports_no_benchmark() -> None:
     code = "import sys; from harness.commands import bench; list(bench.listing()); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert not {"numpy", "benchmarks.runner", "benchmarks.padding"} & set(done.stdout.split())
+    assert not {"numpy", "benchmarks.core.report", "benchmarks.speed.padding"} & set(done.stdout.split())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.submission import write
+from benchmarks.speed.submission import write
 from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.commands import scoring

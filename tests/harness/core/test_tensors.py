@@ -71,3 +71,16 @@ def test_only_tensors_with_a_tokens_axis_are_cut() -> None:
 
 def test_manifest_names_a_heads_labels() -> None:
     assert describe(SequenceClassification(("a", "b"))) == {"kind": "SequenceClassification", "labels": ["a", "b"]}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_signature_has_token_types_where_they_are_wanted(kind: str) -> None:
+    plain, typed = (HEADS[kind][0].signature(7, token_types=wanted) for wanted in (False, True))
+    assert [spec.name for spec in plain.inputs] == ["input_ids", "attention_mask"]
+    assert [spec.name for spec in typed.inputs] == ["input_ids", "attention_mask", "token_type_ids"]
+    assert typed.outputs == plain.outputs
+    assert GraphSignature.from_json(typed.to_json()) == typed
+
+
+def test_only_heads_over_pairs_have_pairs() -> None:
+    assert {kind for kind, (head, _) in HEADS.items() if head.pairs} == {"sequence", "choice", "span"}

@@ -1,11 +1,13 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from harness.core.features import Feature
+from harness.core.heads import SequenceClassification
 from harness.core.progress import Silent
 from harness.core.tensors import Tensors
 from harness.evaluation.dispatch import _Answer, _BusyTime, answer
@@ -42,8 +44,8 @@ def test_graph_seconds_never_exceed_the_clock(graph_of: Callable, tmp_path, conc
     with Journal(tmp_path / "journal.sqlite") as journal:
         endpoint = CallableEndpoint(artifact.signature, slow, concurrency)
         answer(artifact, rows, plan, endpoint, 1, journal, Silent())
-        told = journal.padding()["graph_seconds"]
-    assert 0 < told <= time.perf_counter() - begin + 0.001
+        reported = journal.padding()["graph_seconds"]
+    assert 0 < reported <= time.perf_counter() - begin + 0.001
 
 
 def test_as_many_calls_are_in_flight_as_the_endpoint_takes(graph_of: Callable, tmp_path) -> None:
@@ -59,3 +61,23 @@ def test_as_many_calls_are_in_flight_as_the_endpoint_takes(graph_of: Callable, t
     with Journal(tmp_path / "journal.sqlite") as journal:
         answer(artifact, rows, plan, CallableEndpoint(artifact.signature, meeting, 3), 1, journal, Silent())
         assert len(journal.answered(artifact.graph_sha256)) == 6
+
+
+def test_graph_with_token_types_gets_them(graph_of: Callable, tmp_path) -> None:
+    given: list[Tensors] = []
+
+    def watched(inputs: Tensors) -> Tensors:
+        given.append(inputs)
+        return slow(inputs)
+
+    rows = [Feature(0, np.array([2, 5, 3, 6, 3]), token_types=np.array([0, 0, 0, 1, 1])), Feature(1, np.array([2, 3]))]
+    plain = graph_of("mnli")
+    artifact = replace(plain, signature=SequenceClassification(("a", "b", "c")).signature(4, token_types=True))
+    plan = BatchPlanner().plan([len(row.input_ids) for row in rows])
+    for each in (plain, artifact):
+        with Journal(tmp_path / f"{len(each.signature.inputs)}.sqlite") as journal:
+            answer(each, rows, plan, CallableEndpoint(each.signature, watched), 1, journal, Silent())
+    assert [list(inputs) for inputs in given] == [
+        ["input_ids", "attention_mask"], ["input_ids", "attention_mask", "token_type_ids"],
+    ]  # fmt: skip
+    assert given[1]["token_type_ids"].tolist() == [[0, 0, 0, 1, 1], [0] * 5]

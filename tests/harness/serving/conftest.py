@@ -36,7 +36,7 @@ def exported(tmp_path: Path, tokenizer_file: Path, artifact: Callable[..., Artif
             "vocabulary": 50,
             "hidden": 8,
             "pad_id": 1,
-            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model}},
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model, "seen": {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)

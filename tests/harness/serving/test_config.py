@@ -14,7 +14,8 @@ from harness.core.heads import (
     SpanExtraction,
     TokenClassification,
 )
-from harness.serving.repository.config import Device, Profile, Serving, WarmUp, render_config, render_text_config
+from harness.serving.repository.config import Device, Serving, WarmUp, render_config, render_text_config
+from harness.serving.repository.layout import Profile
 from harness.serving.repository.text_model import declaration
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "serving"

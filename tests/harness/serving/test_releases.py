@@ -9,8 +9,9 @@ from harness import cli
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError, HarnessError, UsageError
 from harness.serving.repository.config import Serving
+from harness.serving.repository.layout import selected
 from harness.serving.repository.releases import promote, rollback
-from harness.serving.repository.store import publish, selected
+from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import text_model
 
 Make = Callable[..., Artifact]

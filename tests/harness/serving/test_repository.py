@@ -13,18 +13,11 @@ from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError, EndpointError, UsageError
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.repository import store as module
+from harness.serving.repository.check import check_version, serves
 from harness.serving.repository.config import Serving
 from harness.serving.repository.known_answer import read_known_answer
-from harness.serving.repository.store import (
-    check_version,
-    locked,
-    publish,
-    published,
-    select,
-    selected,
-    serves,
-    with_text,
-)
+from harness.serving.repository.layout import published, selected, with_text
+from harness.serving.repository.store import locked, publish, select
 from harness.serving.repository.text_model import text_model
 
 SERVING = Serving(threads=1)

@@ -41,7 +41,7 @@ from harness.serving.server.service import (
     selection,
     serve,
 )
-from harness.serving.server.trial import Trial, attempt
+from harness.serving.server.trial import VersionTrial, attempt
 
 ROOT = Path(__file__).parents[3]
 Make = Callable[..., Artifact]
@@ -494,7 +494,7 @@ def test_an_answer_ends_a_silence(service: Service, notes: Notes, clock: list[fl
     assert notes.calls == []
 
 
-def wait_for(trial: Trial) -> None:
+def wait_for(trial: VersionTrial) -> None:
     """Return when a trial has ended well, or after half a minute."""
     limit = time.monotonic() + 30
     while trial.result() is None and time.monotonic() < limit:
@@ -515,7 +515,7 @@ def test_trial_that_says_a_lot_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     script.write_text("\n".join(lines) + "\n")
     script.chmod(0o755)
     monkeypatch.setattr("harness.serving.server.trial.sys.executable", str(script))
-    trial = Trial(tmp_path, [GRAPH], 1, "online", tmp_path / "log")
+    trial = VersionTrial(tmp_path, [GRAPH], 1, "online", tmp_path / "log")
     try:
         with pytest.raises(EndpointError, match=r"^why$"):
             wait_for(trial)
@@ -751,7 +751,7 @@ def processes(words: str) -> list[int]:
 
 @pytest.mark.triton
 def test_trial_that_is_stopped_takes_its_server_with_it(repository: Path, tmp_path: Path) -> None:
-    trial = Trial(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
+    trial = VersionTrial(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
     server = f"--model-repository={repository}"
     limit = time.monotonic() + 30
     while not processes(server):

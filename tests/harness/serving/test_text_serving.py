@@ -30,7 +30,8 @@ from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.endpoints.triton import TritonEndpoint, open_client
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.config import Serving
-from harness.serving.repository.store import publish, with_text
+from harness.serving.repository.layout import with_text
+from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import declaration, text_model
 from harness.serving.server.local import LocalTriton
 from harness.text.client import TextEndpoint
@@ -129,7 +130,7 @@ def online(
             "vocabulary": 50,
             "hidden": 8,
             "pad_id": 1,
-            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model}},
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model, "seen": {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)

@@ -101,3 +101,14 @@ def test_change_of_the_code_that_makes_rows_has_another_file(cache: TokenCache, 
 def test_functions_are_described_without_their_address() -> None:
     assert " at 0x" in repr(describe.__wrapped__ if hasattr(describe, "__wrapped__") else describe)
     assert describe(describe) == "<function describe>"
+
+
+def test_token_types_come_back(cache: TokenCache) -> None:
+    typed = Feature(0, np.array([0, 7, 2, 8]), token_types=np.array([0, 0, 1, 1]))
+    path = cache.path(tokenizer="a")
+    written(cache, path, Block([], [PLAIN, typed, FLAT]))
+    (block,) = cache.read(path) or ()
+    assert [None if row.token_types is None else row.token_types.tolist() for row in block.features] == [
+        None, [0, 0, 1, 1], None,
+    ]  # fmt: skip
+    assert block.features[1].key == typed.key

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.submission import labels_text, make
+from benchmarks.speed.submission import labels_text, make
 from harness.benchmark import tasks
 
 #: google-research/xtreme@838c13b evaluate.py get_suffix; LAReQA has no official format.

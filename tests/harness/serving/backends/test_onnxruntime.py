@@ -217,3 +217,30 @@ def test_config_without_threads_is_refused(backend: Backend, artifact: Make, tmp
             "evaluation",
             lambda config: config["parameters"].pop("intra_op_thread_count"),
         )
+
+
+def typed_feed(rows: int, width: int, seed: int) -> dict[str, np.ndarray]:
+    types = (np.arange(width) >= width // 2).astype(np.int64)
+    return feed(rows, width, seed) | {"token_type_ids": np.tile(types, (rows, 1))}
+
+
+def test_token_types_are_packed_with_their_rows(backend: Backend, artifact: Make, request_of: type) -> None:
+    graph = artifact("sequence", token_types=True)
+    model = opened(backend("onnxruntime"), graph, "online")
+    feeds = [typed_feed(*shape, seed) for seed, shape in enumerate([(1, 5), (2, 6), (1, 7)])]
+    answers = model.execute([request_of(each, ["logits"]) for each in feeds])
+    with OnnxEndpoint.of(graph) as here:
+        for each, answer in zip(feeds, answers, strict=True):
+            np.testing.assert_allclose(answer.outputs["logits"], here.infer(each)["logits"], rtol=1e-5, atol=1e-6)
+    assert len(model.fed) == 1
+    assert (model.fed[0]["token_type_ids"][model.fed[0]["attention_mask"] == 0] == 0).all()
+
+
+def test_token_type_beyond_the_second_sequence_is_refused(backend: Backend, artifact: Make, request_of: type) -> None:
+    model = opened(backend("onnxruntime"), artifact("sequence", token_types=True), "online")
+    wrong = typed_feed(1, 5, 0) | {"token_type_ids": np.array([[0, 0, 2, 1, 1]])}
+    bad, good = model.execute([request_of(each, ["logits"]) for each in (wrong, typed_feed(1, 5, 1))])
+    assert good.outputs["logits"].shape == (1, 3)
+    assert bad.error().code() == "INVALID_ARG"
+    with pytest.raises(Exception, match="token_type_ids with values from 0 to 2; give 0 for the first sequence"):
+        raise bad.error()

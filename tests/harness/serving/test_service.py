@@ -28,19 +28,14 @@ from harness.serving.repository.releases import promote, rollback
 from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import text_model
 from harness.serving.server import local, wheel
+from harness.serving.server import serve as serving
 from harness.serving.server import service as module
-from harness.serving.server.local import Busy, LocalTriton
+from harness.serving.server.local import LocalTriton
 from harness.serving.server.process import Member
-from harness.serving.server.service import (
-    Ports,
-    Service,
-    beside,
-    check_profile,
-    check_published,
-    read_configs,
-    selection,
-    serve,
-)
+from harness.serving.server.running import Busy
+from harness.serving.server.selection import check_published, read_configs, selection
+from harness.serving.server.serve import Ports, check_profile, serve
+from harness.serving.server.service import Service, beside
 from harness.serving.server.trial import VersionTrial, attempt
 
 ROOT = Path(__file__).parents[3]
@@ -414,7 +409,7 @@ def test_address_that_cannot_be_is_refused_before_the_start(
 
 def test_log_of_a_service_is_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr(module, "serve", lambda _repository, _wanted, **options: given.update(options) or [])
+    monkeypatch.setattr(serving, "serve", lambda _repository, _wanted, **options: given.update(options) or [])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["harness", "serve"])

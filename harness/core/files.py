@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from functools import cache
 from hashlib import sha256
@@ -47,6 +48,14 @@ def code_sha256(package: Path, names: tuple[str, ...] = ("",)) -> str:
         for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             digest.update(f"{path.relative_to(package)} {file_sha256(path)}\n".encode())
     return digest.hexdigest()
+
+
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Make a file available under another path: a hard link where the file system allows, else a copy."""
+    try:
+        os.link(source.resolve(), destination)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, destination)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -23,7 +23,6 @@ what an older selection named, so warm-ups and versions are only ever added.
 import fcntl
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
 from harness.core.features import Feature, pad_features
-from harness.core.files import file_sha256
+from harness.core.files import file_sha256, link_or_copy
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import BatchPlanner
@@ -150,7 +149,7 @@ class _Version:
         for name, value in self.files.items():
             _write(draft / name, value)
         for path in self.linked:
-            _link(path, draft / path.name)
+            link_or_copy(path, draft / path.name)
         answer.write(draft / FILE)
         for name, value in self.shared.items():
             _write(staged / self.name / name, value)
@@ -175,13 +174,6 @@ class _Version:
 def _write(path: Path, value: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(value)
-
-
-def _link(source: Path, destination: Path) -> None:
-    try:
-        os.link(source.resolve(), destination)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, destination)
 
 
 def select(repository: Path, chosen: Mapping[str, int]) -> None:

@@ -142,7 +142,7 @@ def repository(exported: Make, probe: list[int], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def notes(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    monkeypatch.setattr(module, "Trial", Proven)
+    monkeypatch.setattr(module, "VersionTrial", Proven)
     monkeypatch.setattr(Proven, "started", [])
     return Notes(repository, tmp_path)
 

@@ -27,7 +27,7 @@ def weights_file(graph: Path) -> Path:
 
 
 def graph_digests(graph: Path) -> dict[str, str]:
-    """Return `graph_sha256` as a manifest tells it, and `weights_sha256` where the weights lie in their own file."""
+    """Return `graph_sha256` of a manifest, and `weights_sha256` where the weights lie in their own file."""
     own, weights = file_sha256(graph), weights_file(graph)
     if not weights.is_file():
         return {"graph_sha256": own}

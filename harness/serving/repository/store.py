@@ -80,10 +80,10 @@ def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
     )
     with OnnxEndpoint.of(artifact) as endpoint:
         (answer,) = pipeline.ask([pipeline.read(text.question)], endpoint, BatchPlanner())
-    told = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
+    answered = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
     return KnownAnswer(
         inputs={name: [row] for name, row in text.question.items()},
-        outputs={name: [value if isinstance(value, list) else [value]] for name, value in told.items()},
+        outputs={name: [value if isinstance(value, list) else [value]] for name, value in answered.items()},
     )
 
 
@@ -131,10 +131,10 @@ class _Version:
         folder = model / str(self.number)
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
-        told, answer = digests_of(folder) or {}, folder / FILE
+        recorded, answer = digests_of(folder) or {}, folder / FILE
         there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
-        # What it tells of the other files follows from the files themselves.
-        if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):
+        # What it says of the other files follows from the files themselves.
+        if not there or recorded.keys() != self._places() or recorded[FILE] != file_sha256(answer):
             return False
         return all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
 

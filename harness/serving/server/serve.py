@@ -59,11 +59,11 @@ def serve(
         profile: which of each graph's configs is loaded; text models belong to ``online``.
         access: who may call what.
         log: gets the server's output.
-        progress: told of each model, and of everything that changes.
+        progress: gets a line for each model, and for everything that changes.
 
     Raises:
         UsageError: nothing is published under such a name.
-        ArtifactError: what a graph selects is damaged; tells how the others can be served.
+        ArtifactError: what a graph selects is damaged; says how the others can be served.
         EndpointError: the server does not start or ends by itself, or a model cannot be healed.
     """
     with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):

@@ -33,7 +33,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from benchmarks import runner
+from benchmarks.core.report import guarded
 from exporters.modules import Loaded, load_module
 from exporters.onnx import write_graph
 from exporters.quiet import quiet
@@ -65,7 +65,7 @@ from harness.encoders.families import families
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import read_checkpoint, write_checkpoint
-from training.encoders.loading import Source, load_encoder, write_tokenizer
+from training.encoders.loading import CheckpointSource, load_encoder, write_tokenizer
 from training.encoders.networks import networks_of
 from training.modules import build
 
@@ -204,7 +204,7 @@ def tiny_encoder(
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class FamilyText:
     """One row as texts: a sentence, or a pair."""
 
     first: str
@@ -215,20 +215,20 @@ def _words(generator: np.random.Generator, count: int) -> str:
     return " ".join(f"w{number}" for number in generator.integers(10, ROWS - 1, size=count))
 
 
-def singles(room: int) -> list[Text]:
+def singles(room: int) -> list[FamilyText]:
     """Return sentences of several lengths, the last of `room` words."""
     generator = np.random.default_rng(1)
-    return [Text(_words(generator, count)) for count in (1, 5, 14, 30, room)]
+    return [FamilyText(_words(generator, count)) for count in (1, 5, 14, 30, room)]
 
 
-def pairs(room: int) -> list[Text]:
+def pairs(room: int) -> list[FamilyText]:
     """Return pairs of several lengths, the last two of `room` words in all; neighbours share their first text."""
     generator = np.random.default_rng(2)
     lengths = ((2, 3), (9, 4), (5, 21), (room // 3, room - room // 3))
     made = []
     for first, second in lengths:
         text = _words(generator, first)
-        made += [Text(text, _words(generator, second)) for _ in range(2)]
+        made += [FamilyText(text, _words(generator, second)) for _ in range(2)]
     return made
 
 
@@ -238,8 +238,8 @@ class Case:
 
     head: Head
     #: The longest row and the texts -> rows by the harness's own featurizer.
-    rows: Callable[[int, Sequence[Text], FastTokenizer], list[Feature]]
-    texts: Callable[[int], list[Text]]
+    rows: Callable[[int, Sequence[FamilyText], FastTokenizer], list[Feature]]
+    texts: Callable[[int], list[FamilyText]]
     #: Folder and one batch of a network's inputs -> the outputs of `head` by plain transformers.
     plain: Callable[[Path], Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]]]
 
@@ -254,12 +254,12 @@ def _make(featurizer: Featurizer[Any], examples: Sequence[Any], tokenizer: FastT
     return featurizer(examples, tokenizer)
 
 
-def _pair_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _pair_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [PairExample(str(place), text.first, text.second or "", _LABELS[0]) for place, text in enumerate(texts)]
     return _make(PairFeaturizer(_LABELS, longest), examples, tokenizer)
 
 
-def _choice_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _choice_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [
         ChoiceExample(str(place), one.first, "", (one.second or "", other.second or ""), 0)
         for place, (one, other) in enumerate(zip(texts[::2], texts[1::2], strict=True))
@@ -267,23 +267,23 @@ def _choice_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) 
     return _make(ChoiceFeaturizer(longest), examples, tokenizer)
 
 
-def _tag_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _tag_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     words = [tuple(text.first.split()) for text in texts]
     examples = [WordsExample(str(place), row, (_TAGS[0],) * len(row)) for place, row in enumerate(words)]
     return _make(WordsFeaturizer(_TAGS, longest), examples, tokenizer)
 
 
-def _span_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _span_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [QuestionExample(str(place), text.first, text.second or "", ()) for place, text in enumerate(texts)]
     return _make(WindowFeaturizer(max_tokens=longest), examples, tokenizer)
 
 
-def _sentence_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _sentence_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [SentenceExample(str(place), text.first, "query") for place, text in enumerate(texts)]
     return _make(SentenceFeaturizer(longest), examples, tokenizer)
 
 
-def _dual_rows(longest: int, texts: Sequence[Text], tokenizer: FastTokenizer) -> list[Feature]:
+def _dual_rows(longest: int, texts: Sequence[FamilyText], tokenizer: FastTokenizer) -> list[Feature]:
     examples = [SentenceExample(str(place), text.first, "query") for place, text in enumerate(texts)]
     return _make(DualFeaturizer(longest, longest), examples, tokenizer)
 
@@ -368,7 +368,7 @@ TOLERANCES: Mapping[str, float] = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.3, "int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class FamilyCell:
     """One head of one family in one variant."""
 
     family: str
@@ -447,10 +447,10 @@ class Graphs:
         """Return the tokens of the longest row."""
         return max(len(feature.input_ids) for feature in self.features)
 
-    def compare(self, variant: str) -> Cell:
+    def compare(self, variant: str) -> FamilyCell:
         """Return how one variant's answers, rows alone and padded together, differ from plain transformers'."""
         family = self.loaded.family
-        cell = Cell(family=family.model_type, head="", variant=variant, difference=None)
+        cell = FamilyCell(family=family.model_type, head="", variant=variant, difference=None)
         if variant in family.refused:
             return replace(cell, reason=family.refused[variant], refused=True)
         try:
@@ -510,10 +510,12 @@ def fine_tuned(folder: Path, encoder: Path, head: Head, finetune: str = "tiny") 
 
     def save(draft: Path) -> None:
         model.save_pretrained(draft)
-        write_tokenizer(Source(str(encoder)), draft / "tokenizer.json")
+        write_tokenizer(CheckpointSource(str(encoder)), draft / "tokenizer.json")
 
     account = {
         "phase": "target",
+        "parents": {},
+        "seen": {},
         "model": "tiny",
         "finetune": finetune,
         "head": describe(head),
@@ -523,7 +525,7 @@ def fine_tuned(folder: Path, encoder: Path, head: Head, finetune: str = "tiny") 
     return write_checkpoint(folder, account, save).directory
 
 
-def cells(names: Sequence[str], heads: Sequence[str], variants: Sequence[str], folder: Path) -> Iterator[Cell]:
+def cells(names: Sequence[str], heads: Sequence[str], variants: Sequence[str], folder: Path) -> Iterator[FamilyCell]:
     """Yield every cell of the table.
 
     Args:
@@ -539,14 +541,14 @@ def cells(names: Sequence[str], heads: Sequence[str], variants: Sequence[str], f
                 graphs = Graphs(folder / f"{name}-{head}", encoder, head)
             except HarnessError as error:
                 yield from (
-                    Cell(family=name, head=head, variant=variant, difference=None, reason=str(error))
+                    FamilyCell(family=name, head=head, variant=variant, difference=None, reason=str(error))
                     for variant in variants
                 )
                 continue
             yield from (replace(graphs.compare(variant), head=head) for variant in variants)
 
 
-def table(found: Sequence[Cell]) -> Table:
+def table(found: Sequence[FamilyCell]) -> Table:
     """Return one row for each family and head, one column for each variant."""
     variants = list(dict.fromkeys(cell.variant for cell in found))
     by_row = {(cell.family, cell.head): {} for cell in found}  # type: dict[tuple[str, str], dict[str, str]]
@@ -562,7 +564,7 @@ def table(found: Sequence[Cell]) -> Table:
     )
 
 
-def notes(found: Sequence[Cell]) -> list[str]:
+def notes(found: Sequence[FamilyCell]) -> list[str]:
     """Return one line for each reason, with the cells that it belongs to."""
     reasons: dict[str, list[str]] = {}
     for cell in found:
@@ -620,7 +622,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
-def _to_json(cell: Cell) -> dict[str, Any]:
+def _to_json(cell: FamilyCell) -> dict[str, Any]:
     return {
         "family": cell.family,
         "head": cell.head,
@@ -633,4 +635,4 @@ def _to_json(cell: Cell) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(runner.guarded(main))
+    raise SystemExit(guarded(main))

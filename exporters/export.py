@@ -5,26 +5,27 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from exporters.external_data import move_graph
-from exporters.gate import Sample, Verdict, judge
+from exporters.gate import Verdict, judge
 from exporters.manifest import manifest
 from exporters.modules import Loaded, infer, load_module, retrieval_layer
 from exporters.onnx import write_graph
 from exporters.parity import parity
+from exporters.samples import GateSample
 from exporters.variants import Variant, find_variant
 from harness.artifacts.checkpoint import HeadRecord
-from harness.artifacts.gate import GATE
+from harness.artifacts.gate import GATE, GateRecord
 from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact
 from harness.core.errors import ArtifactError, CheckpointError, EndpointError
 from harness.core.files import file_sha256, write_json
 from harness.core.heads import Head, SentenceEmbedding, describe
 from harness.core.machine import describe as describe_machine
+from harness.core.records import to_json
 from harness.core.task import AnyFinetune
 from harness.core.tensors import GraphSignature
 from harness.inference.endpoints.onnx import OnnxEndpoint
@@ -36,8 +37,22 @@ from training.checkpoint import Checkpoint, read_checkpoint
 TRACE_TOLERANCE = 1e-4
 
 
-class Refusal(ArtifactError):
-    """The gate refuses a graph; gate.json says why."""
+class GateRefusal(ArtifactError):
+    """A graph that is not published, and why.
+
+    Args:
+        finetune: the graph.
+        variant: its variant.
+        reason: why it is not published, without a full stop.
+        advice: what the user can do.
+    """
+
+    def __init__(self, finetune: str, variant: str, reason: str, advice: str) -> None:
+        super().__init__(f"{finetune} is not published in {variant}: {reason}; {advice}")
+        self.finetune = finetune
+        self.variant = variant
+        self.reason = reason
+        self.advice = advice
 
 
 def export_artifact(
@@ -46,7 +61,7 @@ def export_artifact(
     variant: str,
     out: Path,
     probes: Sequence[NDArray[np.int64]],
-    samples: Sequence[Sample],
+    samples: Sequence[GateSample],
     *,
     accept_drift: str | None = None,
     force: bool = False,
@@ -68,7 +83,7 @@ def export_artifact(
         UsageError: no such variant.
         CheckpointError: the checkpoint is damaged, of another head, or does not fit its tokenizer.
         ArtifactError: the trace differs from PyTorch.
-        Refusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
+        GateRefusal: the gate refuses the variant. Its verdict then lies beside `out`, in a folder whose name
             ends with ".refused".
     """
     chosen = find_variant(variant)
@@ -79,8 +94,7 @@ def export_artifact(
     refused = out.with_name(f"{out.name}.refused")
     loaded = load_module(checkpoint, finetune.head)
     if (reason := loaded.family.refused.get(chosen.name)) is not None:
-        message = f"{finetune.name} is not exported in {chosen.name}: {reason}; take another variant, fp32 for example"
-        raise Refusal(message)
+        raise GateRefusal(finetune.name, chosen.name, reason, "choose another variant, for example `--variant fp32`")
     _check_tokens(checkpoint, loaded, probes)
     signature = loaded.signature
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -95,16 +109,16 @@ def export_artifact(
         verdict = _judge(loaded, draft / GRAPH, samples, signature, chosen)
         record = _gate_record(verdict, checkpoint, finetune, chosen, accept_drift)
         if not verdict.passed and accept_drift is None:
-            write_json(refused / GATE, record)
-            message = (
-                f"the gate refuses {finetune.name} in {chosen.name}: {verdict.problems[0]}"
-                f"{_others(verdict)}; it was not published, {refused / GATE} has the whole record, and "
-                f"`--accept-drift REASON` publishes all the same"
+            write_json(refused / GATE, to_json(record))
+            advice = (
+                f"{refused / GATE} has every figure; use the fp32 graph, or publish this one with "
+                f"`harness export --model {record.model} --finetune {finetune.name} --variant {chosen.name} "
+                f"--accept-drift REASON`"
             )
-            raise Refusal(message)
-        write_json(draft / GATE, record)
+            raise GateRefusal(finetune.name, chosen.name, f"{verdict.problems[0]}{_others(verdict)}", advice)
+        write_json(draft / GATE, to_json(record))
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
-        told = manifest(
+        described = manifest(
             draft,
             checkpoint=checkpoint,
             finetune=finetune,
@@ -114,14 +128,14 @@ def export_artifact(
             parity=agreement,
             probes=probes,
         )
-        write_json(draft / MANIFEST, told)
+        write_json(draft / MANIFEST, described)
         _replace(out, draft, Path(scratch) / "retired")
     shutil.rmtree(refused, ignore_errors=True)
     return read_artifact(out)
 
 
 def _judge(
-    loaded: Loaded, graph: Path, samples: Sequence[Sample], signature: GraphSignature, variant: Variant
+    loaded: Loaded, graph: Path, samples: Sequence[GateSample], signature: GraphSignature, variant: Variant
 ) -> Verdict:
     try:
         with OnnxEndpoint(graph) as endpoint:
@@ -147,20 +161,22 @@ def _judge(
 
 def _gate_record(
     verdict: Verdict, checkpoint: Checkpoint, finetune: AnyFinetune, variant: Variant, accepted: str | None
-) -> dict[str, Any]:
+) -> GateRecord:
     """Return the content of gate.json."""
-    return {
-        "format": 1,
-        "model": checkpoint.metadata.model,
-        "finetune": finetune.name,
-        "variant": variant.name,
-        "checkpoint": checkpoint.digest,
-        "passed": verdict.passed,
-        "problems": list(verdict.problems),
-        "accepted": None if verdict.passed else accepted,
-        **verdict.record,
-        "machine": describe_machine(),
-    }
+    return GateRecord(
+        format=GateRecord.newest,
+        model=checkpoint.metadata.model,
+        finetune=finetune.name,
+        variant=variant.name,
+        checkpoint=checkpoint.digest,
+        passed=verdict.passed,
+        problems=list(verdict.problems),
+        accepted=None if verdict.passed else accepted,
+        tolerance=verdict.tolerance,
+        trained=verdict.trained,
+        scripts=dict(verdict.scripts),
+        machine=describe_machine(),
+    )
 
 
 def _others(verdict: Verdict) -> str:

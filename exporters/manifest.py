@@ -15,6 +15,7 @@ from exporters.onnx import graph_versions
 from exporters.servers import needs, text
 from exporters.variants import Variant
 from harness.artifacts.gate import GATE
+from harness.artifacts.manifest import ArtifactManifest
 from harness.artifacts.store import GRAPH, TOKENIZER, graph_digests
 from harness.core.files import file_sha256
 from harness.core.heads import describe
@@ -35,6 +36,8 @@ _PACKAGES = (
 )
 #: Characters of JSON above which a part of the checkpoint's metadata stays with the checkpoint.
 _BULKY = 4_000
+#: What is read from manifests, however long: ``seen`` of a hundred languages decides which scores are zero-shot.
+_KEPT = ("recipe", "files", "seen", "mix")
 #: Tokens of the row that warms a server up: a sentence's length, not a paragraph's.
 _WARM_UP_TOKENS = 16
 
@@ -52,7 +55,7 @@ def manifest(
 ) -> dict[str, Any]:
     """Return the manifest of the graph and the tokenizer that lie in `draft`."""
     return {
-        "format": 1,
+        "format": ArtifactManifest.newest,
         "model": checkpoint.metadata.model,
         "finetune": finetune.name,
         "variant": variant.name,
@@ -90,7 +93,7 @@ def _slim(metadata: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
         key: value
         for key, value in metadata.items()
-        if key in ("recipe", "files") or len(json.dumps(value, ensure_ascii=False)) <= _BULKY
+        if key in _KEPT or len(json.dumps(value, ensure_ascii=False)) <= _BULKY
     }
     omitted = sorted(metadata.keys() - kept.keys())
     return {**kept, "omitted": omitted} if omitted else kept

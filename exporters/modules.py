@@ -32,8 +32,9 @@ from harness.core.records import to_json
 from harness.core.tensors import GraphSignature, Tensors
 from harness.encoders.families import Family
 from harness.encoders.vocabulary import check_vocabulary
+from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
-from training.encoders.loading import Source, load, load_encoder, read_config
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config
 from training.encoders.networks import networks_of
 from training.modules import labels_of
 
@@ -136,8 +137,8 @@ def _first(answers: Any, attention_mask: Tensor) -> Tensor:
 
 def _last(answers: Any, attention_mask: Tensor) -> Tensor:
     hidden: Tensor = answers.last_hidden_state
-    place = (attention_mask.sum(dim=1) - 1).clamp(min=0)
-    return hidden.gather(1, place[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
+    last = (attention_mask.sum(dim=1) - 1).clamp(min=0)
+    return hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[-1])).squeeze(1)
 
 
 def _pooler(answers: Any, attention_mask: Tensor) -> Tensor:
@@ -174,7 +175,7 @@ def infer(module: HeadModule, inputs: Tensors) -> Tensors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A module in eval mode, with what its manifest tells about the network."""
+    """A module in eval mode, with what its manifest records of the network."""
 
     module: HeadModule
     family: Family
@@ -212,7 +213,7 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         message = f"checkpoint {checkpoint.directory} was trained with head {trained}, {describe(head)} is wanted"
         raise CheckpointError(message)
     _check_origin(checkpoint)
-    source = Source(str(checkpoint.directory))
+    source = CheckpointSource(str(checkpoint.directory))
     networks, config = read_config(source)
     check_vocabulary(checkpoint.tokenizer, config.to_dict(), networks.family, source.name)
     kind = networks.kind(head)
@@ -233,7 +234,8 @@ def load_module(checkpoint: Checkpoint, head: Head) -> Loaded:
         hidden=config.hidden_size,
         layers=layers,
         vocabulary=config.vocab_size,
-        pad_id=config.pad_token_id,
+        # What the tokenizer pads with: equal to the config's where an answer depends on it.
+        pad_id=FastTokenizer(checkpoint.tokenizer).pad_id,
         max_tokens=networks.family.longest_row(values),
         products=networks.family.products(values),
         position_products=networks.family.position_products(values),
@@ -324,10 +326,10 @@ def _check_origin(checkpoint: Checkpoint) -> None:
 
     What was trained from it is whole, though it may have started from random weights.
     """
-    start = checkpoint.metadata.recipe.get("pretrained", {})
-    if checkpoint.metadata.loading is None and start.get("checkpoint") is not None:
+    start = checkpoint.metadata.recipe.pretrained
+    if checkpoint.metadata.loading is None and start.checkpoint is not None:
         try:
-            load_encoder(start["checkpoint"], start.get("revision"), tokenizer=checkpoint.tokenizer)
+            load_encoder(start.checkpoint, start.revision, tokenizer=checkpoint.tokenizer)
         except CheckpointError as error:
             message = (
                 f"checkpoint {checkpoint.directory} was trained before tensors were compared, and its encoder cannot "

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.gate import SPREAD
+from exporters.measure import SPREAD
 from exporters.modules import Decision, HeadModule, infer
 from harness.core.errors import ArtifactError, EndpointError
 from harness.core.features import Feature, pad_features

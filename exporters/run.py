@@ -1,17 +1,18 @@
 """The body of `harness export`: every target checkpoint of a model to graphs that Triton serves."""
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.export import Refusal, export_artifact
-from exporters.gate import Sample, read_samples, split_there
+from exporters.export import GateRefusal, export_artifact
+from exporters.samples import GateSample, probe_rows, read_samples
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness.artifacts.store import Artifact
@@ -21,7 +22,7 @@ from harness.core.errors import ArtifactError, CheckpointError, UsageError, near
 from harness.core.heads import is_retrieval
 from harness.core.layout import Layout
 from harness.core.machine import cores
-from harness.core.progress import Progress
+from harness.core.progress import Progress, counted
 from harness.core.task import AnyFinetune
 from harness.serving.repository.check import serves
 from harness.serving.repository.config import Device, Serving
@@ -29,9 +30,6 @@ from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import text_model
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint
-
-#: Rows that parity compares; two of each language and task, up to this many.
-PROBES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +40,11 @@ class Published:
     version: int
     #: Whether it was not there before.
     written: bool
+
+    @property
+    def state(self) -> str:
+        """Return what became of it, in words."""
+        return f"version {self.version}, {'written' if self.written else 'unchanged'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,7 @@ def export_model(
         wanted: variants, graphs, and what to do where the gate refuses.
         workspace: where checkpoints are and graphs go.
         data: where the sentences of the checks come from; the recipe's own data where None.
-        progress: told of each graph, and of what was left out.
+        progress: shows each graph as it is done, with the time that is left, and what was left out.
 
     Raises:
         UsageError: no such model, variant, graph or container.
@@ -108,23 +111,48 @@ def export_model(
         name = finetune_of(checkpoint)
         progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
     layout = workspace.layout(data, checkpoints[0].metadata.data)
-    done, refused = [], []
+    done: list[Published] = []
+    refused: list[GateRefusal] = []
     checks: dict[str, _Checks] = {}
+    begin = time.monotonic()
+    progress.say(f"{model}: {counted(len(chosen), 'graphs')}, each exported, compared with PyTorch and published")
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
-        for checkpoint, variant in chosen:
+        for number, (checkpoint, variant) in enumerate(chosen, start=1):
             finetune = finetunes.load(finetune_of(checkpoint))
             if finetune.name not in checks:
                 tokenizer = FastTokenizer(checkpoint.tokenizer)
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
+            name = f"{model}-{finetune.name}-{variant}"
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
-            except (Refusal, TooOld) as error:
-                refused.append(str(error))
+                state = done[-1].state
+            except GateRefusal as error:
+                refused.append(error)
+                state = "refused"
+            progress.say(f"{name}: {state} ({_time_line(number, len(chosen), time.monotonic() - begin)})")
             advance(1)
     if refused:
-        rest = f"; {len(refused) - 1} more of {len(chosen)} were refused too" if len(refused) > 1 else ""
-        raise ArtifactError(refused[0] + rest)
+        raise ArtifactError(summary(done, refused))
     return done
+
+
+def _time_line(number: int, total: int, seconds: float) -> str:
+    """Return how far an export is, and about how long the rest takes if it is like what was done."""
+    left = f", about {seconds / number * (total - number):.0f} s left" if number < total else ""
+    return f"{number} of {total}, {seconds:.0f} s{left}"
+
+
+def summary(done: Sequence[Published], refused: Sequence[GateRefusal]) -> str:
+    """Return what an export with refusals came to: ``5 int8 graphs published, 1 refused: pawsx (why); advice``."""
+    counts = Counter(each.artifact.variant for each in done)
+    published = " and ".join(f"{count} {variant}" for variant, count in counts.items())
+    several = len({error.variant for error in refused} | counts.keys()) > 1
+    reasons = ", ".join(
+        f"{error.finetune}{f' in {error.variant}' if several else ''} ({error.reason})" for error in refused
+    )
+    advice = refused[0].advice if len(refused) == 1 else f"for {refused[0].finetune}: {refused[0].advice}"
+    graphs = "graph" if len(done) == 1 else "graphs"
+    return f"{published or 'no'} {graphs} published, {len(refused)} refused: {reasons}; {advice}"
 
 
 class _Checks:
@@ -133,9 +161,9 @@ class _Checks:
     def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
         self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
         self._read = partial(read_samples, finetune, layout, tokenizer)
-        self._samples: dict[int, Sequence[Sample]] = {}
+        self._samples: dict[int, Sequence[GateSample]] = {}
 
-    def samples(self, count: int) -> Sequence[Sample]:
+    def samples(self, count: int) -> Sequence[GateSample]:
         """Return so many examples of each task and script, read once."""
         if count not in self._samples:
             self._samples[count] = self._read(count)
@@ -218,7 +246,11 @@ def _one(
         force=wanted.force,
     )
     if wanted.container is not None:
-        check_container(needs(artifact.graph), wanted.container)
+        try:
+            check_container(needs(artifact.graph), wanted.container)
+        except TooOld as error:
+            advice = "choose another variant or a newer container"
+            raise GateRefusal(finetune.name, variant, str(error), advice) from error
     served = serves(artifact, workspace.model_repository)
     version = publish(
         artifact,
@@ -228,30 +260,3 @@ def _one(
         text=text_model,
     )
     return Published(artifact, version, not served)
-
-
-def probe_rows(finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> list[NDArray[np.int64]]:
-    """Return token ids of real sentences: of every task and language the graph will answer, several lengths.
-
-    Only inputs are read, labels play no part. From each file the shortest and the longest row of
-    the first examples are taken, spread over the languages where there are too many.
-    """
-    rows: list[NDArray[np.int64]] = []
-    for task in tasks.answered_by(finetune.name):
-        for language in task.all_languages(None):
-            split = split_there(task, layout, language)
-            if split is not None:
-                examples = task.source.read(layout, language, split)[:16]
-                if task.pool is not None:
-                    examples += islice(task.pool.source.read(layout, split), 16)
-                features = finetune.featurizer(examples, tokenizer)
-                ordered = sorted((feature.input_ids for feature in features), key=len)
-                rows += [ordered[0], ordered[-1]]
-    if len({row.tobytes() for row in rows}) < 2:
-        message = (
-            f"{layout.xtreme} has no file of a task that {finetune.name!r} answers, and an export is checked on "
-            f"real sentences; name a data folder with `--data`"
-        )
-        raise UsageError(message)
-    spread = np.linspace(0, len(rows) - 1, min(PROBES, len(rows))).astype(int)
-    return [rows[place] for place in spread]

@@ -89,7 +89,7 @@ def check_container(wanted: Needs, container: str) -> None:
     if has < wanted.onnxruntime:
         message = (
             f"the graph needs ONNX Runtime {text(wanted.onnxruntime)} ({wanted.reason}), Triton {container} has "
-            f"{text(has)}; take another variant, or a newer container"
+            f"{text(has)}"
         )
         raise TooOld(message)
 

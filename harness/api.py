@@ -314,7 +314,7 @@ def train(
     Raises:
         HarnessError: see `training.run.train_recipe`.
     """
-    from training.recipe import load_recipe
+    from training.recipe_files import load_recipe
 
     try:
         from training.run import train_recipe

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, is_complete, read_checkpoint
+from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, PhaseFile, is_complete, read_checkpoint
+from harness.core.errors import CheckpointError
 from harness.core.files import file_sha256
 
 __all__ = ["PHASE_FILE", "Checkpoint", "Phase", "is_complete", "read_checkpoint", "saving", "write_checkpoint"]
@@ -28,13 +29,18 @@ def write_checkpoint(directory: Path, metadata: Mapping[str, Any], save: Callabl
         directory: where the checkpoint goes; an older one there is replaced only at the end.
         metadata: the content of `phase.json` without the digests of the files; JSON values.
         save: writes the files into the directory it is given.
+
+    Raises:
+        CheckpointError: a number of the metadata is not finite.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
         save(draft)
         files = {path.name: file_sha256(path) for path in sorted(draft.iterdir())}
-        complete = {"format": 1, **metadata, "files": files}
+        complete = {"format": PhaseFile.newest, **metadata, "files": files}
+        _check_finite(complete)
+        written = Checkpoint.of(directory, complete)
         with (draft / PHASE_FILE).open("w", encoding="utf-8") as stream:
             json.dump(complete, stream, indent=1, ensure_ascii=False)
             stream.flush()
@@ -44,11 +50,24 @@ def write_checkpoint(directory: Path, metadata: Mapping[str, Any], save: Callabl
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    return Checkpoint.of(directory, complete)
+    return written
+
+
+def _check_finite(metadata: Mapping[str, Any]) -> None:
+    """Refuse numbers that JSON does not have: the file could not be read again."""
+    for key, value in metadata.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            message = (
+                f"training of {metadata.get('model')!r} diverged: {key} holds NaN or infinity, so no checkpoint is "
+                "written; lower the learning rate in the recipe and run `harness train` again"
+            )
+            raise CheckpointError(message) from error
 
 
 def _replace(directory: Path, draft: Path) -> None:
-    """Move a draft into its place; the older directory goes only when the new one is there."""
+    """Move a draft to where it belongs; the older directory goes only when the new one is there."""
     older = draft.with_name(f"{draft.name}-older")
     if directory.exists():
         directory.rename(older)

@@ -22,7 +22,7 @@ from harness.core.task import AnyFinetune
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import TrainingSet
 from training.checkpoint import Phase
-from training.encoders.loading import Source, read_config
+from training.encoders.loading import CheckpointSource, read_config
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training
 from training.intermediate import bound_tasks, intermediate_inputs, mixed_batches, mixed_schedule, mixed_sets
@@ -61,7 +61,7 @@ LINES = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class SetEstimate:
     """One task in one language, or text, among what a phase trains on."""
 
     name: str
@@ -95,7 +95,7 @@ class Planned:
     steps: int
     #: Part of the steps that is left.
     left: float
-    parts: Sequence[Part] = ()
+    parts: Sequence[SetEstimate] = ()
     work: Work | None = None
 
     @property
@@ -190,7 +190,7 @@ def lines(training: Training, targets: Sequence[str], last: Phase, estimator: Es
 
 def _state(training: Training, inputs: Inputs | None, steps: int) -> tuple[str, float]:
     """Return the state of a training whose checkpoint is not there, and the part of its steps that is left."""
-    state = last_state(training.place(inputs.identity, "").states) if inputs and training.resume else None
+    state = last_state(training.folders(inputs.identity, "").states) if inputs and training.resume else None
     if state is None:
         return "to do", 1.0
     done = step_of(state)
@@ -201,7 +201,7 @@ def _done(name: str, checkpoint: Checkpoint) -> Planned:
     metadata = checkpoint.metadata
     given = metadata.source_examples
     parts = [
-        Part(name=f"  {task} {language}", examples=given.get(task, {}).get(language), drawn=drawn, tokens=None)
+        SetEstimate(name=f"  {task} {language}", examples=given.get(task, {}).get(language), drawn=drawn, tokens=None)
         for task, languages in metadata.drawn.items()
         for language, drawn in languages.items()
     ]
@@ -221,7 +221,7 @@ def _start(training: Training, estimator: Estimator) -> Iterator[tuple[Planned, 
     checkpoint = inputs.checkpoint()
     name = f"phase 1: {' and '.join(scratch.objectives)}"
     if checkpoint is not None:
-        _, config = read_config(Source(str(checkpoint.directory)))
+        _, config = read_config(CheckpointSource(str(checkpoint.directory)))
         yield _done(name, checkpoint), _Start(checkpoint, config, checkpoint.tokenizer, "the one of phase 1")
         return
     cut, few = cut_of(training, scratch), _thinned(corpus, LINES)
@@ -367,21 +367,21 @@ def _shape(training: Training, config: PretrainedConfig) -> str:
     return f"{training.recipe.compute} {config.to_json_string()}"
 
 
-def _part(item: TrainingSet, drawn: int) -> Part:
+def _part(item: TrainingSet, drawn: int) -> SetEstimate:
     """Return a training set with its tokens, estimated from a few examples spread over it."""
     places = spread(len(item.examples), EXAMPLES)
     mean = np.mean([sum(len(row.input_ids) for row in item.examples[place]) for place in places])
-    return Part(
+    return SetEstimate(
         name=f"  {item.task} {item.language}", examples=len(item.examples), drawn=drawn, tokens=round(mean * drawn)
     )
 
 
-def _text(batches: Dataset[Any], steps: int, mix: TextMix | None = None) -> Part:
+def _text(batches: Dataset[Any], steps: int, mix: TextMix | None = None) -> SetEstimate:
     """Return the text of so many steps with its tokens, estimated from a few of them."""
     places = spread(len(batches), TEXT_STEPS)  # type: ignore[arg-type]
     mean = np.mean([useful_tokens(batches[place]) for place in places])
     name = "" if mix is None else f"  text, {' and '.join(mix.objectives)}: {steps:,} steps"
-    return Part(name=name, examples=None, drawn=None, tokens=round(mean * steps))
+    return SetEstimate(name=name, examples=None, drawn=None, tokens=round(mean * steps))
 
 
 def _thinned(corpus: Corpus, limit: int) -> Corpus:
@@ -422,7 +422,7 @@ def _table(training: Training, planned: Sequence[Planned], speeds: Mapping[str, 
     )
 
 
-def _examples(part: Part | None) -> tuple[int | None, int | None]:
+def _examples(part: SetEstimate | None) -> tuple[int | None, int | None]:
     return (None, None) if part is None else (part.examples, part.drawn)
 
 

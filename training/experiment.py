@@ -27,14 +27,14 @@ LOADING = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Folders:
     """Where one training writes while it runs."""
 
-    #: States from which it can go on.
+    #: States from which it can be resumed.
     states: Path
     #: What TensorBoard shows.
     logs: Path
-    #: Whether to go on from the states; they are dropped otherwise.
+    #: Whether to resume from the states; they are dropped otherwise.
     resume: bool = True
 
 
@@ -48,11 +48,11 @@ class Training:
     progress: Progress
     #: Optimiser steps of every phase at most; None for the recipe's own.
     max_steps: int | None = None
-    #: Go on from the states that a stopped training left.
+    #: Resume from the states that a stopped training left.
     resume: bool = True
     #: Why evaluation sentences may be trained on; None refuses them.
     allow_leak: str | None = None
-    #: Gives what the recipe's training shares with evaluation; asked for before anything is trained.
+    #: Gives what the recipe's training shares with evaluation; called before anything is trained.
     overlaps: Callable[[], list[Overlap]] = list
 
     @property
@@ -73,16 +73,16 @@ class Training:
         """
         check(self.overlaps(), self.allow_leak)
 
-    def place(self, identity: str, phase: str) -> Place:
+    def folders(self, identity: str, phase: str) -> Folders:
         """Return where a training keeps its states until its checkpoint is written, and its logs."""
-        return Place(
+        return Folders(
             states=self.workspace.checkpoints / ".states" / identity[:16],
             logs=self.workspace.runs / "tensorboard" / self.recipe.name / phase,
             resume=self.resume,
         )
 
     def keep(self, directory: Path, metadata: Mapping[str, Any], save: Callable[[Path], None]) -> Checkpoint:
-        """Write a phase's checkpoint, and drop the states from which its training could have gone on.
+        """Write a phase's checkpoint, and drop the states from which its training could have been resumed.
 
         Raises:
             CheckpointError: the checkpoint cannot be written; an older one there stays.
@@ -93,7 +93,7 @@ class Training:
             message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
             raise CheckpointError(message) from error
         if rank() == 0:
-            shutil.rmtree(self.place(metadata["key"], "").states, ignore_errors=True)
+            shutil.rmtree(self.folders(metadata["key"], "").states, ignore_errors=True)
         return kept
 
     def steps(self, wanted: int) -> int:
@@ -108,7 +108,7 @@ class Inputs:
     identity: str
     #: Where the checkpoint goes.
     directory: Path
-    #: Data file by its place in the layout -> SHA-256.
+    #: Data file by its path in the layout -> SHA-256.
     data: Mapping[str, str]
 
     def checkpoint(self) -> Checkpoint | None:
@@ -172,6 +172,6 @@ def current(directory: Path, identity: str) -> Checkpoint | None:
 
 
 def digests_of(layout: Layout, paths: Sequence[Path]) -> dict[str, str]:
-    """Return the digests of data files by their place in the layout."""
+    """Return the digests of data files by their path in the layout."""
     root = layout.xtreme.parent
     return {str(path.relative_to(root) if path.is_relative_to(root) else path): file_sha256(path) for path in paths}

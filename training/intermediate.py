@@ -57,7 +57,7 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
         model,
         batches,
         mixed_schedule(training, mix),
-        training.place(inputs.identity, "intermediate"),
+        training.folders(inputs.identity, "intermediate"),
         f"{training.recipe.name}: phase 2, {' and '.join(heads)}",
         training.progress,
     )

@@ -136,7 +136,7 @@ def _(example: MatchExample) -> Iterator[str]:
     yield from (example.query, example.candidate)
 
 
-class Evaluated:
+class EvaluationTexts:
     """The evaluation sentences of a data folder."""
 
     def __init__(self, layout: Layout) -> None:

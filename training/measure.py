@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from harness.core.progress import Advance, Silent
-from training.experiment import Place
+from training.experiment import Folders
 from training.shares import share
 from training.trainer import Schedule, fit
 
@@ -158,7 +158,7 @@ def _timed(
     compute = replace(schedule.compute, save_every=len(some) + 1, report_to=())
     watch = _Stopwatch(steps, seconds)
     with tempfile.TemporaryDirectory(prefix="harness-measure-") as folder:
-        folders = Place(Path(folder) / "states", Path(folder) / "logs")
+        folders = Folders(Path(folder) / "states", Path(folder) / "logs")
         with suppress(_EnoughError):
             fit(model, some, replace(schedule, steps=len(some), compute=compute), folders, "measuring", watch)
     timed = len(watch.ends) - 1

@@ -21,7 +21,7 @@ from harness.core.heads import (
     SpanExtraction,
     TokenClassification,
 )
-from training.encoders.loading import Source, load, read_config
+from training.encoders.loading import CheckpointSource, load, read_config
 from training.encoders.networks import networks_of
 
 #: What transformers calls the part of an encoder that belongs to its head.
@@ -75,7 +75,7 @@ def proceed(model: PreTrainedModel, directory: Path) -> PreTrainedModel:
     Raises:
         CheckpointError: the checkpoint is of another kind, or not whole.
     """
-    source = Source(str(directory))
+    source = CheckpointSource(str(directory))
     networks, config = read_config(source)
     if config.architectures != [type(model).__name__]:
         message = (

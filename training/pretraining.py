@@ -17,7 +17,7 @@ from harness.core.layout import check_files
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
 from training.encoders import xlm_roberta
-from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
 from training.modules import MaskedLanguageModel
@@ -51,7 +51,7 @@ def pretrained(training: Training) -> Checkpoint:
             model,
             batches,
             scratch_schedule(training, cut),
-            training.place(identity, "pretrained"),
+            training.folders(identity, "pretrained"),
             f"{training.recipe.name}: phase 1, {' and '.join(cut.objectives)}",
             training.progress,
         )
@@ -199,10 +199,10 @@ def public_inputs(training: Training) -> Inputs:
     return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", {})
 
 
-def public_source(training: Training) -> Source:
+def public_source(training: Training) -> CheckpointSource:
     """Return where the public checkpoint is that the recipe names."""
     start = training.recipe.pretrained
-    return Source(str(start.checkpoint), start.revision)
+    return CheckpointSource(str(start.checkpoint), start.revision)
 
 
 def save_public_tokenizer(training: Training, folder: Path) -> None:
@@ -272,9 +272,9 @@ def _public(training: Training) -> Checkpoint:
         )
 
 
-def source_of(checkpoint: Checkpoint) -> Source:
+def source_of(checkpoint: Checkpoint) -> CheckpointSource:
     """Return where the weights of a checkpoint are: a public one's stay where it is."""
-    return Source(str(checkpoint.metadata.source or checkpoint.directory), checkpoint.metadata.revision)
+    return CheckpointSource(str(checkpoint.metadata.source or checkpoint.directory), checkpoint.metadata.revision)
 
 
 def encoder_of(checkpoint: Checkpoint) -> PreTrainedModel:

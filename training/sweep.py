@@ -4,7 +4,7 @@ The outcome is selected on the data it is scored on, so it says which layer a fu
 name, and is never taken over by itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from harness.benchmark import tasks
 from harness.core.errors import UsageError
 from harness.core.features import Feature
 from harness.core.files import write_json
-from harness.core.heads import SentenceEmbedding
+from harness.core.heads import Pooling, SentenceEmbedding
 from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.core.tables import Table
@@ -90,6 +90,9 @@ def sweep_layers(
     if not isinstance(head, SentenceEmbedding):
         message = f"task {name!r} compares no hidden state; sweep one whose graph is an untrained encoder, as tatoeba"
         raise UsageError(message)
+    if head.pooling not in _POOL:
+        message = f"task {name!r} pools by {head.pooling!r}, which reads one layer alone; sweep mean, cls or last"
+        raise UsageError(message)
     checkpoint = _checkpoint(model, task, workspace)
     layout = workspace.layout(data, checkpoint.metadata.data)
     coverage = layout.coverage() if not languages else None
@@ -151,6 +154,27 @@ def _scores(
         )
 
 
+def _mean(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    mask = attention_mask[None, :, :, None].to(hidden.dtype)
+    return (hidden * mask).sum(2) / mask.sum(2)
+
+
+def _first(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    return hidden[:, :, 0]
+
+
+def _last(hidden: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+    return hidden[:, torch.arange(hidden.shape[1]), attention_mask.sum(1) - 1]
+
+
+#: Hidden states (states, rows, tokens, hidden) and mask (rows, tokens) -> vectors (states, rows, hidden).
+_POOL: Mapping[Pooling, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mean": _mean,
+    "cls": _first,
+    "last": _last,
+}
+
+
 def _hidden_states(
     encoder: PreTrainedModel, features: Sequence[Feature], pad_id: int, head: SentenceEmbedding
 ) -> NDArray[np.float32]:
@@ -161,8 +185,9 @@ def _hidden_states(
         padded = pad([features[row].input_ids for row in batch.rows], pad_id, batch.width)
         inputs = {name: torch.from_numpy(value) for name, value in padded.items()}
         with torch.inference_mode():
-            hidden = torch.stack(encoder(**inputs, output_hidden_states=True).hidden_states)
-        mask = inputs["attention_mask"][None, :, :, None].to(hidden.dtype)
-        pooled = hidden[:, :, 0] if head.pooling == "cls" else (hidden * mask).sum(2) / mask.sum(2)
+            answers = encoder(**inputs, output_hidden_states=True)
+        # The last one is what the encoder gives: ModernBERT norms it.
+        hidden = torch.stack([*answers.hidden_states[:-1], answers.last_hidden_state])
+        pooled = _POOL[head.pooling](hidden, inputs["attention_mask"])
         vectors[:, list(batch.rows)] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
     return vectors

@@ -17,9 +17,9 @@ from training.experiment import Inputs, Training, add_seen, digests_of, identity
 from training.modules import build, freeze, proceed
 from training.pretraining import encoder_of
 from training.sets import Rows, every_row, training_set
-from training.trainer import Schedule, Selection, fit
+from training.trainer import Schedule, StepSelection, fit
 
-#: What a model tells of its phase 2, so that comparisons can say what was equal.
+#: What a model records of its phase 2, so that comparisons can say what was equal.
 MIX = ("steps", "text_steps", "source_examples", "drawn")
 
 
@@ -165,7 +165,7 @@ def target_schedule(training: Training, finetune: AnyFinetune, steps: int) -> Sc
 def _fine_tune(
     training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any, identity: str
 ) -> dict[str, Any]:
-    """Train a model on the finetune's English training set; return what its checkpoint tells of it."""
+    """Train a model on the finetune's English training set; return what its checkpoint records of it."""
     override = training.recipe.target.overrides.get(finetune.name)
     settings = _hyperparameters(training, finetune)
     tokenizer = FastTokenizer(parent.tokenizer)
@@ -179,7 +179,7 @@ def _fine_tune(
     chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=_has_dev(training, finetune))
     selection = None
     if chosen_by is not None and training.recipe.target.evaluations:
-        selection = Selection(
+        selection = StepSelection(
             evaluate=lambda: chosen_by.score(model),
             evaluations=training.recipe.target.evaluations,
             patience=training.recipe.target.patience,
@@ -188,7 +188,7 @@ def _fine_tune(
         model,
         batches,
         target_schedule(training, finetune, steps),
-        training.place(identity, finetune.name),
+        training.folders(identity, finetune.name),
         f"{training.recipe.name}: phase 3, {finetune.name}",
         training.progress,
         selection,

@@ -123,8 +123,8 @@ class TextBatches(Dataset[Batch]):
         self._tokenizer = tokenizer
         self._mask_id = mask_id
         self._seed = seed
-        self._plain = {code: tokenizer.pieces(lines) for code, lines in corpus.plain.items()}
-        self._parallel = {code: tokenizer.pieces(lines) for code, lines in corpus.parallel.items()}
+        self._plain = {code: tokenizer.subwords(lines) for code, lines in corpus.plain.items()}
+        self._parallel = {code: tokenizer.subwords(lines) for code, lines in corpus.parallel.items()}
         self._batches = {"mlm": self._mlm, "tlm": self._tlm, "alignment": self._alignment}
         # Where the mask is the last entry, as XLM-R's is, the others are below it.
         self._below = mask_id if mask_id == tokenizer.size - 1 else tokenizer.size

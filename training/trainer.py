@@ -1,4 +1,4 @@
-"""transformers' Trainer, told which batch each step sees, where its states go and when it is best."""
+"""transformers' Trainer, with given batches in a given order, states in a given folder, and the best step kept."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from transformers.integrations import integration_utils as integrations
 from harness.core.errors import CheckpointError, RecipeError, nearest
 from harness.core.progress import Progress
 from training.distributed import any_of_all, rank, wait, world
-from training.experiment import Place
+from training.experiment import Folders
 from training.recipe import Compute
 from training.shares import Shares
 from training.stopping import Stop, stop_on_first_interrupt
@@ -35,7 +35,7 @@ logging.getLogger("torch.distributed").setLevel(logging.ERROR)
 BEST, EVALUATIONS = "best.safetensors", "evaluations.json"
 
 
-#: What `accelerate launch --mixed_precision` asked for; a recipe's bf16 stands above it.
+#: What `accelerate launch --mixed_precision` set; a recipe's bf16 stands above it.
 _PRECISION = "ACCELERATE_MIXED_PRECISION"
 _LAUNCHED = os.environ.get(_PRECISION, "no")
 
@@ -48,14 +48,14 @@ class Schedule:
     learning_rate: float
     warmup: float = 0.1
     weight_decay: float = 0.01
-    #: Of the piece embeddings; `learning_rate` for all where None.
+    #: Of the subword embeddings; `learning_rate` for all where None.
     embedding_learning_rate: float | None = None
     seed: int
     compute: Compute = field(default_factory=Compute)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class StepSelection:
     """How the best step is found."""
 
     #: Gives the score of the model as it is; higher is better.
@@ -67,7 +67,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class StepScore:
     """What one evaluation found."""
 
     step: int
@@ -79,12 +79,12 @@ class Fitted:
     """How a training went."""
 
     losses: Sequence[dict[str, float]]
-    evaluations: Sequence[Evaluated] = ()
+    evaluations: Sequence[StepScore] = ()
     #: The step whose weights were kept; the last one where nothing was selected.
     step: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a checkpoint tells of it."""
+        """Return what a checkpoint records of it."""
         return {
             "losses": list(self.losses),
             "evaluations": [asdict(found) for found in self.evaluations],
@@ -110,7 +110,7 @@ def writable(folder: Path) -> Iterator[None]:
 
 
 class _From(Sampler[int]):
-    """The places of a dataset in order, from where a resumed training goes on."""
+    """The indices of a dataset in order, from where a resumed training continues."""
 
     def __init__(self, start: int, size: int) -> None:
         self._start = start
@@ -128,11 +128,11 @@ class _Ordered(Trainer):  # type: ignore[misc]
 
     #: See `Schedule`.
     embedding_learning_rate: float | None = None
-    #: Place of the dataset at which training goes on.
+    #: Index into the dataset at which training continues.
     start: int = 0
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """Return the Trainer's optimiser, with a group of its own for the piece embeddings."""
+        """Return the Trainer's optimiser, with a group of its own for the subword embeddings."""
         optimizer: torch.optim.Optimizer = super().create_optimizer(*([model] if model is not None else []))
         if self.embedding_learning_rate is not None:
             words = {id(value) for name, value in self.model.named_parameters() if "word_embeddings" in name}
@@ -167,7 +167,7 @@ class _Ordered(Trainer):  # type: ignore[misc]
             raise
 
     def _rotate_checkpoints(self, use_mtime: bool = False, output_dir: str | None = None) -> None:
-        # The newest is that of the latest step. Times of writing need not tell, and the Trainer warns of that.
+        # The newest is that of the latest step. Times of writing may be equal, and the Trainer warns of that.
         super()._rotate_checkpoints(use_mtime=False, output_dir=output_dir)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
@@ -181,10 +181,10 @@ class _Ordered(Trainer):  # type: ignore[misc]
 
 
 class _Follow(TrainerCallback):  # type: ignore[misc]
-    """Moves the bar, keeps the losses, evaluates, and ends the training where that is asked for."""
+    """Moves the bar, keeps the losses, evaluates, and ends the training where that is wanted."""
 
     def __init__(
-        self, advance: Any, model: nn.Module, folder: Path, every: int, selection: Selection | None, stop: Stop
+        self, advance: Any, model: nn.Module, folder: Path, every: int, selection: StepSelection | None, stop: Stop
     ) -> None:
         self._advance = advance
         self._model = model
@@ -194,17 +194,17 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
         self._stop = stop
         #: The step after which the training was stopped by the user, once it was.
         self.stopped: int | None = None
-        self.evaluations: list[Evaluated] = []
+        self.evaluations: list[StepScore] = []
 
     def goes_on(self, step: int) -> None:
         """Take up what was found before a step; what came after it is found again."""
         path = self._folder / EVALUATIONS
-        told = json.loads(path.read_text(encoding="ascii")) if path.is_file() else []
-        self.evaluations = [Evaluated(**found) for found in told if found["step"] <= step]
+        recorded = json.loads(path.read_text(encoding="ascii")) if path.is_file() else []
+        self.evaluations = [StepScore(**found) for found in recorded if found["step"] <= step]
         self._advance(step)
 
     @property
-    def best(self) -> Evaluated | None:
+    def best(self) -> StepScore | None:
         """Return the best evaluation, the first of equals."""
         return max(self.evaluations, key=lambda found: (found.score, -found.step), default=None)
 
@@ -223,14 +223,14 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
             self._evaluate(state.global_step, self._selection)
             if self.out_of_patience:
                 control.should_training_stop = True
-        # All processes stop after the same step, or those that go on would wait for the others.
+        # All processes stop after the same step, or those that continue would wait for the others.
         if any_of_all(self._stop.requested):
             self.stopped = state.global_step
             control.should_save = control.should_training_stop = True
 
-    def _evaluate(self, step: int, selection: Selection) -> None:
+    def _evaluate(self, step: int, selection: StepSelection) -> None:
         self._model.eval()
-        self.evaluations.append(Evaluated(step, selection.evaluate()))
+        self.evaluations.append(StepScore(step, selection.evaluate()))
         self._model.train()
         best = self.best
         if rank() != 0:
@@ -238,8 +238,8 @@ class _Follow(TrainerCallback):  # type: ignore[misc]
         with writable(self._folder):
             if best is not None and best.step == step:
                 save_model(self._model, str(self._folder / BEST))
-            told = json.dumps([asdict(found) for found in self.evaluations])
-            (self._folder / EVALUATIONS).write_text(told, encoding="ascii")
+            recorded = json.dumps([asdict(found) for found in self.evaluations])
+            (self._folder / EVALUATIONS).write_text(recorded, encoding="ascii")
 
 
 def _one(batches: Sequence[Any]) -> Any:
@@ -292,10 +292,10 @@ def fit(
     model: nn.Module,
     batches: Dataset[Any],
     schedule: Schedule,
-    place: Place,
+    folders: Folders,
     description: str,
     progress: Progress,
-    selection: Selection | None = None,
+    selection: StepSelection | None = None,
 ) -> Fitted:
     """Train a model in place over whole batches, and leave its best weights in it.
 
@@ -303,10 +303,10 @@ def fit(
         model: what is trained.
         batches: one whole batch for each step.
         schedule: how it goes.
-        place: where its states and logs go; a training that was stopped there goes on bit by bit as if it had
+        folders: where its states and logs go; a training that was stopped there continues bit by bit as if it had
             not been. `Training.keep` removes it.
         description: what the progress bar says.
-        progress: told of every step.
+        progress: gets every step.
         selection: how the best step is found; the last one is kept without it.
 
     Raises:
@@ -314,14 +314,14 @@ def fit(
         RecipeError: the device has no bf16.
         KeyboardInterrupt: the user stopped the training; a state of its last step is there.
     """
-    compute, folder = schedule.compute, place.states
+    compute, folder = schedule.compute, folders.states
     if compute.bf16 and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
         message = f"[compute] bf16 is true, and {torch.cuda.get_device_name()} has no bf16; set it to false"
         raise RecipeError(message)
     # The arguments leave it set, and every later training of the process would be of that precision.
     os.environ[_PRECISION] = precision_of(compute)
     transformers.set_seed(schedule.seed)
-    if not place.resume and rank() == 0:
+    if not folders.resume and rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)
     wait()
     arguments = TrainingArguments(
@@ -339,7 +339,7 @@ def fit(
         weight_decay=schedule.weight_decay,
         adam_epsilon=1e-8,
         max_grad_norm=1.0,
-        logging_dir=str(place.logs),
+        logging_dir=str(folders.logs),
         logging_steps=max(1, schedule.steps // 20),
         save_strategy="steps",
         save_steps=compute.save_every,
@@ -378,7 +378,7 @@ def fit(
             raise CheckpointError(message) from error
     wait()
     if follow.stopped is not None:
-        progress.say(f"{description}: stopped after step {follow.stopped:,}; the same command goes on from there")
+        progress.say(f"{description}: stopped after step {follow.stopped:,}; the same command resumes there")
         raise KeyboardInterrupt
     best = follow.best
     if best is not None:

@@ -107,7 +107,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = {"mixed": ("openvino", "sentence_transfor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareOptions:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     model: str
     data: Path | None
@@ -125,7 +125,7 @@ def parse(arguments: Sequence[str] | None = None) -> CompareOptions:
 
     Raises:
         UsageError: a section that there is not.
-        MissingExtra: a peer of a section is not installed; asked before anything is measured.
+        MissingExtra: a peer of a section is not installed; checked before anything is measured.
     """
     parser = bench_parser("compare", __doc__)
     parser.add_argument("--model", required=True, help="a trained and exported model, for the score rows")
@@ -166,12 +166,12 @@ def parse(arguments: Sequence[str] | None = None) -> CompareOptions:
 def measure(
     options: CompareOptions, workspace: Workspace, progress: Progress, shape: "Shape | None" = None
 ) -> tuple[list[Row], list[str]]:
-    """Return the rows of every section that was asked for, and the notes for the foot of the report.
+    """Return the rows of every wanted section, and the notes for the foot of the report.
 
     Args:
         options: of the command line.
         workspace: has the trained model.
-        progress: told of every step.
+        progress: of every step.
         shape: of the random weights; XLM-R base's if not given.
 
     Raises:
@@ -185,14 +185,13 @@ def measure(
     from benchmarks.contenders.baseshape import Shape as BaseShape
 
     exact = workspace.artifacts.find(options.model, XNLI.finetune, "fp32")
-    recipe = exact.checkpoint.recipe
     rows: list[Row] = []
     seconds: dict[str, float] = {}
     with TemporaryDirectory(prefix="harness-compare-") as folder:
         session = Session(
             model=options.model,
             workspace=workspace,
-            layout=workspace.layout(options.data, recipe.get("data")),
+            layout=workspace.layout(options.data, exact.checkpoint.data),
             sample=QUICK if options.quick else FULL,
             folder=Path(folder),
             progress=progress,
@@ -219,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options,
         [
             "tokenization is done beforehand for both sides, but for mixed lengths, where all sides begin with text",
-            "scores are percent, by the harness's own metric for both sides; a target is asked of speed rows only",
+            "scores are percent, by the harness's own metric for both sides; only speed rows have a target",
             *notes,
         ],
     )
@@ -233,9 +232,9 @@ def _draw(rows: Sequence[Row], path: Path) -> None:
     from benchmarks.core.plots import frontier
 
     for section, found in points(rows).items():
-        place = path.with_name(f"{path.stem}-{section}{path.suffix}")
-        frontier(found, place)
-        print(f"score against speed drawn in {place}")
+        image = path.with_name(f"{path.stem}-{section}{path.suffix}")
+        frontier(found, image)
+        print(f"score against speed drawn in {image}")
 
 
 if __name__ == "__main__":

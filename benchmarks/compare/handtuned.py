@@ -1,7 +1,7 @@
 """The best loop that a good engineer writes by hand: all rows sorted by length, on every engine.
 
 Each engine tries fixed rows (8, 16, 32, 64) and fixed token budgets (1,024, 2,048, 4,096) on a small part,
-spread evenly over the sorted rows; its best size answers everything, and ours is held against
+spread evenly over the sorted rows; its best size answers everything, and ours is compared with
 the best engine.
 """
 
@@ -35,7 +35,7 @@ from harness.core.tensors import Tensors, pad
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import Batch
 
-#: The ratio asked for: pooled Tatoeba repeats sentences, which the loop sends again.
+#: The target ratio: pooled Tatoeba repeats sentences, which the loop sends again.
 TARGETS = ((XNLI, 0.97), (TATOEBA, 1.1))
 #: One of so many parts of the sample is answered, and one of so many of its rows finds the sizes.
 SHARE, TRIAL = 8, 6
@@ -192,8 +192,8 @@ class SortedLoop:
         plan = self.batches()
         self.answers = {}
         for batch, found in zip(plan, self.engine.answer(self._padded(plan)), strict=True):
-            for place, row in enumerate(batch.rows):
-                self.answers[row] = {name: value[place] for name, value in found.items()}
+            for index, row in enumerate(batch.rows):
+                self.answers[row] = {name: value[index] for name, value in found.items()}
 
     def _padded(self, plan: Sequence[Batch]) -> Iterator[Tensors]:
         return (pad([self.rows[row] for row in batch.rows], self.pad_id, batch.width) for batch in plan)
@@ -212,8 +212,8 @@ def tuned(engine: Engine, rows: Workload, features: Sequence[NDArray[np.int64]])
         trial.run()
         seconds[size] = time.perf_counter() - begin
     best = min(seconds, key=lambda size: seconds[size])
-    told = {size.describe(): round(value, 4) for size, value in seconds.items()}
-    return SortedLoop(engine, best, features, rows.pad_id), told
+    trials = {size.describe(): round(value, 4) for size, value in seconds.items()}
+    return SortedLoop(engine, best, features, rows.pad_id), trials
 
 
 def measure(session: Session) -> list[Row]:

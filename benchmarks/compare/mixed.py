@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, XLMRobertaConfig
 
 from benchmarks.compare.networks import Network, peer_folder, trained_token_graph
+from benchmarks.compare.peers.texts import LabelDecision, Text, decide, tokenize
 from benchmarks.compare.session import UNIT, Session
-from benchmarks.compare.texts import LabelDecision, Text, decide, mixed, tokenize
+from benchmarks.compare.texts import mixed
 from benchmarks.compare.works import both, twice
 from benchmarks.contenders.baseshape import cost, shapes
 from benchmarks.contenders.ours import Harness
@@ -46,8 +47,8 @@ class FromText:
         Args:
             name: how the timings call it.
             endpoint: answers for the network's fp32 graph.
-            network: what is asked.
-            texts: what it is asked.
+            network: answers.
+            texts: what it answers.
             tokenizer: a tokenizer.json.
             folder: gets a journal for each run.
         """
@@ -240,7 +241,7 @@ def translations(texts: Sequence[Text], vectors: NDArray[np.float32]) -> float |
         queries = [row for row, text in enumerate(texts) if text.group == group and text.query]
         candidates = [row for row, text in enumerate(texts) if text.group == group and not text.query]
         found = (vectors[queries] @ vectors[candidates].T).argmax(axis=1)
-        hits += [texts[candidates[place]].name in texts[row].gold for row, place in zip(queries, found, strict=True)]
+        hits += [texts[candidates[index]].name in texts[row].gold for row, index in zip(queries, found, strict=True)]
     return 100 * float(np.mean(hits)) if hits else None
 
 

@@ -127,8 +127,10 @@ class TokenVectors(HeadModule):
 
     decision = "neighbour"
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """See `HeadModule.forward`."""
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `HeadModule.forward`; XLM-R's networks take no token types."""
         return {"last_hidden_state": self.network(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state}
 
 
@@ -304,7 +306,12 @@ class RandomNetworks:
             "retrieval_layer": layer,
             "checkpoint": {
                 "digest": "random weights",
-                "account": {"phase": "target", "model": self.shape.name, "recipe": {"name": self.shape.name}},
+                "account": {
+                    "phase": "target",
+                    "model": self.shape.name,
+                    "seen": {},
+                    "recipe": {"name": self.shape.name},
+                },
             },
         }
         write_json(folder / MANIFEST, manifest)

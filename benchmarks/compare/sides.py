@@ -105,8 +105,8 @@ def overhead(session: Session) -> list[Row]:
         )["wall"]
         advance(1)
     with Journal(output / JOURNAL) as journal:
-        told = journal.padding()
-    graph = told["graph_seconds"]
+        counted = journal.padding()
+    graph = counted["graph_seconds"]
     return [
         Row(
             work=f"a whole evaluation of XNLI, {len(jobs)} languages, the first {limit} examples of each, "
@@ -123,7 +123,7 @@ def overhead(session: Session) -> list[Row]:
             target=GRAPH,
             details={
                 "not_the_graphs_share": round(1 - graph / timing.median, 4),
-                "useful_tokens": told["useful_tokens"],
+                "useful_tokens": counted["useful_tokens"],
                 "sample_data": session.is_sample_data,
                 "variant": "fp32",
                 "weights": "random",

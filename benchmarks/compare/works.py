@@ -38,14 +38,14 @@ class ComparedWork:
     finetune: str
     #: What XTREME's scripts pad to.
     width: int | Literal["longest"]
-    #: Ratios asked for in fp32, and in the fastest gated variant.
+    #: Target ratios in fp32, and in the fastest gated variant.
     targets: tuple[float, float]
     #: Which of the sample's counts limits a language.
-    asks: bool = False
+    questions: bool = False
 
     def limit(self, sample: SampleSize) -> int:
         """Return the scored examples of each language."""
-        return sample.questions if self.asks else sample.rows
+        return sample.questions if self.questions else sample.rows
 
 
 TATOEBA = ComparedWork(
@@ -64,7 +64,7 @@ QA = ComparedWork(
     finetune="squad",
     width=384,
     targets=(1.6, 3.2),
-    asks=True,
+    questions=True,
 )
 WORKS = (TATOEBA, XNLI, QA)
 

@@ -88,6 +88,8 @@ def write_random(
 
     metadata = {
         "phase": "target",
+        "parents": {},
+        "seen": {},
         "model": shape.name,
         "finetune": finetune.name,
         "head": describe(finetune.head),

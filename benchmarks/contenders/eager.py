@@ -111,7 +111,7 @@ class EagerTorch:
         for job, item in enumerate(workload.featurized):
             for file in files(item):
                 for batch in file_order([len(item.features[row].input_ids) for row in file], rows=rows, width=width):
-                    members = tuple(file[place] for place in batch.rows)
+                    members = tuple(file[index] for index in batch.rows)
                     tensors = pad([item.features[row].input_ids for row in members], workload.pad_id, batch.width)
                     torched = {name: torch.from_numpy(value) for name, value in tensors.items()}
                     self._batches.append((job, members, torched))
@@ -145,9 +145,9 @@ class EagerTorch:
         found: list[list[Outputs]] = [[{}] * len(item.features) for item in self._workload.featurized]
         for (job, members, tensors), answers in zip(self._batches, self._answers, strict=True):
             lengths = tensors["attention_mask"].sum(dim=1).tolist()
-            for place, row in enumerate(members):
+            for index, row in enumerate(members):
                 found[job][row] = {
-                    name: value[place, : lengths[place]] if name in self._per_token else value[place]
+                    name: value[index, : lengths[index]] if name in self._per_token else value[index]
                     for name, value in answers.items()
                 }
         return found

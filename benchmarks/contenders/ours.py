@@ -44,8 +44,8 @@ class Harness:
 
     def warm_up(self) -> None:
         """Send the narrowest batch of the plan."""
-        owed, last = self._rows(), self.plan()[-1]
-        rows = [owed[row].input_ids for row in last.rows]
+        pending, last = self._rows(), self.plan()[-1]
+        rows = [pending[row].input_ids for row in last.rows]
         self._endpoint.infer(pad(rows, self._workload.pad_id, last.width))
 
     def run(self) -> None:

@@ -50,7 +50,7 @@ def evenly(items: Sequence[T], count: int | None) -> list[T]:
     """
     if count is None or count >= len(items):
         return list(items)
-    return [items[int(place)] for place in np.arange(count) * len(items) / count]
+    return [items[int(index)] for index in np.arange(count) * len(items) / count]
 
 
 def sample(examples: Sequence[Any], count: int | None) -> list[Any]:

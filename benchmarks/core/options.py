@@ -58,7 +58,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def plot_file(text: str) -> Path:
-    """Return where a plot goes; asked before anything is measured, since measuring takes long.
+    """Return where a plot goes; checked before anything is measured, since measuring takes long.
 
     Raises:
         ArgumentTypeError: the suffix is of no format that is drawn.

@@ -1,4 +1,4 @@
-"""Plots of benchmark rows, the same bytes for the same rows: the only door to matplotlib."""
+"""Plots of benchmark rows, the same bytes for the same rows: the only module that imports matplotlib."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: The package that draws, of the extra `bench`.
 PLOTTER = "matplotlib"
-#: Colors of M. Okabe and K. Ito, "Color Universal Design" (2008): told apart by the color-blind as well.
+#: Colors of M. Okabe and K. Ito, "Color Universal Design" (2008): which the color-blind can tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 REACHED, MISSED = COLORS[0], COLORS[1]
@@ -31,7 +31,7 @@ LINE, WIDTH = 0.19, 11.0
 COLUMNS = 4
 #: What `latencies` marks.
 PERCENTILES = (50, 95, 99)
-#: Ratios below are drawn here, as the label tells the number: the axis is logarithmic and has no 0.
+#: Ratios below are drawn here, as the label has the number: the axis is logarithmic and has no 0.
 LEAST = 0.1
 #: What the axis of ratios may be marked with.
 TICKS = [digit * 10.0**power for power in range(-1, 4) for digit in (1, 2, 5)]
@@ -75,7 +75,7 @@ def ratios(rows: Sequence[Row], path: Path) -> None:
     """Draw each row as a bar that starts at 1, to the right where we are ahead.
 
     Works are headings, baselines name the bars; the label holds the ratio, our figure and the scores. A black
-    tick stands at the ratio that is asked for, and what misses it has another color.
+    tick stands at the target ratio, and what misses it has another color.
 
     Args:
         rows: what was measured; at least one.
@@ -91,19 +91,19 @@ def ratios(rows: Sequence[Row], path: Path) -> None:
     with package.rc_context(SETTINGS):
         drawn = drawing(figsize=(WIDTH, 1.0))
         axes = drawn.subplots()
-        places, names, height = _lines(axes, rows)
+        heights, names, height = _lines(axes, rows)
         drawn.set_figheight(LINE * height + 0.6)
-        _bars(axes, rows, places)
-        _frame(axes, places, names, height)
+        _bars(axes, rows, heights)
+        _frame(axes, heights, names, height)
         _save(drawn, path)
 
 
 def _lines(axes: "Axes", rows: Sequence[Row]) -> tuple[list[float], list[str], float]:
     """Write the headings; return where each row's bar is, its name, and how many lines there are."""
     groups: dict[str, list[int]] = {}
-    for place, row in enumerate(rows):
-        groups.setdefault(f"{row.work}, {row.unit}", []).append(place)
-    places, names = [0.0] * len(rows), [""] * len(rows)
+    for number, row in enumerate(rows):
+        groups.setdefault(f"{row.work}, {row.unit}", []).append(number)
+    heights, names = [0.0] * len(rows), [""] * len(rows)
     line = 0.0
     for title, members in groups.items():
         heading = textwrap.fill(title, HEADING, break_on_hyphens=False)
@@ -116,37 +116,35 @@ def _lines(axes: "Axes", rows: Sequence[Row]) -> tuple[list[float], list[str], f
         for member in members:
             names[member] = textwrap.fill(rows[member].baseline, NAME, break_on_hyphens=False)
             lines = names[member].count("\n") + 1.0
-            places[member] = line + lines / 2
+            heights[member] = line + lines / 2
             line += lines + 0.6
         line += 0.6
-    return places, names, line
+    return heights, names, line
 
 
-def _bars(axes: "Axes", rows: Sequence[Row], places: Sequence[float]) -> None:
-    for row, place in zip(rows, places, strict=True):
+def _bars(axes: "Axes", rows: Sequence[Row], heights: Sequence[float]) -> None:
+    for row, y in zip(rows, heights, strict=True):
         end = max(row.ratio, LEAST)
         color = MISSED if row.reached is False else REACHED
-        axes.barh(place, end - 1, left=1, height=0.9, color=color)
-        axes.plot(end, place, "o", color=color, markersize=4)
+        axes.barh(y, end - 1, left=1, height=0.9, color=color)
+        axes.plot(end, y, "o", color=color, markersize=4)
         right = end if row.target is None else max(end, row.target)
         if row.target is not None:
-            axes.vlines(row.target, place - 0.75, place + 0.75, color="black", linewidth=2, zorder=3)
-        axes.annotate(
-            _label(row), (max(right, 1), place), xytext=(7, 0), textcoords="offset points", va="center", zorder=4
-        )
+            axes.vlines(row.target, y - 0.75, y + 0.75, color="black", linewidth=2, zorder=3)
+        axes.annotate(_label(row), (max(right, 1), y), xytext=(7, 0), textcoords="offset points", va="center", zorder=4)
 
 
 def _label(row: Row) -> str:
-    told = f"{row.ratio:.2f} x   ours {figure(row.ours)}"
+    label = f"{row.ratio:.2f} x   ours {figure(row.ours)}"
     if row.score_ours is not None:
         theirs = "" if row.score_baseline is None else f", theirs {row.score_baseline:.2f}"
-        told += f"   score {row.score_ours:.2f}{theirs}"
+        label += f"   score {row.score_ours:.2f}{theirs}"
     if row.target is not None:
-        told += f"   target {row.target:g} x {'reached' if row.reached else 'MISSED'}"
-    return told
+        label += f"   target {row.target:g} x {'reached' if row.reached else 'MISSED'}"
+    return label
 
 
-def _frame(axes: "Axes", places: Sequence[float], names: Sequence[str], height: float) -> None:
+def _frame(axes: "Axes", heights: Sequence[float], names: Sequence[str], height: float) -> None:
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, 0.9), max(high, 2.0))
@@ -155,10 +153,10 @@ def _frame(axes: "Axes", places: Sequence[float], names: Sequence[str], height: 
     axes.set_xticks(ticks, [f"{tick:g} x" for tick in ticks])
     axes.minorticks_off()
     axes.axvline(1, color="gray", linewidth=0.8)
-    axes.set_yticks(list(places), list(names))
+    axes.set_yticks(list(heights), list(names))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(height, -0.4)
-    axes.set_xlabel("ratio, ours over the baseline; black tick: what is asked for")
+    axes.set_xlabel("ratio, ours over the baseline; black tick: target")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 
@@ -181,7 +179,9 @@ def frontier(points: Sequence[Point], path: Path) -> None:
         raise ValueError(message)
     scripts = list(dict.fromkeys(point.script for point in points))
     variants = list(dict.fromkeys(point.variant for point in points))
-    style = {name: (MARKERS[place % len(MARKERS)], COLORS[place % len(COLORS)]) for place, name in enumerate(variants)}
+    style = {
+        name: (MARKERS[number % len(MARKERS)], COLORS[number % len(COLORS)]) for number, name in enumerate(variants)
+    }
     columns = min(COLUMNS, len(scripts))
     lines = -(-len(scripts) // columns)
     with package.rc_context(SETTINGS):
@@ -189,10 +189,10 @@ def frontier(points: Sequence[Point], path: Path) -> None:
         panels = list(drawn.subplots(lines, columns, sharex=True, squeeze=False).flat)
         for panel in panels[len(scripts) :]:
             panel.remove()
-        for place, script in enumerate(scripts):
-            _panel(panels[place], script, [point for point in points if point.script == script], style)
+        for number, script in enumerate(scripts):
+            _panel(panels[number], script, [point for point in points if point.script == script], style)
             # The last panel of each column; those below it were removed.
-            panels[place].tick_params(labelbottom=place + columns >= len(scripts))
+            panels[number].tick_params(labelbottom=number + columns >= len(scripts))
         drawn.supxlabel("useful tokens/s")
         drawn.supylabel("score, percent")
         drawn.legend(
@@ -225,7 +225,7 @@ def latencies(seconds: Sequence[float], path: Path) -> None:
     with package.rc_context(SETTINGS):
         drawn = drawing(figsize=(7.0, 3.6), layout="constrained")
         axes = drawn.subplots()
-        shares = [100 * (place + 1) / len(ordered) for place in range(len(ordered))]
+        shares = [100 * (number + 1) / len(ordered) for number in range(len(ordered))]
         axes.step([1000 * value for value in ordered], shares, where="post", color=REACHED)
         for percent in PERCENTILES:
             within = 1000 * ordered[-(-len(ordered) * percent // 100) - 1]
@@ -260,7 +260,7 @@ def _panel(axes: "Axes", script: str, points: Sequence[Point], style: Mapping[st
     axes.set_axisbelow(True)
     axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    # A panel whose scores are all equal would else be told in a millionth of a point.
+    # A panel whose scores are all equal would else have an axis in millionths of a point.
     low, high = axes.get_ylim()
     middle, half = (low + high) / 2, max((high - low) / 2, 0.5)
     axes.set_ylim(middle - half, middle + half)

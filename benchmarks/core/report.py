@@ -23,7 +23,7 @@ LOAD_AT_START = os.getloadavg()[0]
 
 
 def document(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what a file of rows holds: the rows, and what a reader needs to place them."""
+    """Return what a file of rows holds: the rows, and what a reader needs to judge them."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "machine": describe(),

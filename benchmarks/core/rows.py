@@ -25,14 +25,14 @@ class Row:
     #: Slowest minus fastest repeat over the median, of each side.
     spreads: Mapping[str, float]
     repeats: int
-    #: The ratio that is asked for; None where nothing is.
+    #: The wanted ratio; None where there is none.
     target: float | None = None
     #: Further keys of the row.
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reached(self) -> bool | None:
-        """Return whether the ratio is what is asked for; None where nothing is."""
+        """Return whether the ratio reaches its target; None where there is none."""
         return None if self.target is None else self.ratio >= self.target
 
     def to_json(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def rate_row(
         unit: of the rate, such as ``useful tokens/s``.
         ours: our side.
         baseline: the side that it is compared with.
-        target: the ratio that is asked for; None for none.
+        target: the wanted ratio; None for none.
         details: further keys of the row.
     """
     return Row(
@@ -126,7 +126,7 @@ def less_row(work: str, unit: str, ours: float, baseline: str, theirs: float, **
 def limit_row(work: str, unit: str, values: Sequence[float], limit: float, **details: Any) -> Row:
     """Return a row of a figure that must stay within a limit: the less, the better.
 
-    The limit stands in the baseline's place, so the ratio is the limit over ours, and 1 is asked for.
+    The limit is the baseline, so the ratio is the limit over ours, and its target is 1.
 
     Args:
         work: what is done.

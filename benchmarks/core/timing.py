@@ -74,7 +74,7 @@ def alternate(
         contenders: the sides; names must differ.
         warmup: rounds of warm-ups before the first timed round.
         repeats: timed rounds.
-        advance: told of each warm-up and each run that is done.
+        advance: called for each warm-up and each run that is done.
     """
     if repeats < 1 or warmup < 0:
         message = f"repeats must be at least 1 and warmup at least 0, got {repeats} and {warmup}"

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from benchmarks.core.options import add_output, bench_parser, positive
 from benchmarks.core.report import finish, guarded
@@ -26,10 +25,8 @@ from benchmarks.gpu import encoder, neighbours, peak, tokenization
 from benchmarks.gpu.session import GPU, SMOKE, GpuSession, WrongAnswers, device_name
 from harness.core.errors import HarnessError
 
-Stage: TypeAlias = Callable[[GpuSession], list[Row]]
-
 #: In an order in which each finds what it compares itself with.
-STAGES: Mapping[str, Stage] = {
+STAGES: Mapping[str, Callable[[GpuSession], list[Row]]] = {
     "peak": peak.measure,
     "cuda": partial(encoder.measure, kind=encoder.CUDA),
     "tensorrt": partial(encoder.measure, kind=encoder.TENSORRT),

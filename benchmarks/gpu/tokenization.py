@@ -34,7 +34,7 @@ def measure(session: GpuSession) -> list[Row]:
 
     def tokenize(parallel: str) -> int:
         os.environ[PARALLELISM] = parallel
-        return sum(len(row) for row in tokenizer.pieces(texts))
+        return sum(len(row) for row in tokenizer.subwords(texts))
 
     one, every = "one core", f"all {cores()} cores"
     sides = [Function(one, lambda: tokenize("false")), Function(every, lambda: tokenize("true"))]

@@ -66,15 +66,15 @@ class Burst:
             self.errors[f"{status}: {' '.join(message.split())}"] += 1
 
 
-def burst_size(config: Mapping[str, Any], asked: int | None) -> tuple[int, int]:
+def burst_size(config: Mapping[str, Any], wanted: int | None) -> tuple[int, int]:
     """Return how many requests to send at once, and how many the queue holds.
 
     Args:
         config: of the text model, as it was loaded.
-        asked: what `--burst` said.
+        wanted: what `--burst` says.
 
     Raises:
-        UsageError: the queue holds as many as were asked for.
+        UsageError: the queue holds as many as are wanted.
         EndpointError: the queue has no end.
     """
     queue = int(config.get("dynamic_batching", {}).get("default_queue_policy", {}).get("max_queue_size", 0))
@@ -82,10 +82,10 @@ def burst_size(config: Mapping[str, Any], asked: int | None) -> tuple[int, int]:
         message = f"{config['name']!r} refuses nobody, its queue has no end; publish it again with `harness export`"
         raise EndpointError(message)
     held = queue + int(config["max_batch_size"])
-    if asked is not None and asked <= held:
-        message = f"a burst of {asked:,} does not fill a queue of {queue:,}; give more than {held:,} with `--burst`"
+    if wanted is not None and wanted <= held:
+        message = f"a burst of {wanted:,} does not fill a queue of {queue:,}; give more than {held:,} with `--burst`"
         raise UsageError(message)
-    return asked or BURST * held, queue
+    return wanted or BURST * held, queue
 
 
 def tensors(question: Question, fields: Sequence[Field]) -> list[Any]:

@@ -108,7 +108,7 @@ def read_tokens(address: str, port: int, name: str) -> TokenCounts:
         name: the model's.
 
     Raises:
-        EndpointError: the metrics cannot be read, or tell nothing of the model's tokens.
+        EndpointError: the metrics cannot be read, or have no count of the model's tokens.
     """
     connection = http.client.HTTPConnection(address, port, timeout=COUNTED)
     try:
@@ -123,7 +123,7 @@ def read_tokens(address: str, port: int, name: str) -> TokenCounts:
     for metric in (USEFUL, PADDED):
         values = re.findall(rf'^{metric}{{model="{re.escape(name)}",[^}}]*}} (\S+)$', text, re.MULTILINE)
         if not values:
-            message = f"the metrics on port {port} tell no {metric} of {name!r}; the backend is not the project's own"
+            message = f"the metrics on port {port} have no {metric} of {name!r}; the backend is not the project's own"
             raise EndpointError(message)
         found[metric] = sum(int(float(value)) for value in values)
     return TokenCounts(found[USEFUL], found[PADDED])

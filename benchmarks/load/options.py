@@ -23,7 +23,7 @@ CEILING = 64.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     model: str
     finetune: str

@@ -14,7 +14,7 @@ from benchmarks.load.texts import Texts
 from benchmarks.load.traffic import Traffic
 from harness.core.tables import Table
 
-#: Percentiles of latency that are told.
+#: Percentiles of latency that are reported.
 PERCENTILES = (50, 95, 99)
 _MIB = 2**20
 
@@ -79,7 +79,7 @@ class Report:
             "graph": self.graph.to_json() | self.graph_tokens.to_json(),
             "memory": {
                 "processes": self.processes,
-                "resident_mib": [[place, _mib(value)] for place, value in traffic.memory],
+                "resident_mib": [[requests, _mib(value)] for requests, value in traffic.memory],
                 "growth_mib": _mib(traffic.growth),
                 "ceiling_mib": self.ceiling,
             },

@@ -39,7 +39,7 @@ COMPARED = 200
 
 
 def _check_served(server: LocalTriton, artifact: Artifact, name: str) -> None:
-    """Refuse a text model that asks another graph than the one whose answers are compared.
+    """Refuse a text model that queries another graph than the one whose answers are compared.
 
     Raises:
         ArtifactError: names both digests.
@@ -56,15 +56,15 @@ def _check_served(server: LocalTriton, artifact: Artifact, name: str) -> None:
 def _traffic(
     server: LocalTriton,
     endpoint: TextEndpoint,
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     keep: frozenset[int],
     clients: int,
     progress: Progress,
 ) -> Traffic:
-    with progress.step(f"{len(asked):,} requests of {clients} clients", len(asked), "requests") as advance:
+    with progress.step(f"{len(questions):,} requests of {clients} clients", len(questions), "requests") as advance:
         return closed_loop(
             endpoint.ask,
-            asked,
+            questions,
             clients=clients,
             resident=lambda: resident_memory(server.pid),
             keep=keep,
@@ -79,11 +79,11 @@ def load(
 
     Args:
         artifact: the graph; the one that is published must be the same.
-        texts: what is asked.
+        texts: what is sent.
         repository: the model repository.
         options: how many requests, and of how many clients.
         log: gets the server's output.
-        progress: told of requests.
+        progress: of requests.
 
     Raises:
         EndpointError: the server does not start, or loses count.
@@ -94,10 +94,10 @@ def load(
     pipeline = TextPipeline(declared, FastTokenizer(artifact.tokenizer))
     name = text_name(artifact.name)
     order = texts.order(options.requests)
-    asked = [texts.questions[place] for place in order]
-    keep = frozenset(np.linspace(0, len(asked) - 1, min(COMPARED, len(asked)), dtype=int).tolist())
+    questions = [texts.questions[index] for index in order]
+    keep = frozenset(np.linspace(0, len(questions) - 1, min(COMPARED, len(questions)), dtype=int).tolist())
     # The first question of all, once more after the burst.
-    first = asked[0]
+    first = questions[0]
     with progress.step("counting subwords", len(texts.questions), "questions") as advance:
         tokens = _tokens(pipeline, texts.questions, set(order.tolist()), advance)[order]
     with LocalTriton(repository, [artifact.name, name], profile="online", log=log) as server:
@@ -108,9 +108,9 @@ def load(
             both = (name, artifact.name)
             before = [read_counts(connection, each) for each in both]
             tokens_before = [read_tokens(server.host, server.metrics_port, each) for each in both]
-            traffic = _traffic(server, endpoint, asked, keep, options.clients, progress)
+            traffic = _traffic(server, endpoint, questions, keep, options.clients, progress)
             if not traffic.latencies:
-                message = f"none of {len(asked):,} requests was answered: {traffic.errors.most_common(1)[0][0]}"
+                message = f"none of {len(questions):,} requests was answered: {traffic.errors.most_common(1)[0][0]}"
                 raise EndpointError(message)
             counted = count_until(connection, name, before[0], traffic.finished)
             graph = read_counts(connection, artifact.name) - before[1]
@@ -121,14 +121,14 @@ def load(
             burst = send_burst(
                 connection,
                 name,
-                [tensors(question, declared.form.fields) for question in islice(cycle(asked), size)],
+                [tensors(question, declared.form.fields) for question in islice(cycle(questions), size)],
                 queue,
             )
             afterwards = _single(endpoint, first)
             processes = 1 + len(psutil.Process(server.pid).children(recursive=True))
-    places = sorted(traffic.answers)
+    indices = sorted(traffic.answers)
     with OnnxEndpoint.of(artifact) as here:
-        expected = pipeline.ask([first, *(asked[place] for place in places)], here, BatchPlanner())
+        expected = pipeline.ask([first, *(questions[index] for index in indices)], here, BatchPlanner())
     excused = artifact.batch_dependent
     burst.works_afterwards = afterwards is not None and (excused or difference(afterwards, expected[0]) <= TOLERANCE)
     return Report(
@@ -137,7 +137,7 @@ def load(
         texts=texts,
         tokens=tokens,
         traffic=traffic,
-        agreement=Agreement.of([traffic.answers[place] for place in places], expected[1:], excused=excused),
+        agreement=Agreement.of([traffic.answers[index] for index in indices], expected[1:], excused=excused),
         text=counted,
         graph=graph,
         text_tokens=computed[0],
@@ -149,7 +149,7 @@ def load(
 
 
 def _single(endpoint: TextEndpoint, question: Question) -> Answer | None:
-    """Return the answer to one question; None where there is none, which the report tells."""
+    """Return the answer to one question; None where there is none, which the report says."""
     try:
         return endpoint.ask(question)
     except EndpointError:
@@ -161,10 +161,10 @@ def _tokens(
 ) -> NDArray[np.int64]:
     """Return the subwords of each question that is sent, those of all its rows together; 0 for the others."""
     found = np.zeros(len(questions), dtype=np.int64)
-    for place, question in enumerate(questions):
-        if place in sent:
+    for index, question in enumerate(questions):
+        if index in sent:
             (prepared,) = pipeline.prepare([question])
-            found[place] = sum(len(feature.input_ids) for feature in prepared.features)
+            found[index] = sum(len(feature.input_ids) for feature in prepared.features)
         advance(1)
     return found
 
@@ -176,12 +176,11 @@ def measure(options: LoadOptions, workspace: Workspace, progress: Progress) -> R
         HarnessError: a name, a file, a graph or the server is not as it must be.
     """
     artifact = workspace.artifacts.find(options.model, options.finetune, options.variant)
-    recipe = artifact.checkpoint.recipe
-    layout = workspace.layout(options.data, recipe.get("data"))
+    layout = workspace.layout(options.data, artifact.checkpoint.data)
     texts = read_texts(options.finetune, declaration(artifact).form, layout, progress)
     return load(artifact, texts, workspace.model_repository, options, workspace.runs / "load.triton.log", progress)
 
 
 def document(report: Report) -> dict[str, Any]:
-    """Return what the file holds: the figures, and what a reader needs to place them."""
+    """Return what the file holds: the figures, and what a reader needs to judge them."""
     return {key: value for key, value in provenance([]).items() if key != "rows"} | report.to_json()

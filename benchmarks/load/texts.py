@@ -1,4 +1,4 @@
-"""What is asked: the questions that the data files of a graph's tasks hold."""
+"""What is sent: the questions that the data files of a graph's tasks hold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

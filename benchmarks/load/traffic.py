@@ -32,7 +32,7 @@ class Traffic:
     errors: Counter[str] = field(default_factory=Counter)
     #: Bytes that the server had resident after so many requests.
     memory: list[tuple[int, int]] = field(default_factory=list)
-    #: The answers that were to be kept, by the request's place.
+    #: The answers that were to be kept, by the request's index.
     answers: dict[int, Answer] = field(default_factory=dict)
     #: Of the whole loop.
     seconds: float = 0.0
@@ -56,11 +56,11 @@ class Traffic:
 def looks(requests: int) -> list[int]:
     """Return after how many requests memory is looked at: `SETTLED` (half of a short run) to the last."""
     first = min(SETTLED, requests // 2)
-    return sorted({int(place) for place in np.linspace(first, requests, LOOKS + 1)})
+    return sorted({int(count) for count in np.linspace(first, requests, LOOKS + 1)})
 
 
 def closed_loop(
-    ask: Callable[[Question], Answer],
+    answer: Callable[[Question], Answer],
     questions: Sequence[Question],
     *,
     clients: int,
@@ -68,29 +68,29 @@ def closed_loop(
     keep: frozenset[int] = frozenset(),
     advance: Advance = lambda _: None,
 ) -> Traffic:
-    """Return what came of the questions, each of them asked once.
+    """Return what came of the questions, each of them sent once.
 
     Args:
-        ask: gives one answer; called by all clients at once.
-        questions: what is asked, in this order.
+        answer: gives one answer; called by all clients at once.
+        questions: what is sent, in this order.
         clients: threads, each with one request at a time.
-        resident: tells the server's memory, in bytes.
-        keep: places in `questions` whose answers are kept.
-        advance: told of each request that is done.
+        resident: returns the server's memory, in bytes.
+        keep: indices into `questions` whose answers are kept.
+        advance: called for each request that is done.
     """
     traffic = Traffic()
-    places = iter(range(len(questions)))
+    indices = iter(range(len(questions)))
     due = looks(len(questions))
     lock = threading.Lock()
     stopped = threading.Event()
 
-    def finish(place: int, outcome: Answer | EndpointError, seconds: float) -> None:
+    def finish(index: int, outcome: Answer | EndpointError, seconds: float) -> None:
         if isinstance(outcome, EndpointError):
             traffic.errors[str(outcome)] += 1
         else:
             traffic.latencies.append(seconds)
-            if place in keep:
-                traffic.answers[place] = outcome
+            if index in keep:
+                traffic.answers[index] = outcome
         # The last look is after the last answer, when nothing is in flight.
         if traffic.finished in due[:-1]:
             traffic.memory.append((traffic.finished, resident()))
@@ -100,17 +100,17 @@ def closed_loop(
         outcome: Answer | EndpointError
         while not stopped.is_set():
             with lock:
-                place = next(places, None)
-            if place is None:
+                index = next(indices, None)
+            if index is None:
                 return
             begin = time.perf_counter()
             try:
-                outcome = ask(questions[place])
+                outcome = answer(questions[index])
             except EndpointError as error:
                 outcome = error
             seconds = time.perf_counter() - begin
             with lock:
-                finish(place, outcome, seconds)
+                finish(index, outcome, seconds)
 
     begin = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:

@@ -2,7 +2,7 @@
 
     harness bench seeds --left runs/english.1 runs/english.2 --right runs/mixed.1 runs/mixed.2
 
-Runs are paired by their place: both sides of a pair have one seed, hence one phase 1.
+Runs are paired in their order: both sides of a pair have one seed, hence one phase 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ import numpy as np
 
 from benchmarks.core.options import bench_parser
 from benchmarks.core.report import guarded
+from harness.artifacts.run import SCORES
 from harness.core import machine
 from harness.core.errors import UsageError
 from harness.core.files import read_json, write_json
 from harness.core.languages import scripts
 from harness.core.tables import EMPTY, Table
-from harness.evaluation.request import SCORES
 
 #: The column of the mean over all languages.
 MEAN = "mean"
 
 
 @dataclass(frozen=True, slots=True)
-class SeedDifference:
+class ModelDifference:
     """Right minus left of one task on one script, in percentage points, one for each seed."""
 
     task: str
@@ -53,7 +53,7 @@ def read(folder: Path) -> Mapping[str, Any]:
     return scores
 
 
-def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]) -> list[SeedDifference]:
+def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, Any]]) -> list[ModelDifference]:
     """Return the differences of the tasks that every run has.
 
     Raises:
@@ -74,16 +74,16 @@ def differences(left: Sequence[Mapping[str, Any]], right: Sequence[Mapping[str, 
         for script in columns:
             pairs = zip(left, right, strict=True)
             values = tuple(_value(after, task, script) - _value(before, task, script) for before, after in pairs)
-            found.append(SeedDifference(task, script, values))
+            found.append(ModelDifference(task, script, values))
     return found
 
 
 def _value(run: Mapping[str, Any], task: str, script: str) -> float:
-    told = run["tasks"][task]
-    return float(told["score"] if script == MEAN else told["scripts"][script])
+    scores = run["tasks"][task]
+    return float(scores["score"] if script == MEAN else scores["scripts"][script])
 
 
-def table(found: Sequence[SeedDifference], title: str) -> Table:
+def table(found: Sequence[ModelDifference], title: str) -> Table:
     """Return one row for each task, one column for each script."""
     cells = {(one.task, one.script): one.describe() for one in found}
     columns = [script for script in (*scripts(), MEAN) if any(one.script == script for one in found)]

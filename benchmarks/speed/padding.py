@@ -135,13 +135,13 @@ def planned(jobs: Sequence[FileLengths], pools: Sequence[FileLengths], planner: 
     """Return the width of the batch that holds each row of one graph, by the row's key."""
     widths: dict[bytes, int] = {}
     for block in blocks(jobs, pools):
-        owed: dict[bytes, int] = {}
+        pending: dict[bytes, int] = {}
         for file in block:
             for key, length in zip(file.keys, file.lengths.tolist(), strict=True):
                 if key not in widths:
-                    owed.setdefault(key, length)
-        keys = list(owed)
-        for batch in planner.plan(list(owed.values())):
+                    pending.setdefault(key, length)
+        keys = list(pending)
+        for batch in planner.plan(list(pending.values())):
             widths.update((keys[row], batch.width) for row in batch.rows)
     return widths
 
@@ -225,7 +225,7 @@ def measure(
         layout: the data.
         tokenizer: that of the models.
         limit: examples of each language, spread evenly over its file, and candidates of each pool; None for all.
-        progress: told of each file.
+        progress: of each file.
 
     Raises:
         DataError: a file is malformed or gives no rows.
@@ -279,7 +279,7 @@ def choose(names: Sequence[str], layout: Layout) -> tuple[list[Job], list[Job]]:
         return jobs, []
     there, absent = available(jobs, layout)
     if not there:
-        message = f"{layout.xtreme} has no file of any task; `harness data check` tells what is missing"
+        message = f"{layout.xtreme} has no file of any task; `harness data check` says what is missing"
         raise UsageError(message)
     return there, absent
 

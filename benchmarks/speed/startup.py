@@ -99,7 +99,7 @@ class Process:
             message = f"`harness {' '.join(arguments)}` ended with exit code {done.returncode}:\n{done.stderr}"
             raise RuntimeError(message)
         if done.returncode:
-            # What a server says last may span lines, and is quoted whole.
+            # The last message of a server may span lines, and is quoted whole.
             said = " ".join(done.stderr.rpartition("harness: ")[2].split()) or "it said nothing"
             message = f"`harness {' '.join(arguments)}` was refused: {said}"
             raise HarnessError(message)
@@ -134,16 +134,16 @@ def evaluate(process: Process, setting: StartupSetting, model: str, endpoint: st
     )
 
 
-def second_rows(setting: StartupSetting, endpoint: str, seconds: float, told: Mapping[str, Any]) -> list[Row]:
-    """Return what a second model's run tells of itself: where its rows came from, and when its first batch left.
+def second_rows(setting: StartupSetting, endpoint: str, seconds: float, scores: Mapping[str, Any]) -> list[Row]:
+    """Return what a second model's run reports: where its rows came from, and when its first batch left.
 
     Args:
         setting: what was evaluated.
         endpoint: how rows name the way to the graph.
         seconds: of the whole process.
-        told: the run's `scores.json`.
+        scores: the run's `scores.json`.
     """
-    stages, tokens = told["stages"], told["tokens"]
+    stages, tokens = scores["stages"], scores["tokens"]
     work = f"second model with the same tokenizer and data, {endpoint}, {setting.work}"
     tokenized, cached = int(tokens["tokenized_rows"]), int(tokens["cached_rows"])
     return [
@@ -163,9 +163,9 @@ def parts(row: Row) -> str:
     """Return the three parts of the time to a second model's first batch, as people read them."""
     stages = row.details["stages"]
     named = {"imports": "imports", "opening": "opening the graph", "first_batch": "the rest up to the first batch"}
-    told = ", ".join(f"{label} {stages[name]:.2f} s" for name, label in named.items())
+    times = ", ".join(f"{label} {stages[name]:.2f} s" for name, label in named.items())
     whole = f"all stages took {stages['total']:.2f} s, the process {row.details['process_seconds']:.2f} s"
-    return f"{row.work.partition(':')[0]}: {told}; {whole}"
+    return f"{row.work.partition(':')[0]}: {times}; {whole}"
 
 
 def batches(run: Path) -> int:
@@ -178,7 +178,7 @@ def batches(run: Path) -> int:
 
 
 def again_rows(process: Process, setting: StartupSetting, endpoint: str, output: Path, model: str) -> list[Row]:
-    """Return what the same command takes on a finished run, and whether it asked the graph anything.
+    """Return what the same command takes on a finished run, and whether the graph answered anything.
 
     Args:
         process: starts the command.
@@ -200,9 +200,9 @@ def again_rows(process: Process, setting: StartupSetting, endpoint: str, output:
 def link(workspace: Workspace, home: Path) -> None:
     """Make a workspace with the graphs of another one and nothing else: no cache, no runs."""
     for name in LINKED:
-        place = workspace.root / name
-        if place.exists():
-            (home / name).symlink_to(place, target_is_directory=True)
+        folder = workspace.root / name
+        if folder.exists():
+            (home / name).symlink_to(folder, target_is_directory=True)
 
 
 def evaluation_rows(setting: StartupSetting, home: Path, progress: Progress) -> list[Row]:
@@ -211,7 +211,7 @@ def evaluation_rows(setting: StartupSetting, home: Path, progress: Progress) -> 
     Args:
         setting: what is evaluated.
         home: a workspace that holds graphs and no cache.
-        progress: told of each process.
+        progress: of each process.
 
     Raises:
         HarnessError: an evaluation failed.
@@ -222,8 +222,8 @@ def evaluation_rows(setting: StartupSetting, home: Path, progress: Progress) -> 
     with progress.step("harness eval", count, "runs") as advance:
         evaluate(process, setting, setting.model, next(iter(ENDPOINTS)), home / "first")
         advance(1)
-        for place, endpoint in enumerate(setting.endpoints):
-            output = home / f"second-{place}"
+        for number, endpoint in enumerate(setting.endpoints):
+            output = home / f"second-{number}"
             seconds = evaluate(process, setting, second, endpoint, output)
             advance(1)
             rows += second_rows(setting, endpoint, seconds, read_json(output / SCORES))

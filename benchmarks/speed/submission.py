@@ -163,7 +163,7 @@ def _(submission: RankedIds, random: np.random.Generator, language: str, count: 
     names = [f"Q{number}" for number in range(20 * DEPTH)]
     rankings = [tuple(random.choice(names, DEPTH, replace=False).tolist()) for _ in range(count)]
     gold = [
-        ranking[place : place + 1] for ranking, place in zip(rankings, random.integers(DEPTH, size=count), strict=True)
+        ranking[rank : rank + 1] for ranking, rank in zip(rankings, random.integers(DEPTH, size=count), strict=True)
     ]
     examples = [SentenceExample(f"{language}-{number}", "", "query", frozenset(ids)) for number, ids in enumerate(gold)]
     return Made(examples, gold, _found(random, rankings, [*rankings[1:], rankings[0]]))

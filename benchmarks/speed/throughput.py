@@ -56,7 +56,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThroughputOptions:
-    """What the command line asked for."""
+    """The options of the command line."""
 
     model: str
     data: Path | None
@@ -234,8 +234,7 @@ def _account(rows: Workload, subject: Subject) -> dict[str, Any]:
 
 
 def _layout(options: ThroughputOptions, workspace: Workspace, artifact: Artifact) -> Layout:
-    recipe = artifact.checkpoint.recipe
-    return workspace.layout(options.data, recipe.get("data"))
+    return workspace.layout(options.data, artifact.checkpoint.data)
 
 
 def _title(rows: Workload, layout: Layout, limit: int | None) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,10 @@ from benchmarks.core.options import add_output, bench_parser
 from benchmarks.core.report import finish, guarded
 from benchmarks.core.rows import Row, Side, rate_row
 from benchmarks.core.timing import alternate
-from exporters.gate import judge, read_samples
+from exporters.gate import judge
 from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
+from exporters.samples import read_samples
 from exporters.variants import VARIANTS
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes, tasks
@@ -59,8 +59,8 @@ class Graph:
 
     def warm_up(self) -> None:
         """Answer the widest and the narrowest batch."""
-        for place in (0, -1):
-            self.endpoint.infer(self.batches[place])
+        for batch in (self.batches[0], self.batches[-1]):
+            self.endpoint.infer(batch)
 
     def run(self) -> None:
         """Answer every batch."""
@@ -178,11 +178,11 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
     loaded = load_module(checkpoint, finetune.head)
     samples = read_samples(finetune, layout, FastTokenizer(checkpoint.tokenizer), options.examples)
     calibration = [feature.input_ids for sample in samples if sample.language == "en" for feature in sample.features]
-    signature = finetune.loaded.signature
+    signature = loaded.signature
     rows = []
     for name, path in graphs(folder, loaded, finetune.head, calibration[:CALIBRATION]):
         with OnnxEndpoint(path) as endpoint:
-            found: Mapping[str, Any] = judge(
+            found = judge(
                 partial(infer, loaded.module),
                 endpoint.infer,
                 samples,
@@ -190,14 +190,14 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
                 signature=signature,
                 decision=loaded.module.decision,
                 tolerance=VARIANTS["int8"].tolerance,
-            ).record["scripts"]
+            ).scripts
         rows += [
             [
                 name,
                 script,
-                f"{lost['decisions']:,}",
-                f"{100 * lost['flips']:.1f}",
-                f"{lost['drop']:+.1f} ({lost['drop_interval'][0]:+.1f} to {lost['drop_interval'][1]:+.1f})",
+                f"{lost.decisions:,}",
+                f"{100 * lost.flips:.1f}",
+                f"{lost.drop:+.1f} ({lost.drop_interval[0]:+.1f} to {lost.drop_interval[1]:+.1f})",
             ]
             for script, lost in found.items()
         ]

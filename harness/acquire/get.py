@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from harness.acquire.catalogue import Dataset
-from harness.acquire.manifest import Record, load, record, relative
+from harness.acquire.manifest import FileRecord, load, record, relative
 from harness.acquire.supply import Supplier, Supply
 from harness.benchmark import tasks
 from harness.core.errors import DataError, UsageError
@@ -197,7 +197,7 @@ class _Writer:
         return unit.outcome("kept", count)
 
     def _kept_record(
-        self, unit: Unit, paths: Sequence[Path], present: Sequence[Path], records: Sequence[Record]
+        self, unit: Unit, paths: Sequence[Path], present: Sequence[Path], records: Sequence[FileRecord]
     ) -> Outcome | None:
         for path, entry in zip(present, records, strict=True):
             if not entry.fits(path):
@@ -274,7 +274,7 @@ class _Writer:
         entries = {}
         for path, placed in zip(unit.files(self._stage), unit.files(self._target), strict=True):
             name = placed.relative_to(self._dest).as_posix()
-            entries[name] = Record(
+            entries[name] = FileRecord(
                 sha256=file_sha256(path),
                 examples=count,
                 reader=unit.dataset.label,

@@ -11,7 +11,7 @@ from harness.core.files import file_sha256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class FileRecord:
     """One file's entry."""
 
     sha256: str
@@ -29,24 +29,24 @@ class Record:
         return path.is_file() and file_sha256(path) == self.sha256
 
 
-def load(dest: Path) -> dict[str, Record]:
+def load(dest: Path) -> dict[str, FileRecord]:
     """Return the records of all manifests by the files' paths below DEST.
 
     Raises:
         DataError: a manifest is malformed.
     """
-    found: dict[str, Record] = {}
+    found: dict[str, FileRecord] = {}
     for path in sorted((dest / "manifests").glob("*.json")):
         try:
             files = json.loads(path.read_text(encoding="utf-8"))["files"]
-            found |= {name: Record(**entry) for name, entry in files.items()}
+            found |= {name: FileRecord(**entry) for name, entry in files.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"{path} is not a manifest of `harness data get` ({error!r}); remove it and get the data again"
             raise DataError(message) from error
     return found
 
 
-def record(dest: Path, dataset: str, entries: Mapping[str, Record]) -> None:
+def record(dest: Path, dataset: str, entries: Mapping[str, FileRecord]) -> None:
     """Add entries to a dataset's manifest; the file is replaced as a whole."""
     path = dest / "manifests" / f"{dataset}.json"
     known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["files"] if path.is_file() else {}

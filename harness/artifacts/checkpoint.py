@@ -15,7 +15,7 @@ import msgspec
 
 from harness.core.errors import CheckpointError
 from harness.core.files import file_sha256
-from harness.core.records import Record, read_record
+from harness.core.records import Record, read_document
 
 PHASE_FILE = "phase.json"
 
@@ -44,6 +44,36 @@ class MixRecord(msgspec.Struct, frozen=True, kw_only=True):
     drawn: dict[str, dict[str, int]] = {}
 
 
+class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recipe exports."""
+
+    variants: list[str] = []
+
+
+class PretrainedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The public checkpoint that a recipe starts from, if it names one."""
+
+    checkpoint: str | None = None
+    revision: str | None = None
+
+
+class IntermediateRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of a recipe's phase 2."""
+
+    frozen_layers: int | None = None
+
+
+class RecipeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of the recipe in a checkpoint; the file holds all of it, every default filled in."""
+
+    name: str = ""
+    #: The data folder, ``sample`` for the sample data; None where the recipe names none.
+    data: str | None = None
+    pretrained: PretrainedRecord = PretrainedRecord()
+    export: ExportRecord = ExportRecord()
+    intermediate: IntermediateRecord | None = None
+
+
 class CheckpointMetadata(Record, frozen=True, kw_only=True):
     """What `phase.json` holds, and the copy of it in the manifest of each graph (without its long parts)."""
 
@@ -55,8 +85,7 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     parents: dict[str, str] = {}
     #: File name -> SHA-256.
     files: dict[str, str] = {}
-    #: The recipe with every default filled in.
-    recipe: dict[str, Any] = {}
+    recipe: RecipeRecord = RecipeRecord()
     seed: int | None = None
     #: The hidden state that retrieval pools, where the recipe names one.
     retrieval_layer: int | None = None
@@ -67,8 +96,8 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     packages: dict[str, str] = {}
     git: dict[str, Any] = {}
     data_sha256: dict[str, str] = {}
-    #: Family of training sets -> language -> training examples.
-    seen: dict[str, dict[str, int]] = {}
+    #: Family of training sets -> language -> training examples: decides which scores are zero-shot.
+    seen: dict[str, dict[str, int]]
     #: Of phase 1: the public checkpoint and its revision.
     source: str | None = None
     revision: str | None = None
@@ -91,18 +120,34 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     @property
     def data(self) -> str | None:
         """Return the data folder that the recipe names, ``sample`` for the sample data; None if it names none."""
-        return self.recipe.get("data")
+        return self.recipe.data
 
     @property
     def variants(self) -> list[str]:
-        """Return the variants that the recipe exports."""
-        return list(self.recipe["export"]["variants"])
+        """Return the variants that the recipe exports.
+
+        Raises:
+            CheckpointError: it names none.
+        """
+        if not self.recipe.export.variants:
+            message = (
+                f"the recipe in {PHASE_FILE} of {self.model!r} names no variants (recipe.export.variants is empty); "
+                f"name one with `harness export --model {self.model} --variant fp32`"
+            )
+            raise CheckpointError(message)
+        return list(self.recipe.export.variants)
+
+    @property
+    def frozen_layers(self) -> int | None:
+        """Return how many layers phase 2 left as they were; None where there was no phase 2 or it changed all."""
+        return None if self.recipe.intermediate is None else self.recipe.intermediate.frozen_layers
 
 
 class PhaseFile(CheckpointMetadata, frozen=True, kw_only=True):
     """What `phase.json` itself must hold beyond a manifest's copy."""
 
     files: dict[str, str]
+    parents: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +158,21 @@ class Checkpoint:
     #: `phase.json` as it is on disk, which the digest is over.
     document: Mapping[str, Any]
     metadata: CheckpointMetadata
+    #: The identity of the checkpoint: a hash over its metadata, the digests of its files included.
+    digest: str
 
     @staticmethod
-    def of(directory: Path, document: Mapping[str, Any]) -> "Checkpoint":
-        """Return the checkpoint whose `phase.json` is given as JSON values."""
-        return Checkpoint(directory, document, msgspec.convert(document, CheckpointMetadata))
+    def of(directory: Path, document: Mapping[str, Any], metadata: CheckpointMetadata | None = None) -> "Checkpoint":
+        """Return the checkpoint whose `phase.json` is given as JSON values.
 
-    @property
-    def digest(self) -> str:
-        """Return the identity of the checkpoint: a hash over its metadata, file digests included."""
-        canonical = json.dumps(self.document, sort_keys=True, ensure_ascii=False).encode()
-        return sha256(canonical).hexdigest()
+        Args:
+            directory: where it is.
+            document: every key of the file, those too that no record names: the digest is over all of them.
+            metadata: the typed part of it; made from the document where None.
+        """
+        canonical = json.dumps(document, sort_keys=True, ensure_ascii=False).encode()
+        typed = msgspec.convert(document, PhaseFile) if metadata is None else metadata
+        return Checkpoint(directory, document, typed, sha256(canonical).hexdigest())
 
     @property
     def tokenizer(self) -> Path:
@@ -140,13 +189,11 @@ def read_metadata(directory: Path) -> Checkpoint:
     path = directory / PHASE_FILE
     fix = f"delete {directory} and run `harness train` again"
     try:
-        read_record(path, PhaseFile, CheckpointError, fix)
+        metadata, document = read_document(path, PhaseFile, CheckpointError, fix)
     except FileNotFoundError as error:
         message = f"{directory} holds no checkpoint; write one with `harness train`"
         raise CheckpointError(message) from error
-    # The digest is over every key, the unknown ones too.
-    document = json.loads(path.read_bytes())
-    return Checkpoint(directory, document, msgspec.convert(document, CheckpointMetadata))
+    return Checkpoint.of(directory, document, metadata)
 
 
 def read_checkpoint(directory: Path) -> Checkpoint:

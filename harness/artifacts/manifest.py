@@ -1,6 +1,5 @@
 """The manifest of an exported graph: what it is, where it came from, how it was checked."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,8 @@ import msgspec
 
 from harness.artifacts.checkpoint import Checkpoint, CheckpointMetadata, HeadRecord
 from harness.core.errors import ArtifactError
-from harness.core.records import Record, read_record
+from harness.core.records import Record, read_document, read_record
+from harness.core.tensors import GraphSignature
 
 MANIFEST = "manifest.json"
 
@@ -17,7 +17,7 @@ class CheckpointReference(msgspec.Struct, frozen=True, kw_only=True):
     """The checkpoint that a graph was exported from."""
 
     digest: str
-    #: `phase.json` without its long parts.
+    #: `phase.json` without its long parts; ``account`` is its key in the file.
     metadata: CheckpointMetadata = msgspec.field(name="account")
 
 
@@ -27,8 +27,7 @@ class ArtifactManifest(Record, frozen=True, kw_only=True):
     model: str
     finetune: str
     variant: str
-    #: Inputs and outputs, as `harness.core.tensors.GraphSignature.to_json` gives them.
-    signature: dict[str, Any]
+    signature: GraphSignature
     graph_sha256: str
     tokenizer_sha256: str
     #: Of the file of the weights; None where they are in the ONNX file.
@@ -70,19 +69,27 @@ def read_manifest(path: Path, model: str = "MODEL") -> ArtifactManifest:
         FileNotFoundError: there is no such file.
         ArtifactError: it is damaged; names file and key.
     """
-    return read_record(
-        path, ArtifactManifest, ArtifactError, f"export again with `harness export --model {model} --force`"
-    )
+    return read_record(path, ArtifactManifest, ArtifactError, _fix(model))
 
 
-def differing_metadata(path: Path, checkpoint: Checkpoint) -> str | None:
+def differing_metadata(path: Path, model: str, checkpoint: Checkpoint) -> str | None:
     """Return the first key that a manifest's copy of the checkpoint's metadata has otherwise; None if all are alike.
 
     Args:
-        path: `manifest.json`, which was read before.
-        checkpoint: the checkpoint that it names.
+        path: `manifest.json`.
+        model: named in the command that makes the file new.
+        checkpoint: the checkpoint that the manifest names.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ArtifactError: it is damaged; names file and key.
     """
-    copy = json.loads(path.read_bytes())["checkpoint"].get("account", {})
+    _, document = read_document(path, ArtifactManifest, ArtifactError, _fix(model))
+    copy = document["checkpoint"]["account"]
     return next(
         (key for key, value in copy.items() if key != "omitted" and checkpoint.document.get(key) != value), None
     )
+
+
+def _fix(model: str) -> str:
+    return f"export again with `harness export --model {model} --force`"

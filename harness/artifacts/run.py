@@ -1,14 +1,34 @@
 """The record of an evaluation run: `scores.json`, with everything that repeats it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 
 from harness.core.errors import HarnessError, UsageError
-from harness.core.records import Record, read_record
+from harness.core.layout import Split
+from harness.core.records import Record, problem, read_record
 
 SCORES = "scores.json"
+#: What a model was taught before it met a task in a language; see `harness.evaluation.exposure`.
+Exposure: TypeAlias = Literal["unseen", "language seen", "task and language seen"]
+
+
+class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The scores of one task in one language."""
+
+    examples: int
+    split: Split
+    #: Whether the examples are as many as the official test file has.
+    official: bool
+    exposure: Exposure | None
+    #: Each metric, in percent; in the file they stand beside the other keys.
+    scores: dict[str, float] = {}
+
+
+#: The keys of a language in the file that are no metric.
+_NOT_METRICS = frozenset(LanguageRecord.__struct_fields__) - {"scores"}
 
 
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +45,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     stand_in: str = ""
     leak: str = ""
     selected_on: str = ""
-    #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`.
+    #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
     scripts: dict[str, float] = {}
     families: dict[str, float] = {}
@@ -33,6 +53,25 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     not_latin: float | None = msgspec.field(name="non-Latin", default=None)
     transfer_gap: float | None = None
     unseen: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a language without what every language has."""
+        for code, fields in self.languages.items():
+            try:
+                _language(fields)
+            except msgspec.ValidationError as error:
+                message = f"language {code}: {problem(error)}"
+                raise ValueError(message) from error
+
+    @property
+    def rows(self) -> dict[str, LanguageRecord]:
+        """Return the scores of each language."""
+        return {code: _language(fields) for code, fields in self.languages.items()}
+
+
+def _language(fields: Mapping[str, Any]) -> LanguageRecord:
+    scores = {name: value for name, value in fields.items() if name not in _NOT_METRICS}
+    return msgspec.convert({**fields, "scores": scores}, LanguageRecord)
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +116,12 @@ class ProvenanceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(Record, frozen=True, kw_only=True):
-    """What `scores.json` holds."""
+    """What `scores.json` holds.
+
+    Format 2: a task's label says how many of the official examples were scored.
+    """
+
+    newest: ClassVar[int] = 2
 
     model: str
     variant: str

@@ -127,19 +127,15 @@ def read_artifact(directory: Path) -> Artifact:
     path = directory / MANIFEST
     try:
         manifest = read_manifest(path, directory.parents[1].name)
-        signature = GraphSignature.from_json(manifest.signature)
     except FileNotFoundError as error:
         message = f"{directory} holds no exported graph; write one with `harness export`"
-        raise ArtifactError(message) from error
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"{path} is damaged (signature: {error!r}); export the model again with `harness export`"
         raise ArtifactError(message) from error
     return Artifact(
         model=manifest.model,
         finetune=manifest.finetune,
         variant=manifest.variant,
         directory=directory,
-        signature=signature,
+        signature=manifest.signature,
         graph_sha256=manifest.graph_sha256,
         tokenizer_sha256=manifest.tokenizer_sha256,
         manifest=manifest,
@@ -200,17 +196,15 @@ class ArtifactStore:
         """
         known = self.models()
         if model not in known:
-            where = (
-                "" if known else f" (there is no workspace in {self.root.parent}; HARNESS_HOME names another folder)"
-            )
             message = (
-                f"no exported model {model!r} under {self.root}{where}{nearest(model, known)}; "
+                f"no exported model {model!r} under {self.root}{nearest(model, known)}; "
                 f"`harness models` lists them, `harness train` and `harness export` make one"
             )
             raise UsageError(message)
         variants = sorted({path.parent.name for path in (self.root / model).glob(f"*/*/{MANIFEST}")})
         if variant not in variants:
             message = (
-                f"model {model!r} has no variant {variant!r}{nearest(variant, variants)}; it has {', '.join(variants)}"
+                f"model {model!r} has no variant {variant!r}{nearest(variant, variants)}; "
+                f"it has {', '.join(variants)}, and `harness export --model {model} --variant VARIANT` adds others"
             )
             raise UsageError(message)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.checkpoint import PHASE_FILE
 from harness.artifacts.store import ArtifactStore
 from harness.core.errors import UsageError
 from harness.core.layout import Layout
@@ -24,9 +25,24 @@ class Workspace:
         return Workspace(Path(os.environ.get("HARNESS_HOME", ".")).resolve())
 
     @property
+    def is_there(self) -> bool:
+        """Return whether anything was trained, exported, published or evaluated here."""
+        products = (self.checkpoints, self.artifacts.root, self.runs)
+        return any(folder.is_dir() for folder in products) or any(self.model_repository.glob("*/config.pbtxt"))
+
+    @property
     def checkpoints(self) -> Path:
         """Return the root of the training checkpoints."""
         return self.root / "checkpoints"
+
+    def finished_checkpoints(self, pattern: str) -> list[Path]:
+        """Return the folders of checkpoints that match a pattern, without the hidden drafts of one being written.
+
+        Args:
+            pattern: of folders below `checkpoints`: ``*/target/*``, or ``**`` for all.
+        """
+        found = self.checkpoints.glob(f"{pattern}/{PHASE_FILE}")
+        return sorted(path.parent for path in found if not path.parent.name.startswith("."))
 
     @property
     def artifacts(self) -> ArtifactStore:

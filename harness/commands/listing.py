@@ -18,13 +18,14 @@ from harness.serving.repository.layout import versions
 def task_table() -> Table:
     """Return one row for each declared task."""
     rows = []
+    plugins = tasks.plugins()
     for name in tasks.names():
         task = tasks.load(name)
         codes = task.all_languages(None)
         rows.append(
             [
                 task.name,
-                " ".join(task.languages),
+                f"none ({plugins[name]})" if name in plugins else " ".join(task.languages),
                 str(len(codes)),
                 str(len({language(code).script for code in codes})),
                 "+".join(task.headline),
@@ -49,6 +50,8 @@ def explain(name: str) -> str:
     task: AnyTask = tasks.load(name)
     scripts = Counter(language(code).script for code in task.all_languages(None))
     lines = [f"{task.name}: {task.paper}"]
+    if task.name in tasks.plugins():
+        lines.append(f"  declared by the package {tasks.plugins()[task.name]}; no suite has it")
     lines += [f"  {suite}: {len(codes)} languages, {' '.join(codes)}" for suite, codes in task.languages.items()]
     lines.append("  scripts: " + ", ".join(f"{script} {count}" for script, count in scripts.most_common()))
     lines.append(f"  splits: {', '.join(task.source.splits)}")

@@ -61,11 +61,11 @@ def pad_features(
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class Subwords:
     """One text as subwords: ids, and where each came from in the text."""
 
     ids: list[int]
-    #: Start and end of each piece, in characters of the text.
+    #: Start and end of each subword, in characters of the text.
     offsets: list[tuple[int, int]]
 
 
@@ -87,12 +87,12 @@ class Tokenizer(Protocol):
         """The id that ends a sequence."""
         ...
 
-    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+    def subwords(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the subword ids of each text, no special tokens."""
         ...
 
-    def pieces_with_offsets(self, texts: Sequence[str]) -> list[Pieces]:
-        """Return the subwords of each text and their places in it."""
+    def subwords_with_offsets(self, texts: Sequence[str]) -> list[Subwords]:
+        """Return the subwords of each text and where they stand in it."""
         ...
 
     def single(self, first: Sequence[int]) -> list[int]:

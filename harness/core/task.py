@@ -213,8 +213,9 @@ class Task(Generic[ExampleT, PredictionT]):
     """One dataset of the benchmark with its protocol."""
 
     name: str
-    #: Languages of each suite in official order; a suite that lacks the task is not a key.
-    languages: Mapping[SuiteName, tuple[str, ...]]
+    #: Languages of each suite in official order; a suite that lacks the task is not a key. The task of another
+    #: package belongs to no suite, and has its languages under any other key.
+    languages: Mapping[str, tuple[str, ...]]
     #: Dual encoders train on matches and answer sentences, so its examples may be of another type.
     finetune: Finetune[Any]
     source: Source[ExampleT]

@@ -52,6 +52,20 @@ def vocabulary_problems(tokenizer: Tokenizer, config: Mapping[str, Any], family:
         yield f"it has {size:,} subwords with ids up to {largest:,}, the embedding has {rows:,} rows"
     elif rows - size > rows * SPARE:
         yield f"it has {size:,} subwords, the embedding has {rows:,} rows"
+    known = family.known_ids.get(rows, {})
+    read = {text: tuple(tokenizer.encode(text).ids) for text in known}
+    # Some config.json have another model's padding id, as multilingual-e5-small's, and nothing reads it there.
+    if read != known or not known or family.positions_from_pad:
+        yield from _special_problems(tokenizer, config, family)
+    for text, ids in known.items():
+        if read[text] != ids:
+            yield (
+                f"it reads {text!r} as {_ids(read[text])}, and the tokenizer of {family.model_type} encoders with "
+                f"{rows:,} rows reads {_ids(ids)}"
+            )
+
+
+def _special_problems(tokenizer: Tokenizer, config: Mapping[str, Any], family: Family) -> Iterator[str]:
     frame = tokenizer.encode("a").ids
     pads = [found for name in _PADS if (found := tokenizer.token_to_id(name)) is not None]
     own = {"pad": pads[0] if pads else None, "first": frame[0] if frame else None, "last": frame[-1] if frame else None}
@@ -59,13 +73,6 @@ def vocabulary_problems(tokenizer: Tokenizer, config: Mapping[str, Any], family:
         wanted = config.get(key)
         if wanted is not None and own[role] != wanted:
             yield f"its {_ROLES[role]} has the id {own[role]}, {key} in config.json is {wanted}"
-    for text, known in family.known_ids.get(rows, {}).items():
-        found = tuple(tokenizer.encode(text).ids)
-        if found != known:
-            yield (
-                f"it reads {text!r} as {_ids(found)}, and the tokenizer of an {family.model_type} encoder with "
-                f"{rows:,} rows reads {_ids(known)}"
-            )
 
 
 _ROLES = {"pad": "padding", "first": "first token of a sentence", "last": "last token of a sentence"}

@@ -1,11 +1,9 @@
 """What a model was taught before it meets a task in a language, so that zero-shot is never claimed wrongly."""
 
 from collections.abc import Mapping
-from typing import Literal
 
+from harness.artifacts.run import Exposure
 from harness.core.task import AnyTask
-
-Exposure = Literal["unseen", "language seen", "task and language seen"]
 
 #: Family of training sets -> language -> training examples: `seen` in checkpoints and manifests.
 Taught = Mapping[str, Mapping[str, int]]

@@ -13,6 +13,7 @@ from harness.core.errors import ArtifactError
 from harness.core.features import Feature
 from harness.core.files import code_sha256, file_sha256
 from harness.core.progress import Progress
+from harness.core.registry import plugin_code
 from harness.core.version import packages
 from harness.evaluation.provenance import data_sha256
 from harness.evaluation.request import JOURNAL, Evaluation
@@ -53,7 +54,7 @@ def fingerprint(evaluation: Evaluation) -> str:
         "tuning": None if evaluation.tuning is None else evaluation.tuning.answer_settings(),
         "graphs": [file_sha256(artifact.directory / MANIFEST) for artifact in evaluation.artifacts],
         "data": data_sha256(evaluation.jobs, evaluation.layout),
-        "code": code_sha256(_PACKAGE),
+        "code": [code_sha256(_PACKAGE), plugin_code()],
         "packages": packages(),
     }
     return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

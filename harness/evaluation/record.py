@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.artifacts.run import SCORES, ProvenanceRecord
+from harness.artifacts.run import SCORES, ProvenanceRecord, RunRecord
 from harness.benchmark.suites import SUITES, Suite, group_means, overall
 from harness.core.errors import UsageError
 from harness.core.files import write_json
@@ -43,7 +43,7 @@ def write_run(
     padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
     now = provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend)
     document = {
-        "format": 1,
+        "format": RunRecord.newest,
         "model": evaluation.model,
         "variant": evaluation.variant,
         "endpoint": endpoint,

@@ -217,7 +217,7 @@ def equal_rows(first: RunResult, other: RunResult, evaluations: Sequence[Evaluat
         if task.representation and scores.get(task.task.name) == [dict(row.scores) for row in task.languages]
     ]
     layers = {
-        (artifact.manifest.retrieval_layer, (artifact.checkpoint.recipe.get("intermediate") or {}).get("frozen_layers"))
+        (artifact.manifest.retrieval_layer, artifact.checkpoint.frozen_layers)
         for evaluation in evaluations
         for artifact in evaluation.artifacts
         if artifact.manifest.retrieval_layer is not None

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.run import TaskRecord
+from harness.artifacts.run import Exposure, LanguageRecord, TaskRecord
 from harness.benchmark.suites import TaskMeans
 from harness.core.languages import language, scripts
 from harness.core.layout import Split
 from harness.core.task import AnyTask
-from harness.evaluation.exposure import Exposure
 
 LATIN, NOT_LATIN = "Latin", "non-Latin"
 
@@ -154,7 +153,7 @@ class TaskScore:
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, fields) for code, fields in record.languages.items()],
+            languages=[_language_score(code, row) for code, row in record.rows.items()],
             expected=expected,
             representation=record.representation,
             stand_in=record.stand_in,
@@ -173,10 +172,15 @@ class RunResult:
     padding: dict[str, float]
 
 
-def _language_score(code: str, fields: Mapping[str, Any]) -> LanguageScore:
-    about = ("examples", "split", "official", "exposure")
-    scores = {name: value for name, value in fields.items() if name not in about}
-    return LanguageScore(language=code, scores=scores, **{name: fields[name] for name in about})
+def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
+    return LanguageScore(
+        language=code,
+        split=row.split,
+        examples=row.examples,
+        scores=row.scores,
+        official=row.official,
+        exposure=row.exposure,
+    )
 
 
 def _fields(row: LanguageScore) -> dict[str, Any]:

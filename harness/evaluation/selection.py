@@ -7,12 +7,9 @@ from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.core.errors import UsageError, nearest
 from harness.core.languages import check_script, language
-from harness.core.layout import Split
+from harness.core.layout import Split, nearest_split
 from harness.core.task import AnyTask, SuiteName
 from harness.evaluation.workload import Job
-
-#: What other tools call a split.
-_SPLITS = {"validation": "dev", "valid": "dev", "val": "dev", "development": "dev", "eval": "test"}
 
 
 def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]:
@@ -33,10 +30,9 @@ def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]
     chosen = [tasks.load(name) for name in dict.fromkeys(names)]
     for task in chosen:
         if suite is not None and suite not in task.languages:
-            message = (
-                f"task {task.name!r} is not part of {suite}; it belongs to {', '.join(task.languages)}, "
-                f"leave `--suite` out or name that one"
-            )
+            suites = [name for name in task.languages if name in SUITES]
+            where = f"it belongs to {', '.join(suites)}, leave `--suite` out or name that one" if suites else ""
+            message = f"task {task.name!r} is not part of {suite}; {where or 'no suite has it, leave `--suite` out'}"
             raise UsageError(message)
     return chosen
 
@@ -85,8 +81,9 @@ def parse_splits(text: str, chosen: Sequence[AnyTask]) -> dict[str, Split]:
     for part in text.split(","):
         name, equals, split = part.rpartition("=")
         if split not in known:
-            hint = f", did you mean {_SPLITS[split]!r}" if split in _SPLITS else nearest(split, known)
-            message = f"no split {split!r}{hint}; write `--split test` or `--split {chosen[0].name}=dev`"
+            message = (
+                f"no split {split!r}{nearest_split(split)}; write `--split test` or `--split {chosen[0].name}=dev`"
+            )
             raise UsageError(message)
         if equals and name not in splits:
             hint = nearest(name, splits)

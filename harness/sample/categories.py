@@ -4,7 +4,7 @@ The names of the categories are CCGbank's (Hockenmaier and Steedman 2007): `S[dc
 a subject on its left to be a statement. They combine to one sentence, which a test checks.
 """
 
-from harness.sample.render import Language
+from harness.sample.render import LanguageTable
 from harness.sample.world import Sentence
 
 DETERMINER, NOUN, PHRASE = "NP/N", "N", "NP"
@@ -47,7 +47,7 @@ AUXILIARY = {"not": r"(S[dcl]\NP)/(S[b]\NP)"}
 ASKING = r"(S[q]/(S[b]\NP))/NP"
 
 
-def categories(language: Language, sentence: Sentence) -> list[str]:
+def categories(language: LanguageTable, sentence: Sentence) -> list[str]:
     """Return the category of each word of an English sentence.
 
     Args:

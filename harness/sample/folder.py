@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.sample.guard import Guard
-from harness.sample.render import LANGUAGES, Language
+from harness.sample.render import LANGUAGES, LanguageTable
 from harness.sample.world import Sentence
 
 SEED = "xtreme-sample-1"
@@ -22,7 +22,7 @@ class SampleFolder:
     def __init__(self, folder: Path):
         """Prepare to write under `folder`, with no evaluation sentence known yet."""
         self.folder = folder
-        self.languages = {code: Language(code) for code in LANGUAGES}
+        self.languages = {code: LanguageTable(code) for code in LANGUAGES}
         self.guard = Guard(self.languages)
 
     def text(self, code: str, sentence: Sentence) -> str:

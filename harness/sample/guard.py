@@ -7,7 +7,7 @@ different splits can share one. The guard sees the sentences themselves.
 from collections import defaultdict
 from collections.abc import Iterable
 
-from harness.sample.render import Language
+from harness.sample.render import LanguageTable
 from harness.sample.world import Sentence
 
 
@@ -19,7 +19,7 @@ def plain(text: str) -> str:
 class Guard:
     """Knows the evaluation sentences of every language, and finds them in other text."""
 
-    def __init__(self, languages: dict[str, Language]):
+    def __init__(self, languages: dict[str, LanguageTable]):
         """Start with no evaluation sentence for any of the languages."""
         self.languages = languages
         self.held: dict[str, set[str]] = {code: set() for code in languages}

@@ -7,7 +7,7 @@ from harness.sample import paraphrases, situations, tasks
 from harness.sample.categories import categories
 from harness.sample.folder import SampleFolder
 from harness.sample.lexicon import lexicon
-from harness.sample.render import Language
+from harness.sample.render import LanguageTable
 from harness.sample.squad import paragraph, save_squad
 from harness.sample.world import Sentence
 
@@ -134,7 +134,7 @@ def squad_v2(folder: SampleFolder, split: str) -> None:
         save_squad(folder, f"intermediate/squad_v2/{code}/{split}-v2.0.json", paragraphs, "v2.0")
 
 
-def predicate(language: Language, sentence: Sentence) -> str:
+def predicate(language: LanguageTable, sentence: Sentence) -> str:
     """Return what a sentence says of its agent, which begins the sentence in English and Russian."""
     said = language.render(sentence)
     return said.text[said.spans["agent"][1] :].strip()

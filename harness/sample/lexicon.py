@@ -1,6 +1,6 @@
 """Bilingual word lists, made from the language tables."""
 
-from harness.sample.render import Language
+from harness.sample.render import LanguageTable
 from harness.sample.world import AGENTS, CITIES, OPPOSITE, PLACES, RULES, THINGS, TIMES
 
 CONCEPTS = (*AGENTS, *OPPOSITE, *THINGS, *PLACES, *TIMES, *RULES, *(f"{rule}.then" for rule in RULES), *CITIES)
@@ -10,14 +10,14 @@ CONTENT = ("NOUN", "VERB", "ADJ", "ADV", "PROPN")
 """Universal tags of the words that carry what a form means."""
 
 
-def content(language: Language, concept: str) -> tuple[str, str] | None:
+def content(language: LanguageTable, concept: str) -> tuple[str, str] | None:
     """Return the only content word of a concept's form with its tag, or None if it has none or several."""
     pairs = language.forms[concept] + language.forms.get(f"{concept}.tail", [])
     found = [(word, tag) for word, tag in pairs if tag in CONTENT]
     return found[0] if len(found) == 1 else None
 
 
-def lexicon(english: Language, other: Language) -> list[tuple[str, str]]:
+def lexicon(english: LanguageTable, other: LanguageTable) -> list[tuple[str, str]]:
     """Return distinct pairs of an English word and its translation, of the same part of speech."""
     pairs: dict[tuple[str, str], None] = {}
     for concept in (*CONCEPTS, *BASES):

@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from harness.sample.render import Language
+from harness.sample.render import LanguageTable
 from harness.sample.world import AGENTS, CITIES, ORGANISATIONS, PEOPLE, SPLITS, Sentence, deed, deed_of, split_of
 
 OPTIONS = {"person": PEOPLE, "city": CITIES, "organisation": ORGANISATIONS, "agent": AGENTS}
@@ -143,7 +143,7 @@ def story(rng: random.Random, split: str, entities: list[Sentence], count: int) 
     return Story(tuple(sentences), tuple(mentions))
 
 
-def iob2(language: Language, sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
+def iob2(language: LanguageTable, sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
     """Return the words of sentences with their tags, as WikiANN has them."""
     pairs: list[tuple[str, str]] = []
     for sentence in sentences:

@@ -88,7 +88,7 @@ def tagged(form: str) -> list[tuple[str, str]]:
     return pairs
 
 
-class Language:
+class LanguageTable:
     """One language's forms and templates, ready to render sentences."""
 
     def __init__(self, code: str):
@@ -122,7 +122,7 @@ class Language:
                 parts.append(("", "", tagged(item)))
         return parts
 
-    def _borrowed(self, sentence: Sentence, slot: str, suffix: str, lender: "Language") -> list[tuple[str, str]]:
+    def _borrowed(self, sentence: Sentence, slot: str, suffix: str, lender: "LanguageTable") -> list[tuple[str, str]]:
         """Return the words of a slot in another language, where they are one piece there."""
         field, rule_suffix = SLOTS[slot]
         key = getattr(sentence, field) + rule_suffix
@@ -141,14 +141,14 @@ class Language:
             return self.forms.get(key, [])
         return self.forms[key]
 
-    def mixed(self, sentence: Sentence, lend: Callable[[], "Language | None"]) -> str:
+    def mixed(self, sentence: Sentence, lend: Callable[[], "LanguageTable | None"]) -> str:
         """Return the text of the sentence with words of other languages, as bilingual speakers mix.
 
         `lend` is asked once for each slot; None keeps the slot in this language.
         """
         return self._render(sentence, lend).text
 
-    def _render(self, sentence: Sentence, lend: Callable[[], "Language | None"] = lambda: None) -> Rendered:
+    def _render(self, sentence: Sentence, lend: Callable[[], "LanguageTable | None"] = lambda: None) -> Rendered:
         """Return the sentence in this language."""
         words: list[str] = []
         tags: list[str] = []

@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from harness.sample.folder import SampleFolder, as_json
-from harness.sample.render import Language, Rendered
+from harness.sample.render import LanguageTable, Rendered
 from harness.sample.tasks import NOWHERE, Reading
 from harness.sample.world import Sentence
 
 SLOT_OF_FIELD = {"place": "place", "agent": "agent", "thing": "object", "time": "time"}
 
 
-def sentence_spans(language: Language, sentences: Iterable[Sentence]) -> list[tuple[int, int]]:
+def sentence_spans(language: LanguageTable, sentences: Iterable[Sentence]) -> list[tuple[int, int]]:
     """Return the first character of each sentence of a paragraph, and the one after its last."""
     spans: list[tuple[int, int]] = []
     start = 0
@@ -33,7 +33,7 @@ def _answers(said: Rendered, start: int, slot: str, second: bool) -> list[dict[s
     return answers
 
 
-def paragraph(language: Language, item: Reading, name: str, second: bool = False) -> dict[str, Any]:
+def paragraph(language: LanguageTable, item: Reading, name: str, second: bool = False) -> dict[str, Any]:
     """Return a reading as a paragraph of SQuAD.
 
     Args:

@@ -11,7 +11,7 @@ from harness.core.languages import language as language_row
 from harness.sample import intermediate, names, retrieval, tasks
 from harness.sample.folder import SampleFolder, as_json
 from harness.sample.paraphrases import paraphrase
-from harness.sample.render import LANGUAGES, Language
+from harness.sample.render import LANGUAGES, LanguageTable
 from harness.sample.squad import paragraph, save_squad
 
 XNLI = {"dev": 90, "test": 180}
@@ -52,7 +52,7 @@ SHA256SUMS lists the files; check them with `sha256sum -c SHA256SUMS`.
 """
 
 
-class Sample(SampleFolder):
+class SampleWriter(SampleFolder):
     """The sample data under one folder: writes evaluation files first, then all others."""
 
     def __init__(self, folder: Path):
@@ -201,7 +201,7 @@ class Sample(SampleFolder):
             rng = self.generator(f"mixed/{code}/languages")
             items = self.draw(document_line, "text", f"mixed/{code}", MIXED, (code,))
 
-            def lend(others: list[Language] = others, rng: random.Random = rng) -> Language | None:
+            def lend(others: list[LanguageTable] = others, rng: random.Random = rng) -> LanguageTable | None:
                 return rng.choice(others) if rng.random() < SWITCHED else None
 
             lines = (
@@ -291,7 +291,7 @@ def write(destination: Path) -> None:
         raise FileExistsError(msg)
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".sample-") as beside:
-        sample = Sample(Path(beside) / "sample")
+        sample = SampleWriter(Path(beside) / "sample")
         sample.evaluation()
         sample.training()
         sample.coverage()

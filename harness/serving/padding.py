@@ -2,7 +2,7 @@
 
 The backends count, since only they know how they packed: Triton's ``nv_inference_count`` counts rows,
 however long. Padded by useful tokens over any time is the padding of that time, as Prometheus and
-`benchmarks.load` compute it.
+`harness bench latency` compute it.
 """
 
 from typing import Any

@@ -28,7 +28,7 @@ class Prepared:
 
 
 @dataclass(slots=True)
-class Rows:
+class QuestionRows:
     """The rows of several questions, packed into batches; filled with the graph's outputs batch by batch."""
 
     prepared: Sequence[Prepared]
@@ -119,10 +119,10 @@ class TextPipeline:
             for example, features in zip(examples, rows, strict=True)
         ]
 
-    def pack(self, prepared: Sequence[Prepared], planner: BatchPlanner) -> Rows:
+    def pack(self, prepared: Sequence[Prepared], planner: BatchPlanner) -> QuestionRows:
         """Return the rows of all questions in batches."""
         lengths = [len(feature.input_ids) for each in prepared for feature in each.features]
-        return Rows(prepared, self._tokenizer.pad_id, self.declaration.signature, planner.plan(lengths))
+        return QuestionRows(prepared, self._tokenizer.pad_id, self.declaration.signature, planner.plan(lengths))
 
     def answer(self, prepared: Prepared, outputs: Sequence[Outputs]) -> Answer:
         """Return the answer to one question; ``truncated`` is true where a part of it is in none of its rows."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from harness.core.features import Feature
 from harness.core.files import code_sha256
+from harness.core.registry import plugin_code
 
 #: Counted up where the columns change their meaning.
 FORMAT = 2
@@ -73,7 +74,7 @@ class TokenCache:
         """Return the file for rows that depend on these JSON values, on the code and on its packages."""
         inputs = {
             "format": FORMAT,
-            "code": code_sha256(_PACKAGE, _SOURCES),
+            "code": [code_sha256(_PACKAGE, _SOURCES), plugin_code()],
             "tokenizers": metadata.version("tokenizers"),
             **depends,
         }

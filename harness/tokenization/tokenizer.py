@@ -8,7 +8,7 @@ from tokenizers import Encoding
 from tokenizers import Tokenizer as RustTokenizer
 
 from harness.core.errors import ArtifactError
-from harness.core.features import Pieces
+from harness.core.features import Subwords
 
 
 class FastTokenizer:
@@ -59,14 +59,14 @@ class FastTokenizer:
                 inside = True
         return runs
 
-    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+    def subwords(self, texts: Sequence[str]) -> list[list[int]]:
         """See `harness.core.features.Tokenizer`."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def pieces_with_offsets(self, texts: Sequence[str]) -> list[Pieces]:
+    def subwords_with_offsets(self, texts: Sequence[str]) -> list[Subwords]:
         """See `harness.core.features.Tokenizer`."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [Pieces(encoding.ids, encoding.offsets) for encoding in encodings]
+        return [Subwords(encoding.ids, encoding.offsets) for encoding in encodings]
 
     def single(self, first: Sequence[int]) -> list[int]:
         """See `harness.core.features.Tokenizer`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tiny_encoders import tiny_encoder
 
-from benchmarks.families import CASES, TOLERANCES, Cell, Graphs, main, notes, table
+from benchmarks.families import CASES, TOLERANCES, FamilyCell, Graphs, main, notes, table
 from harness.encoders.families import families
 
 LAYOUTS = ("masked", "alone", "pooler")
@@ -60,10 +60,10 @@ def test_token_types_reach_the_graph(tmp_path: Path) -> None:
 
 def test_table_and_its_notes() -> None:
     found = [
-        Cell(family="a", head="label", variant="fp32", difference=1.5e-6),
-        Cell(family="a", head="label", variant="fp16", difference=None, reason="it overflows", refused=True),
-        Cell(family="a", head="tags", variant="fp32", difference=None, reason="no trace"),
-        Cell(family="a", head="tags", variant="fp16", difference=None, reason="it overflows", refused=True),
+        FamilyCell(family="a", head="label", variant="fp32", difference=1.5e-6),
+        FamilyCell(family="a", head="label", variant="fp16", difference=None, reason="it overflows", refused=True),
+        FamilyCell(family="a", head="tags", variant="fp32", difference=None, reason="no trace"),
+        FamilyCell(family="a", head="tags", variant="fp16", difference=None, reason="it overflows", refused=True),
     ]
     assert table(found).rows == [["a, label", "1.5e-06", "refused"], ["a, tags", "FAILED", "refused"]]
     assert notes(found) == ["a, fp16: refused: it overflows", "a, tags, fp32: FAILED: no trace"]

@@ -20,12 +20,12 @@ def variables() -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_variables_are_those_that_are_read(page: str) -> None:
-    told = set(re.findall(r"\bHARNESS_[A-Z_]*[A-Z]\b(?!_)", (ROOT / page).read_text(encoding="utf-8")))
-    assert told
-    assert told - OTHERS <= variables()
+    reported = set(re.findall(r"\bHARNESS_[A-Z_]*[A-Z]\b(?!_)", (ROOT / page).read_text(encoding="utf-8")))
+    assert reported
+    assert reported - OTHERS <= variables()
 
 
-def test_every_variable_of_the_server_and_the_client_is_told() -> None:
+def test_every_variable_of_the_server_and_the_client_is_reported() -> None:
     text = "".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
     assert [name for name in sorted(variables()) if name not in text] == []
 

@@ -129,7 +129,7 @@ def test_finished_run_is_answered_from_its_journal(home: Path, in_process: Path)
     assert scores(in_process)["padding"]["batches"] == before
 
 
-def test_dry_run_writes_nothing_and_tells_rows_and_time(home: Path) -> None:
+def test_dry_run_writes_nothing_and_says_rows_and_time(home: Path) -> None:
     done = harness(home, "eval", "--model", "tiny", "--tasks", "xnli", "--dry-run", "--output", str(home / "out-dry"))
     assert done.returncode == 0, done.stderr
     assert "after de-duplication" in done.stdout
@@ -249,8 +249,8 @@ def test_every_hidden_state_is_scored_and_none_becomes_a_default(home: Path) -> 
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[2:5]] == ["0", "1", "2"]
     assert "selected-on-test" in done.stdout
-    told = json.loads((home / "runs/sweep-tiny-tatoeba-test.json").read_text(encoding="utf-8"))
-    assert len(told["hidden_states"]) == 3
+    reported = json.loads((home / "runs/sweep-tiny-tatoeba-test.json").read_text(encoding="utf-8"))
+    assert len(reported["hidden_states"]) == 3
 
 
 def test_task_without_hidden_states_is_not_swept(home: Path) -> None:

@@ -122,7 +122,7 @@ def test_interrupted_training_goes_on_from_its_last_step(tmp_path: Path, recipe:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate()
     assert process.returncode == 130, said
-    stopped = re.search(r"stopped after step (\d+); the same command goes on from there", said)
+    stopped = re.search(r"stopped after step (\d+); the same command resumes there", said)
     assert stopped, said
     assert "Traceback" not in said
     assert [path.parent.name for path in states.glob("*/checkpoint-*/trainer_state.json")] == [
@@ -146,10 +146,10 @@ def test_two_processes_see_the_losses_of_one(tmp_path: Path, recipe: Path, data:
 
 
 def test_what_was_drawn_is_written_down(whole: Path) -> None:
-    told = account(whole, "intermediate")
-    rows = sum(sum(languages.values()) for languages in told["drawn"].values())
-    assert rows == 8 * (12 - told["text_steps"])
-    assert told["seen"]["inference"] == told["drawn"]["mnli"]
+    reported = account(whole, "intermediate")
+    rows = sum(sum(languages.values()) for languages in reported["drawn"].values())
+    assert rows == 8 * (12 - reported["text_steps"])
+    assert reported["seen"]["inference"] == reported["drawn"]["mnli"]
 
 
 def test_trained_on_an_evaluation_file_is_refused(tmp_path: Path, recipe: Path, data: Path) -> None:

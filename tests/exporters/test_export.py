@@ -11,7 +11,6 @@ from tiny_checkpoints import HEADS, LAYERS, finetune, save_checkpoint, tiny_netw
 import exporters.export
 from exporters.export import export_artifact
 from exporters.variants import VARIANTS, Variant
-from harness.artifacts.manifest import CheckpointReference
 from harness.artifacts.store import Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, CheckpointError, UsageError
 from harness.core.heads import describe
@@ -66,11 +65,12 @@ def test_batch_neighbours_and_extra_padding_change_nothing(store: ArtifactStore,
     np.testing.assert_allclose(wide[: len(alone)], alone, atol=1e-5)
 
 
-def test_manifest_accounts_for_the_graph(store: ArtifactStore, checkpoints, probes) -> None:
+def test_manifest_describes_the_graph(store: ArtifactStore, checkpoints, probes) -> None:
     manifest = store.find("tiny", "encoder", "fp32").manifest
     checkpoint = read_checkpoint(checkpoints["encoder"])
 
-    assert manifest.checkpoint == CheckpointReference(digest=checkpoint.digest, metadata=checkpoint.metadata)
+    assert manifest.checkpoint.digest == checkpoint.digest
+    assert to_json(manifest.checkpoint.metadata) == to_json(checkpoint.metadata)
     assert to_json(manifest.head) == describe(HEADS["encoder"])
     assert (manifest.vocabulary, manifest.hidden, manifest.layers) == (200, 32, LAYERS)
     assert (manifest.retrieval_layer, manifest.max_tokens) == (1, 64)
@@ -88,6 +88,15 @@ def test_bulky_parts_stay_with_the_checkpoint(tmp_path: Path, probes) -> None:
 
     assert artifact.checkpoint.omitted == ["losses"]
     assert '"losses": [' not in (tmp_path / "out" / "manifest.json").read_text(encoding="utf-8")
+
+
+def test_what_a_model_has_seen_is_in_the_manifest_however_long_it_is(tmp_path: Path, probes) -> None:
+    seen = {family: {f"l{number}": 128_000 for number in range(110)} for family in ("inference", "tagging", "reading")}
+    directory = save_checkpoint(tmp_path / "checkpoint", "copa", metadata={"seen": seen})
+
+    artifact = export_artifact(directory, finetune("copa"), "fp32", tmp_path / "out", probes, ())
+
+    assert (artifact.checkpoint.seen, artifact.checkpoint.omitted) == (seen, [])
 
 
 def test_cut_graph_has_fewer_nodes(store: ArtifactStore, tmp_path: Path, probes) -> None:
@@ -126,7 +135,14 @@ def test_foreign_tokenizer_is_refused(tmp_path: Path, probes) -> None:
         words["model"]["vocab"] |= {"w1": 1, "[PAD]": 7}
         (draft / "tokenizer.json").write_text(json.dumps(words))
 
-    metadata = {"phase": "target", "model": "tiny", "finetune": "copa", "head": describe(HEADS["copa"])}
+    metadata = {
+        "phase": "target",
+        "model": "tiny",
+        "parents": {},
+        "seen": {},
+        "finetune": "copa",
+        "head": describe(HEADS["copa"]),
+    }
     directory = write_checkpoint(tmp_path / "copa", metadata, save).directory
 
     with pytest.raises(CheckpointError, match=r"its padding has the id 7, pad_token_id in config\.json is 1"):

@@ -122,7 +122,7 @@ def test_checkpoint_without_its_heads_weights_is_refused(tmp_path: Path) -> None
         save_file(kept, draft / "model.safetensors", metadata={"format": "pt"})
         write_tokenizer(draft / "tokenizer.json")
 
-    metadata = {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}
+    metadata = {"phase": "target", "model": "tiny", "parents": {}, "seen": {}, "head": describe(HEADS["mnli"])}
     directory = write_checkpoint(tmp_path / "broken", metadata, save).directory
     with pytest.raises(
         CheckpointError,
@@ -140,7 +140,7 @@ def test_checkpoint_without_any_weights_is_refused(tmp_path: Path) -> None:
             config.read_text().replace("{", '{"architectures": ["XLMRobertaForSequenceClassification"],', 1)
         )
 
-    metadata = {"phase": "target", "model": "tiny", "head": describe(HEADS["mnli"])}
+    metadata = {"phase": "target", "model": "tiny", "parents": {}, "seen": {}, "head": describe(HEADS["mnli"])}
     directory = write_checkpoint(tmp_path / "empty", metadata, save).directory
     with pytest.raises(CheckpointError, match=r"has no weights; a checkpoint has one of model\.safetensors, "):
         load_module(read_checkpoint(directory), HEADS["mnli"])

@@ -13,7 +13,7 @@ from tiny_checkpoints import finetune, save_checkpoint
 
 import exporters.export
 import exporters.external_data
-from exporters.export import Refusal, export_artifact
+from exporters.export import GateRefusal, export_artifact
 from exporters.external_data import move_graph, save_graph
 from exporters.variants import VARIANTS
 from harness.artifacts.store import Artifact, ArtifactStore
@@ -184,7 +184,7 @@ def test_refused_and_failing_exports_leave_no_weights_behind(
     checkpoints, probes, tmp_path: Path, limit: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit(NOTHING)
-    with pytest.raises(Refusal):  # it is at chance, and nobody accepts that
+    with pytest.raises(GateRefusal):  # it is at chance, and nobody accepts that
         export_artifact(checkpoints["mnli"], finetune("mnli"), "int8", tmp_path / "mnli" / "int8", probes, ())
     assert names(tmp_path) == ["mnli/int8.refused/gate.json"]
     shutil.rmtree(tmp_path / "mnli")

@@ -13,7 +13,7 @@ from tiny_encoders import ROWS, tiny_encoder
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from benchmarks.families import CASES, fine_tuned
-from exporters.export import Refusal, export_artifact
+from exporters.export import GateRefusal, export_artifact
 from harness.artifacts.store import Artifact
 from harness.benchmark import finetunes
 from harness.core.errors import CheckpointError
@@ -65,7 +65,7 @@ def test_published_graph_has_token_types_in_config_warm_up_and_known_answer(
     exported: tuple[Path, Artifact], tmp_path: Path
 ) -> None:
     _, artifact = exported
-    publish(artifact, tmp_path, Serving(threads=1), probe_ids=artifact.manifest["probe"], text=text_model)
+    publish(artifact, tmp_path, Serving(threads=1), probe_ids=artifact.manifest.probe, text=text_model)
     folder = tmp_path / artifact.name
     config = (folder / "configs/online.pbtxt").read_text(encoding="utf-8")
     assert 'name: "token_type_ids" data_type: TYPE_INT64 dims: [ -1 ] allow_ragged_batch: true' in config
@@ -76,14 +76,14 @@ def test_published_graph_has_token_types_in_config_warm_up_and_known_answer(
 
 def test_artifact_says_what_the_family_has(exported: tuple[Path, Artifact]) -> None:
     _, artifact = exported
-    assert (artifact.manifest["pad_id"], artifact.manifest["max_tokens"]) == (0, 64)
+    assert (artifact.manifest.pad_id, artifact.manifest.max_tokens) == (0, 64)
 
 
 def test_precision_that_a_family_cannot_compute_in_is_refused_with_the_reason(tmp_path: Path) -> None:
     encoder = tiny_encoder(tmp_path / "encoder", "deberta-v2")
     checkpoint = fine_tuned(tmp_path / "checkpoint", encoder, CASES["tags"].head)
     with pytest.raises(
-        Refusal, match=r"tiny is not exported in fp16: .*become NaN \(microsoft/DeBERTa#77.*take another"
+        GateRefusal, match=r"tiny is not published in fp16: .*become NaN \(microsoft/DeBERTa#77.*choose another"
     ):
         export_artifact(checkpoint, finetune("tiny", CASES["tags"].head), "fp16", tmp_path / "out", probes_of(1, 2), ())
     assert not (tmp_path / "out").exists()
@@ -126,8 +126,7 @@ def test_pooler_of_a_lower_layer_is_refused(tmp_path: Path) -> None:
 def test_vocabulary_of_another_encoder_is_refused_at_export(tmp_path: Path) -> None:
     head = CASES["label"].head
     checkpoint = fine_tuned(tmp_path / "checkpoint", tiny_encoder(tmp_path / "encoder", "bert"), head)
-    account = dict(read_checkpoint(checkpoint).account)
-    assert account["finetune"] == "tiny"
+    assert read_checkpoint(checkpoint).metadata.finetune == "tiny"
     other = tiny_encoder(tmp_path / "other", "xlm-roberta")
     checkpoint = _with_tokenizer(tmp_path / "mixed", checkpoint, other / "tokenizer.json")
     with pytest.raises(CheckpointError, match=r"its padding has the id 1, pad_token_id in config\.json is 0"):
@@ -136,14 +135,15 @@ def test_vocabulary_of_another_encoder_is_refused_at_export(tmp_path: Path) -> N
 
 def _encoder_checkpoint(folder: Path, encoder: Path) -> Path:
     """Return a checkpoint of an encoder that nothing was trained on, as phase 1 or an import leaves it."""
-    return _written(folder, encoder, encoder / "tokenizer.json", {"phase": "pretrained", "model": "tiny", "recipe": {}})
+    metadata = {"phase": "pretrained", "model": "tiny", "parents": {}, "seen": {}}
+    return _written(folder, encoder, encoder / "tokenizer.json", metadata)
 
 
 def _with_tokenizer(folder: Path, checkpoint: Path, tokenizer: Path) -> Path:
-    return _written(folder, checkpoint, tokenizer, dict(read_checkpoint(checkpoint).account))
+    return _written(folder, checkpoint, tokenizer, dict(read_checkpoint(checkpoint).document))
 
 
-def _written(folder: Path, source: Path, tokenizer: Path, account: dict) -> Path:
+def _written(folder: Path, source: Path, tokenizer: Path, metadata: dict) -> Path:
     from training.checkpoint import write_checkpoint
 
     def save(draft: Path) -> None:
@@ -151,4 +151,4 @@ def _written(folder: Path, source: Path, tokenizer: Path, account: dict) -> Path
             (draft / name).write_bytes((source / name).read_bytes())
         (draft / "tokenizer.json").write_bytes(tokenizer.read_bytes())
 
-    return write_checkpoint(folder, account, save).directory
+    return write_checkpoint(folder, metadata, save).directory

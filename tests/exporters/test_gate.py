@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,11 +19,12 @@ from tiny_checkpoints import HEADS, finetune, write_tokenizer
 from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 from exporters import steps
-from exporters.export import Refusal, export_artifact
-from exporters.gate import Sample, Verdict, judge
+from exporters.export import GateRefusal, export_artifact
+from exporters.gate import Verdict, judge
 from exporters.modules import Loaded, infer, load_module
 from exporters.onnx import write_graph
 from exporters.run import Wanted, export_model
+from exporters.samples import GateSample
 from exporters.variants import VARIANTS, Variant
 from harness.artifacts.gate import GATE
 from harness.artifacts.workspace import Workspace
@@ -56,10 +58,10 @@ def sentence(rng: np.random.Generator, language: str) -> tuple[NDArray[np.int64]
     return np.array([0, *words[:-1], 2, 2, words[-1], 2]), int(kinds.argmax())
 
 
-def sample(language: str, count: int = 400) -> Sample:
+def sample(language: str, count: int = 400) -> GateSample:
     rng = np.random.default_rng(len(language) + ord(language[0]))
     drawn = [sentence(rng, language) for _ in range(count)]
-    return Sample(
+    return GateSample(
         name="kinds",
         language=language,
         examples=[PairExample(str(place), "", "", LABELS[kind]) for place, (_, kind) in enumerate(drawn)],
@@ -104,6 +106,7 @@ def checkpoint(directory: Path, model: XLMRobertaForSequenceClassification) -> C
         "head": describe(HEAD),
         "recipe": {"name": "tiny"},
         "parents": {},
+        "seen": {},
     }
     return write_checkpoint(directory, metadata, save)
 
@@ -132,7 +135,7 @@ def apply(variant: str, graph: Path, loaded: Loaded) -> Path:
     return graph
 
 
-def verdict(loaded: Loaded, graph: Path, variant: str, samples: Sequence[Sample] = SAMPLES) -> Verdict:
+def verdict(loaded: Loaded, graph: Path, variant: str, samples: Sequence[GateSample] = SAMPLES) -> Verdict:
     with OnnxEndpoint(graph) as endpoint:
         return judge(
             partial(infer, loaded.module),
@@ -161,12 +164,12 @@ def test_every_variant_of_a_trained_model_passes(variant: str, loaded: Loaded, g
     found = verdict(loaded, apply(variant, graph, loaded), variant)
 
     assert found.problems == ()
-    assert list(found.record["scripts"]) == ["Latn", "Cyrl"]
-    assert found.record["trained"]["above_chance"]
-    latin = found.record["scripts"]["Latn"]
-    assert (latin["examples"], latin["decisions"], latin["samples"]) == (400, 400, ["kinds en"])
-    assert latin["pytorch"] > 60
-    assert latin["drop_interval"][0] <= latin["drop"] <= latin["drop_interval"][1]
+    assert list(found.scripts) == ["Latn", "Cyrl"]
+    assert found.trained.above_chance
+    latin = found.scripts["Latn"]
+    assert (latin.examples, latin.decisions, latin.samples) == (400, 400, ["kinds en"])
+    assert latin.pytorch > 60
+    assert latin.drop_interval[0] <= latin.drop <= latin.drop_interval[1]
 
 
 def test_a_wrong_scale_in_one_layer_is_refused(loaded: Loaded, graph: Path) -> None:
@@ -233,7 +236,7 @@ def test_a_model_at_chance_cannot_vouch_for_a_lossy_graph(training_steps: int, t
 
     assert any("no better than answers that ignore the text" in problem for problem in problems)
     assert exact.passed, "numerical equality needs no trained model"
-    assert exact.record["trained"]["above_chance"] is False
+    assert exact.trained.above_chance is False
 
 
 def test_without_examples_only_numerical_equality_can_pass(loaded: Loaded, graph: Path) -> None:
@@ -277,7 +280,7 @@ def test_a_refused_graph_leaves_its_verdict_and_nothing_else(trained: Checkpoint
     monkeypatch.setitem(VARIANTS, "broken", broken)
     out = tmp_path / "mnli" / "broken"
 
-    with pytest.raises(Refusal, match=r"the gate refuses mnli in broken: Latn: .* predictions changed"):
+    with pytest.raises(GateRefusal, match=r"mnli is not published in broken: Latn: .* predictions changed"):
         export_artifact(trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES)
     told = json.loads((tmp_path / "mnli" / "broken.refused" / GATE).read_text())
     assert [path.name for path in out.parent.iterdir()] == ["broken.refused"]
@@ -353,11 +356,37 @@ def test_export_of_a_broken_step_publishes_nothing(workspace: Workspace, tmp_pat
     broken = dataclasses.replace(VARIANTS["int8"], steps=(swap_kinds, *VARIANTS["int8"].steps))
     monkeypatch.setitem(VARIANTS, "int8", broken)
 
-    with pytest.raises(ArtifactError, match="the gate refuses mnli in int8"):
+    with pytest.raises(ArtifactError, match=r"^no graphs published, 1 refused: mnli \(Latn: .* predictions changed"):
         export_model("tiny", Wanted(variants=("int8",)), workspace, data=tmp_path / "data", progress=Silent())
 
     assert not list(workspace.model_repository.glob("*"))
     assert json.loads((workspace.artifacts.root / "tiny/mnli/int8.refused" / GATE).read_text())["passed"] is False
+
+
+def test_graphs_that_pass_are_published_and_counted_beside_the_refused(
+    workspace: Workspace, tmp_path: Path, monkeypatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        finetune = "mnli"
+        raise GateRefusal(finetune, "any", "it drifts", "take fp32")
+
+    monkeypatch.setitem(VARIANTS, "int8", dataclasses.replace(VARIANTS["int8"], steps=(refuse,)))
+    monkeypatch.setitem(VARIANTS, "fp16", dataclasses.replace(VARIANTS["fp16"], steps=(refuse,)))
+    said: list[str] = []
+    progress = Silent()
+    monkeypatch.setattr(Silent, "say", lambda self, line: said.append(line))
+
+    wanted = Wanted(variants=("fp32", "int8", "fp16"))
+    with pytest.raises(ArtifactError) as error:
+        export_model("tiny", wanted, workspace, data=tmp_path / "data", progress=progress)
+
+    reasons = "mnli in any (it drifts), mnli in any (it drifts)"
+    right = f"1 fp32 graph published, 2 refused: {reasons}; for mnli: take fp32"
+    assert str(error.value) == right
+    assert said[0] == "tiny: 3 graphs, each exported, compared with PyTorch and published"
+    assert re.fullmatch(r"tiny-mnli-fp32: version 1, written \(1 of 3, \d+ s, about \d+ s left\)", said[1])
+    assert re.fullmatch(r"tiny-mnli-fp16: refused \(3 of 3, \d+ s\)", said[3])
+    assert (workspace.model_repository / "tiny-mnli-fp32").is_dir()
 
 
 def test_a_container_that_is_too_old_is_refused_before_anything_is_published(

@@ -99,6 +99,8 @@ def write_tokenizer(path: Path, pad: str = "<pad>") -> None:
 def save_checkpoint(directory: Path, name: str, *, metadata: Mapping[str, Any] | None = None, seed: int = 0) -> Path:
     complete = {
         "phase": "target",
+        "parents": {},
+        "seen": {},
         "model": "tiny",
         "finetune": name,
         "head": describe(HEADS[name]),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -111,13 +112,15 @@ def make_artifact(
         model=model,
         finetune=kind,
         variant="fp32",
-        signature=signature.to_json(),
+        signature=signature,
         graph_sha256=digest,
         tokenizer_sha256=tokenizer,
         hidden=HIDDEN,
         pad_id=1,
         vocabulary=VOCABULARY if vocabulary else None,
-        checkpoint=CheckpointReference(digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model)),
+        checkpoint=CheckpointReference(
+            digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model, seen={})
+        ),
     )
     return Artifact(model, kind, "fp32", directory, signature, digest, tokenizer, manifest)
 
@@ -306,9 +309,9 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """The sample's evaluation files, byte for byte as `harness.sample.write` writes them, in a fraction of its time."""
-    from harness.sample.writers import Sample
+    from harness.sample.writers import SampleWriter
 
-    sample = Sample(tmp_path_factory.mktemp("data") / "sample")
+    sample = SampleWriter(tmp_path_factory.mktemp("data") / "sample")
     sample.evaluation()
     sample.coverage()
     return Layout.at(sample.folder)
@@ -332,3 +335,20 @@ def layout(tmp_path: Path) -> Layout:
     """The data folder that `write` fills."""
     (tmp_path / "data" / "xtreme").mkdir(parents=True, exist_ok=True)
     return Layout.at(tmp_path / "data")
+
+
+@pytest.fixture
+def install_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a package of one module with entry points on the path, as pip would: ``install_package(entries, code)``."""
+
+    def make(entries: str, code: str, package: str = "toy-tasks") -> None:
+        module = package.replace("-", "_")
+        described = tmp_path / package / f"{module}-1.0.dist-info"
+        described.mkdir(parents=True)
+        (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (described / "entry_points.txt").write_text(entries)
+        (tmp_path / package / f"{module}.py").write_text(code)
+        monkeypatch.syspath_prepend(str(tmp_path / package))
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return make

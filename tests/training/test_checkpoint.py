@@ -7,7 +7,7 @@ import pytest
 from harness.core.errors import CheckpointError
 from training.checkpoint import is_complete, read_checkpoint, write_checkpoint
 
-ANY = {"phase": "target", "model": "tiny"}
+ANY = {"phase": "target", "model": "tiny", "parents": {}, "seen": {}}
 
 
 def save(folder: Path) -> None:

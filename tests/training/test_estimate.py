@@ -1,4 +1,4 @@
-"""What a dry run tells of a recipe, and that it changes nothing."""
+"""What a dry run says of a recipe, and that it changes nothing."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from harness.core.progress import Silent
 from training import estimate
 from training.estimate import duration
 from training.measure import Speed
-from training.recipe import load_recipe
+from training.recipe_files import load_recipe
 from training.run import dry_run, train_recipe
 
 RECIPE = """
@@ -100,9 +100,9 @@ class Told:
         return self.table(self.dry(*texts, **options))
 
     @staticmethod
-    def table(told: Sequence[str]) -> dict[str, list[str]]:
+    def table(reported: Sequence[str]) -> dict[str, list[str]]:
         """Return the cells after the name of each line of the first table."""
-        lines = [line.strip() for line in told]
+        lines = [line.strip() for line in reported]
         table = lines[2 : next(place for place, line in enumerate(lines) if line.startswith("left to do")) + 1]
         return {cells[0]: cells[1:] for cells in (split(line) for line in table)}
 
@@ -118,14 +118,14 @@ def split(line: str) -> list[str]:
 
 
 @pytest.fixture
-def told(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+def reported(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
     """Measuring has tests of its own; here a token takes half a second, and a step nothing."""
     monkeypatch.setattr(estimate, "measure", lambda *_: Speed(0.0, 0.5, 3, 1))
     return Told(tmp_path, data)
 
 
-def test_steps_and_examples_are_those_of_the_recipe(told: Told) -> None:
-    rows = told.rows()
+def test_steps_and_examples_are_those_of_the_recipe(reported: Told) -> None:
+    rows = reported.rows()
     assert rows["phase 1: mlm"][:4] == ["to do", "8", "-", "-"]
     assert rows["phase 2"][:4] == ["to do", "6", "-", "-"]
     # Two epochs of 20 examples in batches of 8.
@@ -133,30 +133,30 @@ def test_steps_and_examples_are_those_of_the_recipe(told: Told) -> None:
     assert rows["phase 3: encoder"][:2] == ["not trained", "0"]
 
 
-def test_mixture_is_the_one_that_training_draws(told: Told) -> None:
-    rows = told.rows()
+def test_mixture_is_the_one_that_training_draws(reported: Told) -> None:
+    rows = reported.rows()
     drawn = {code: int(rows[f"mnli {code}"][1]) for code in SENTENCES}
-    told.train(phase="intermediate")
-    (path,) = told.workspace.checkpoints.glob("try/intermediate/phase.json")
+    reported.train(phase="intermediate")
+    (path,) = reported.workspace.checkpoints.glob("try/intermediate/phase.json")
     assert json.loads(path.read_text(encoding="utf-8"))["drawn"] == {"mnli": drawn}
     assert sum(drawn.values()) == 24
 
 
-def test_tokens_are_counted_with_the_tokenizer_that_training_makes(told: Told) -> None:
-    tokens = int(told.rows()["phase 3: mnli"][4].replace(",", ""))
-    told.train(phase="pretrained")
-    assert int(told.rows()["phase 3: mnli"][4].replace(",", "")) == tokens
+def test_tokens_are_counted_with_the_tokenizer_that_training_makes(reported: Told) -> None:
+    tokens = int(reported.rows()["phase 3: mnli"][4].replace(",", ""))
+    reported.train(phase="pretrained")
+    assert int(reported.rows()["phase 3: mnli"][4].replace(",", "")) == tokens
 
 
-def test_time_follows_the_tokens(told: Told) -> None:
-    rows = told.rows()
+def test_time_follows_the_tokens(reported: Told) -> None:
+    rows = reported.rows()
     tokens = int(rows["phase 2"][4].replace(",", ""))
     assert rows["phase 2"][5:] == [duration(tokens * 0.5), "3 steps"]
 
 
-def test_what_is_done_costs_nothing(told: Told) -> None:
-    told.train()
-    rows = told.rows()
+def test_what_is_done_costs_nothing(reported: Told) -> None:
+    reported.train()
+    rows = reported.rows()
     assert rows["phase 1: mlm"][:2] == ["done", "8"]
     assert rows["phase 2"][:2] == ["done", "6"]
     assert rows["mnli en"][0] == "20"
@@ -164,15 +164,15 @@ def test_what_is_done_costs_nothing(told: Told) -> None:
     assert rows["left to do"] == ["0", "0", "0 s"]
 
 
-def test_other_inputs_are_not_taken_for_done(told: Told) -> None:
-    told.train()
-    rows = told.rows(RECIPE.replace("epochs = 2", "epochs = 4"))
+def test_other_inputs_are_not_taken_for_done(reported: Told) -> None:
+    reported.train()
+    rows = reported.rows(RECIPE.replace("epochs = 2", "epochs = 4"))
     assert (rows["phase 2"][0], rows["phase 3: mnli"][:2]) == ("done", ["to do", "10"])
-    assert told.rows(RECIPE.replace("steps = 8", "steps = 9"))["phase 3: mnli"][0] == "to do"
+    assert reported.rows(RECIPE.replace("steps = 8", "steps = 9"))["phase 3: mnli"][0] == "to do"
 
 
-def test_stopped_training_has_only_its_rest_left(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = int(told.rows()["phase 1: mlm"][4].replace(",", ""))
+def test_stopped_training_has_only_its_rest_left(reported: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = int(reported.rows()["phase 1: mlm"][4].replace(",", ""))
 
     def fail(*_: Any) -> Any:
         message = "power cut"
@@ -180,46 +180,46 @@ def test_stopped_training_has_only_its_rest_left(told: Told, monkeypatch: pytest
 
     monkeypatch.setattr("training.experiment.write_checkpoint", fail)
     with pytest.raises(RuntimeError, match="power cut"):
-        told.train(phase="pretrained", max_steps=None)
-    states = next((told.workspace.checkpoints / ".states").iterdir())
+        reported.train(phase="pretrained", max_steps=None)
+    states = next((reported.workspace.checkpoints / ".states").iterdir())
     (states / "checkpoint-8").rename(states / "checkpoint-6")
-    rows = told.rows()
+    rows = reported.rows()
     assert rows["phase 1: mlm"][0] == "from step 6"
     assert int(rows["phase 1: mlm"][4].replace(",", "")) == round(whole / 4)
-    assert told.rows(resume=False)["phase 1: mlm"][0] == "to do"
+    assert reported.rows(resume=False)["phase 1: mlm"][0] == "to do"
 
 
-def test_dry_run_writes_nothing(told: Told) -> None:
-    told.dry()
-    assert not told.workspace.root.exists()
-    told.train(phase="intermediate")
-    before = told.written()
-    told.dry()
-    assert told.written() == before
+def test_dry_run_writes_nothing(reported: Told) -> None:
+    reported.dry()
+    assert not reported.workspace.root.exists()
+    reported.train(phase="intermediate")
+    before = reported.written()
+    reported.dry()
+    assert reported.written() == before
 
 
-def test_shared_phase_1_is_counted_once(told: Told) -> None:
-    lines = told.dry(RECIPE, RECIPE.replace('name = "try"', 'name = "other"'))
+def test_shared_phase_1_is_counted_once(reported: Told) -> None:
+    lines = reported.dry(RECIPE, RECIPE.replace('name = "try"', 'name = "other"'))
     starts = [split(line.strip()) for line in lines if line.strip().startswith("phase 1")]
     assert [cells[1] for cells in starts] == ["to do", "the one of try"]
     assert starts[1][5:] == ["0", "0 s", "-"]
 
 
-def test_phase_to_stop_after_is_the_last_that_is_told(told: Told) -> None:
-    assert list(told.rows(phase="intermediate")) == ["phase 1: mlm", "phase 2", "mnli en", "mnli ru", "left to do"]
+def test_phase_to_stop_after_is_the_last_that_is_reported(reported: Told) -> None:
+    assert list(reported.rows(phase="intermediate")) == ["phase 1: mlm", "phase 2", "mnli en", "mnli ru", "left to do"]
     with pytest.raises(UsageError, match="did you mean 'target'"):
-        told.dry(phase="targt")
+        reported.dry(phase="targt")
 
 
-def test_max_steps_cuts_every_phase(told: Told) -> None:
-    rows = told.rows(max_steps=2)
+def test_max_steps_cuts_every_phase(reported: Told) -> None:
+    rows = reported.rows(max_steps=2)
     assert [rows[name][1] for name in ("phase 1: mlm", "phase 2", "phase 3: mnli")] == ["2", "2", "2"]
 
 
-def test_missing_file_is_named_as_a_training_names_it(told: Told, data: Path) -> None:
+def test_missing_file_is_named_as_a_training_names_it(reported: Told, data: Path) -> None:
     (data / "intermediate/mnli/ru/train.jsonl").unlink()
     messages = []
-    for run in (told.dry, told.train):
+    for run in (reported.dry, reported.train):
         with pytest.raises(DataError, match=r"mnli/ru/train\.jsonl") as caught:
             run()
         messages.append(str(caught.value))
@@ -227,17 +227,17 @@ def test_missing_file_is_named_as_a_training_names_it(told: Told, data: Path) ->
     assert "take them out of the recipe" in messages[0]
 
 
-def test_damaged_checkpoint_is_refused_as_a_training_refuses_it(told: Told) -> None:
-    told.train(phase="pretrained")
-    (weights,) = told.workspace.checkpoints.glob("pretrained-*/model.safetensors")
+def test_damaged_checkpoint_is_refused_as_a_training_refuses_it(reported: Told) -> None:
+    reported.train(phase="pretrained")
+    (weights,) = reported.workspace.checkpoints.glob("pretrained-*/model.safetensors")
     weights.write_bytes(b"")
     with pytest.raises(CheckpointError, match="not the file that training wrote"):
-        told.dry()
+        reported.dry()
 
 
-def test_text_of_phase_2_is_told(told: Told) -> None:
+def test_text_of_phase_2_is_reported(reported: Told) -> None:
     text = '[intermediate.text]\nrate = 0.5\ntexts = ["mono"]\nbatch_tokens = 64\n\n[target]'
-    rows = told.rows(RECIPE.replace("[target]", text))
+    rows = reported.rows(RECIPE.replace("[target]", text))
     (name,) = (name for name in rows if name.startswith("text"))
     # Steps of text and of the task add up.
     of_text = int(name.removeprefix("text, mlm: ").removesuffix(" steps"))
@@ -255,9 +255,9 @@ def test_speed_comes_from_a_measurement_on_this_machine(tmp_path: Path, data: Pa
 
 
 @pytest.mark.parametrize(("load", "told_of"), [(0.1, 0), (999.0, 1)])
-def test_busy_machine_is_told(told: Told, monkeypatch: pytest.MonkeyPatch, load: float, told_of: int) -> None:
+def test_busy_machine_is_reported(reported: Told, monkeypatch: pytest.MonkeyPatch, load: float, told_of: int) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
-    assert sum("busy with other work" in line for line in told.dry()) == told_of
+    assert sum("busy with other work" in line for line in reported.dry()) == told_of
 
 
 @pytest.mark.parametrize(

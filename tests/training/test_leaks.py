@@ -8,7 +8,7 @@ import pytest
 
 from harness.core.errors import LeakError
 from harness.core.layout import Layout
-from training.leaks import Evaluated, Overlap, check, fingerprint, normalise, sentences
+from training.leaks import EvaluationTexts, Overlap, check, fingerprint, normalise, sentences
 
 LONG = "The {} fisherman sells the box in the garden."
 WORDS = "red blue green young old tall small tired happy quiet".split()
@@ -26,8 +26,8 @@ def write(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 @pytest.fixture
-def evaluated(tmp_path: Path) -> Callable[[], Evaluated]:
-    return lambda: Evaluated(Layout.at(tmp_path / "data"))
+def evaluated(tmp_path: Path) -> Callable[[], EvaluationTexts]:
+    return lambda: EvaluationTexts(Layout.at(tmp_path / "data"))
 
 
 def squad(*contexts: str) -> str:

@@ -76,7 +76,7 @@ def test_parts_of_a_step_keep_a_row_each() -> None:
     assert (speed.parts, set(model.rows)) == (4, {1})
 
 
-def test_line_through_two_sizes_tells_what_every_step_costs() -> None:
+def test_line_through_two_sizes_says_what_every_step_costs() -> None:
     small, large = module._Timed(3.0, 100.0, 1, 3.0), module._Timed(5.0, 300.0, 1, 5.0)
     speed = module._speed(small, large, 4)
     assert (speed.seconds_per_step, speed.seconds_per_token) == (pytest.approx(2.0), pytest.approx(0.01))

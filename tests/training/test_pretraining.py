@@ -159,11 +159,11 @@ def test_checkpoint_that_an_older_version_trained_from_a_wrong_encoder_is_refuse
     """It is whole itself: what it was trained from is loaded again."""
     head = CASES["label"].head
     checkpoint = fine_tuned(tmp_path / "checkpoint", encoder, head)
-    account = dict(read_checkpoint(checkpoint).account)
-    account["recipe"] = {"name": "try", "pretrained": {"checkpoint": str(encoder), "revision": None}}
-    old = Checkpoint(checkpoint, account)
+    document = dict(read_checkpoint(checkpoint).document)
+    document["recipe"] = {"name": "try", "pretrained": {"checkpoint": str(encoder), "revision": None}}
+    old = Checkpoint.of(checkpoint, document)
     load_module(old, head)
     without_a_layer(encoder)
     with pytest.raises(CheckpointError, match=r"was trained before tensors were compared, .*it lacks 16 of 53 tensors"):
         load_module(old, head)
-    load_module(Checkpoint(checkpoint, {**account, "loading": 1}), head)
+    load_module(Checkpoint.of(checkpoint, {**document, "loading": 1}), head)

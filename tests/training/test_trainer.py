@@ -17,10 +17,10 @@ from harness.core.errors import CheckpointError, RecipeError
 from harness.core.heads import SequenceClassification
 from harness.core.progress import Silent
 from training import trainer
-from training.experiment import Place
+from training.experiment import Folders
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
 from training.recipe import Compute
-from training.trainer import Fitted, Schedule, Selection, check_trackers, fit, last_state
+from training.trainer import Fitted, Schedule, StepSelection, check_trackers, fit, last_state
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +65,12 @@ class Batches:
 
 
 def train(
-    folder: Path, batches: Batches, selection: Selection | None = None, model: Net | None = None, **compute: Any
+    folder: Path, batches: Batches, selection: StepSelection | None = None, model: Net | None = None, **compute: Any
 ) -> tuple[Net, Fitted]:
     model = model or Net()
     options = {"save_every": 3, "report_to": (), **compute}
     schedule = Schedule(steps=10, learning_rate=0.1, seed=5, compute=Compute(**options))
-    place = Place(folder / "states", folder / "logs")
+    place = Folders(folder / "states", folder / "logs")
     return model, fit(model, batches, schedule, place, "test", Silent(), selection)
 
 
@@ -113,9 +113,9 @@ def test_accumulated_parts_train_as_the_whole_batch_does(tmp_path: Path) -> None
     assert trained("parts", 4) == pytest.approx(trained("whole", 1), abs=1e-5)
 
 
-def select(scores: Sequence[float], **options: Any) -> Selection:
+def select(scores: Sequence[float], **options: Any) -> StepSelection:
     left = iter(scores)
-    return Selection(evaluate=lambda: next(left), evaluations=5, **options)
+    return StepSelection(evaluate=lambda: next(left), evaluations=5, **options)
 
 
 def test_weights_of_the_best_step_are_kept(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_weights_of_the_best_step_are_kept(tmp_path: Path) -> None:
         kept[len(kept)] = weights(model)
         return next(scores)
 
-    model, fitted = train(tmp_path, Batches(), Selection(evaluate=evaluate, evaluations=5), model)
+    model, fitted = train(tmp_path, Batches(), StepSelection(evaluate=evaluate, evaluations=5), model)
     # Evaluated after steps 2, 4, 6, 8 and 10; the first of equals wins.
     assert (fitted.step, weights(model)) == (4, kept[1])
     assert [found.step for found in fitted.evaluations] == [2, 4, 6, 8, 10]
@@ -146,8 +146,8 @@ def test_training_stops_when_patience_is_over(tmp_path: Path) -> None:
 def test_resumed_training_remembers_the_best_step(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         train(tmp_path, Batches(8), select([1.0, 5.0, 2.0, 3.0, 0.0]))
-    told = json.loads((tmp_path / "states/evaluations.json").read_text())
-    assert [found["step"] for found in told] == [2, 4, 6, 8]
+    reported = json.loads((tmp_path / "states/evaluations.json").read_text())
+    assert [found["step"] for found in reported] == [2, 4, 6, 8]
     _, fitted = train(tmp_path, Batches(), select([2.0, 3.0, 0.0]))
     # The state is that of step 6, so steps 8 and 10 are evaluated again, and step 4 stays the best.
     assert (fitted.step, [found.score for found in fitted.evaluations]) == (4, [1.0, 5.0, 2.0, 2.0, 3.0])
@@ -199,7 +199,7 @@ def test_training_that_ran_out_of_patience_does_not_go_on_when_it_is_resumed(tmp
         return score
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, Batches(), Selection(evaluate=evaluate, evaluations=5, patience=2))
+        train(tmp_path, Batches(), StepSelection(evaluate=evaluate, evaluations=5, patience=2))
     batches = Batches()
     _, fitted = train(tmp_path, batches, select([], patience=2))
     assert (fitted.step, batches.seen) == (2, [])
@@ -230,7 +230,9 @@ def test_full_disk_is_told_and_leaves_the_state_before(
     assert [path.name for path in (tmp_path / "states").glob("checkpoint-*")] == ["checkpoint-3"]
 
 
-def test_full_disk_while_the_best_weights_are_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_while_the_best_weights_are_written_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def save(model: nn.Module, path: str) -> None:
         message = "No space left on device (os error 28)"
         raise SafetensorError(message)
@@ -264,7 +266,7 @@ class Sentences:
 
 
 class MaskedSentences(Sentences):
-    """The same as text: the fourth piece tells the kind."""
+    """The same as text: the fourth piece says the kind."""
 
     def __getitem__(self, step: int) -> dict[str, object]:
         batch = super().__getitem__(step)
@@ -300,7 +302,7 @@ def losses(folder: Path, make: Callable[[], nn.Module], batches: Sentences, **co
     schedule = Schedule(
         steps=len(batches), learning_rate=2e-2, seed=5, compute=Compute(save_every=100, report_to=(), **compute)
     )
-    fitted = fit(make(), batches, schedule, Place(folder / "states", folder / "logs"), "test", Silent())
+    fitted = fit(make(), batches, schedule, Folders(folder / "states", folder / "logs"), "test", Silent())
     return [entry["loss"] for entry in fitted.losses]
 
 
@@ -347,7 +349,7 @@ def test_weights_trained_in_bf16_are_whole_numbers_of_32_bits(tmp_path: Path) ->
     torch.manual_seed(1)
     model = one_head()
     schedule = Schedule(steps=2, learning_rate=2e-2, seed=5, compute=Compute(bf16=True, report_to=()))
-    fit(model, Sentences(), schedule, Place(tmp_path / "states", tmp_path / "logs"), "test", Silent())
+    fit(model, Sentences(), schedule, Folders(tmp_path / "states", tmp_path / "logs"), "test", Silent())
     assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
 
 

@@ -40,7 +40,7 @@ _UNUSED = "were not used when initializing"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CheckpointSource:
     """Where a checkpoint is: a folder, or a hub id with a commit."""
 
     name: str
@@ -58,7 +58,7 @@ class Source:
         return None if found is None else Path(found)
 
 
-def read_config(source: Source) -> tuple[Networks, PretrainedConfig]:
+def read_config(source: CheckpointSource) -> tuple[Networks, PretrainedConfig]:
     """Return a checkpoint's family and its config.
 
     Raises:
@@ -66,7 +66,14 @@ def read_config(source: Source) -> tuple[Networks, PretrainedConfig]:
     """
     with _worded(source):
         if source.file("config.json") is None:
-            message = f"{source.name!r} has no config.json; name a folder with config.json, weights and tokenizer"
+            fix = "name a folder with config.json, weights and tokenizer"
+            message = f"{source.name!r} has no config.json; {fix}"
+            if not Path(source.name).is_dir():
+                message = (
+                    f"{source.name!r} at {source.revision or 'main'} is not in the hub's cache, and the hub cannot be "
+                    f"reached or has no config.json there; connect once, let HF_HOME name the cache that has it, or "
+                    f"{fix}"
+                )
             raise CheckpointError(message)
         values, _ = PretrainedConfig.get_config_dict(source.name, revision=source.revision or "main")
     family = family_of(values, source.name)
@@ -78,7 +85,7 @@ def read_config(source: Source) -> tuple[Networks, PretrainedConfig]:
     return networks, config
 
 
-def _check_settings(config: PretrainedConfig, family: Family, source: Source) -> None:
+def _check_settings(config: PretrainedConfig, family: Family, source: CheckpointSource) -> None:
     for key, right in family.settings.items():
         value = getattr(config, key, right[0])
         if value not in right:
@@ -104,18 +111,18 @@ def load_encoder(
         CheckpointError: the checkpoint is not whole, not of a known family, has other tensors or NaN, or the tokenizer
             is not its own.
     """
-    place = Source(str(source), revision)
-    networks, config = read_config(place)
+    where = CheckpointSource(str(source), revision)
+    networks, config = read_config(where)
     if tokenizer is not None:
-        check_vocabulary(tokenizer, config.to_dict(), networks.family, place.name)
-    return load(networks.base, networks, config, place, pooler=pooler)
+        check_vocabulary(tokenizer, config.to_dict(), networks.family, where.name)
+    return load(networks.base, networks, config, where, pooler=pooler)
 
 
 def load(
     kind: type[PreTrainedModel],
     networks: Networks,
     config: PretrainedConfig,
-    source: Source,
+    source: CheckpointSource,
     *,
     pooler: bool = False,
     **options: Any,
@@ -168,7 +175,7 @@ def _wanted(
     return shapes, [name for name in shapes if any(pattern.search(name) for pattern in tied)]
 
 
-def read_tensors(source: Source) -> dict[str, Stored]:
+def read_tensors(source: CheckpointSource) -> dict[str, Stored]:
     """Return the tensors of a checkpoint's files, by name; no weights are read where they are safetensors.
 
     Raises:
@@ -186,7 +193,7 @@ def read_tensors(source: Source) -> dict[str, Stored]:
     raise CheckpointError(message)
 
 
-def _read_shards(source: Source, index: Path) -> dict[str, Stored]:
+def _read_shards(source: CheckpointSource, index: Path) -> dict[str, Stored]:
     parts = read_index(index)
     shards = {}
     for name in sorted(set(parts.values())):
@@ -229,7 +236,7 @@ def check_finite(network: PreTrainedModel, source: str) -> None:
         raise CheckpointError(message)
 
 
-def write_tokenizer(source: Source, path: Path) -> None:
+def write_tokenizer(source: CheckpointSource, path: Path) -> None:
     """Write the tokenizer.json of a checkpoint, without token types where its encoder takes none.
 
     Raises:
@@ -247,12 +254,16 @@ def write_tokenizer(source: Source, path: Path) -> None:
 
 
 @contextmanager
-def _worded(source: Source) -> Iterator[None]:
+def _worded(source: CheckpointSource) -> Iterator[None]:
     """Word the failures of reading a checkpoint, for which each library has an error of its own.
 
     Raises:
         CheckpointError: it cannot be read.
     """
+    # It logs each try to connect; what came of them is said once, in the error.
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
     try:
         yield
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
@@ -262,6 +273,8 @@ def _worded(source: Source) -> Iterator[None]:
             f"hub id that can be reached"
         )
         raise CheckpointError(message) from error
+    finally:
+        hub.setLevel(level)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.compare.texts import ROWS, LabelDecision, Text, batches, decide
+from benchmarks.compare.peers.texts import ROWS, LabelDecision, Text, batches, decide
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 from harness.core.tensors import Tensors
@@ -78,13 +78,13 @@ class OpenVino:
         self.decisions: list[LabelDecision] = []
 
     def warm_up(self) -> None:
-        """Ask the first batch."""
+        """Answer the first batch."""
         self._answer(self._batches[:1])
 
     def run(self) -> None:
-        """Ask every batch."""
+        """Answer every batch."""
         self.decisions = self._answer(self._batches)
 
-    def _answer(self, asked: Iterable[tuple[list[str], list[str] | None]]) -> list[LabelDecision]:
-        tokenized = (dict(self._tokenizer(*batch, padding=True, return_tensors="np")) for batch in asked)
+    def _answer(self, texts: Iterable[tuple[list[str], list[str] | None]]) -> list[LabelDecision]:
+        tokenized = (dict(self._tokenizer(*batch, padding=True, return_tensors="np")) for batch in texts)
         return [decision for answer in self._compiled.answer(tokenized) for decision in decide(answer["logits"])]

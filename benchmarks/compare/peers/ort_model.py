@@ -1,4 +1,4 @@
-"""Optimum's ORTModelForSequenceClassification, as its page tells it.
+"""Optimum's ORTModelForSequenceClassification, as its page says.
 
 https://huggingface.co/docs/optimum-onnx/onnxruntime/package_reference/modeling_ort:
 
@@ -14,7 +14,7 @@ import torch
 from onnxruntime import SessionOptions
 from transformers import PreTrainedTokenizerBase
 
-from benchmarks.compare.texts import ROWS, LabelDecision, Text, batches, decide
+from benchmarks.compare.peers.texts import ROWS, LabelDecision, Text, batches, decide
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 
@@ -39,11 +39,11 @@ class OrtModel:
         self.decisions: list[LabelDecision] = []
 
     def warm_up(self) -> None:
-        """Ask the first batch."""
+        """Answer the first batch."""
         self._answer(self._batches[0])
 
     def run(self) -> None:
-        """Ask every batch."""
+        """Answer every batch."""
         self.decisions = [decision for batch in self._batches for decision in self._answer(batch)]
 
     def _answer(self, batch: tuple[list[str], list[str] | None]) -> list[LabelDecision]:

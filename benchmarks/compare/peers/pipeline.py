@@ -1,4 +1,4 @@
-"""transformers' pipeline, as https://huggingface.co/docs/transformers/main_classes/pipelines tells it.
+"""transformers' pipeline, as https://huggingface.co/docs/transformers/main_classes/pipelines says.
 
 ``pipe = pipeline("text-classification", model=..., tokenizer=...)`` and ``pipe(list_of_texts)``; a pair is
 ``{"text": ..., "text_pair": ...}``. It does not batch by default: "batching is not automatically a win".
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, pipeline
 
-from benchmarks.compare.texts import LabelDecision, Text
+from benchmarks.compare.peers.texts import LabelDecision, Text
 from harness.core.machine import cores
 
 
@@ -21,7 +21,7 @@ class Pipeline:
     def __init__(self, network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text]) -> None:
         torch.set_num_threads(cores())
         self._pipe = pipeline("text-classification", model=network, tokenizer=tokenizer, device="cpu")
-        self._asked: list[dict[str, str]] = [
+        self._texts: list[dict[str, str]] = [
             {"text": text.first} if text.second is None else {"text": text.first, "text_pair": text.second}
             for text in texts
         ]
@@ -29,11 +29,11 @@ class Pipeline:
         self.decisions: list[LabelDecision] = []
 
     def warm_up(self) -> None:
-        """Ask the first text."""
-        self._pipe(self._asked[:1])
+        """Answer the first text."""
+        self._pipe(self._texts[:1])
 
     def run(self) -> None:
-        """Ask every text."""
+        """Answer every text."""
         self.decisions = [
-            LabelDecision(self._labels[answer["label"]], float(answer["score"])) for answer in self._pipe(self._asked)
+            LabelDecision(self._labels[answer["label"]], float(answer["score"])) for answer in self._pipe(self._texts)
         ]

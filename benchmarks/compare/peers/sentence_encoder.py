@@ -1,4 +1,4 @@
-"""sentence-transformers with its ONNX backend, as its documentation tells it.
+"""sentence-transformers with its ONNX backend, as its documentation says.
 
 https://sbert.net/docs/sentence_transformer/usage/efficiency.html:
 ``SentenceTransformer(..., backend="onnx")`` and ``encode(sentences)`` by its defaults: sorted by length,
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.compare.texts import Text
+from benchmarks.compare.peers.texts import Text
 from harness.core.errors import MissingExtra
 from harness.core.machine import cores
 

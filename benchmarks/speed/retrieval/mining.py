@@ -48,7 +48,7 @@ class Corpora(NamedTuple):
 
 
 def corpora(sentences: int, dimension: int) -> Corpora:
-    """Return two corpora; every second source has a translation, at a random place.
+    """Return two corpora; every second source has a translation, at a random index.
 
     Its cosine is between 0.1 and 0.9, so that some are lost among the others: the best of 100,000 random
     cosines in 768 dimensions is about 0.16.

@@ -74,15 +74,15 @@ def product_alone(search: Search) -> Function:
 
 
 def write_candidates(
-    path: Path, candidates: int, dimension: int, places: NDArray[np.int64], rng: np.random.Generator
+    path: Path, candidates: int, dimension: int, planted_at: NDArray[np.int64], rng: np.random.Generator
 ) -> Vectors:
-    """Write random unit vectors block by block, and return a vector near each of those at some places.
+    """Write random unit vectors block by block, and return a vector near each of some of them.
 
     Args:
         path: the file, which holds the float32 values and nothing else.
         candidates: how many.
         dimension: of the vectors.
-        places: sorted indices of candidates, (queries,).
+        planted_at: sorted indices of candidates, (queries,).
         rng: where the vectors come from.
     """
     queries = []
@@ -90,8 +90,8 @@ def write_candidates(
         for start in range(0, candidates, BLOCK):
             block = units(rng, min(BLOCK, candidates - start), dimension)
             stream.write(block.data)
-            first, last = np.searchsorted(places, [start, start + len(block)])
-            queries.append(near(rng, block[places[first:last] - start]))
+            first, last = np.searchsorted(planted_at, [start, start + len(block)])
+            queries.append(near(rng, block[planted_at[first:last] - start]))
     return np.concatenate(queries)
 
 
@@ -107,12 +107,12 @@ def measure_search(
     """Return what a search among candidates on disk takes, and the memory it needs."""
     rng = np.random.default_rng(SEED)
     path = folder / "candidates.f32"
-    places = np.linspace(0, candidates - 1, queries).astype(np.int64)
-    ours = Search(write_candidates(path, candidates, dimension, places, rng), path, candidates)
+    planted_at = np.linspace(0, candidates - 1, queries).astype(np.int64)
+    ours = Search(write_candidates(path, candidates, dimension, planted_at, rng), path, candidates)
     baseline = product_alone(ours)
     with progress.step("search and its product", 2 * (repeats + 1), "runs") as advance:
         timings = alternate([ours, baseline], warmup=1, repeats=repeats, advance=advance)
-    planted, correct = float((ours.found.indices[:, 0] == places).mean()), right(ours)
+    planted, correct = float((ours.found.indices[:, 0] == planted_at).mean()), right(ours)
     row = rate_row(
         f"{queries:,} queries, {candidates:,} candidates on disk, dimension {dimension}, {RANKS} neighbours",
         queries,

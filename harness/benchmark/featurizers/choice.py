@@ -18,8 +18,8 @@ class ChoiceFeaturizer:
 
     def __call__(self, examples: Sequence[ChoiceExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
-        prompts = tokenizer.pieces([f"{example.premise} {example.question}".rstrip() for example in examples])
-        choices = iter(tokenizer.pieces([choice for example in examples for choice in example.choices]))
+        prompts = tokenizer.subwords([f"{example.premise} {example.question}".rstrip() for example in examples])
+        choices = iter(tokenizer.subwords([choice for example in examples for choice in example.choices]))
         return [
             pair_feature(
                 number, tokenizer, prompt, next(choices), self.max_tokens, np.asarray(example.label, dtype=np.int64)

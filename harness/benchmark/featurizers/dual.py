@@ -27,7 +27,7 @@ class DualFeaturizer:
     def __call__(self, examples: Sequence[SentenceExample | MatchExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
         rows = [(number, side, text) for number, example in enumerate(examples) for side, text in _sides(example)]
-        pieces = tokenizer.pieces([text for _, _, text in rows])
+        subwords = tokenizer.subwords([text for _, _, text in rows])
         frame = len(tokenizer.single([]))
         room = {QUERY: self.query_tokens - frame, CANDIDATE: self.candidate_tokens - frame}
         return [
@@ -36,7 +36,7 @@ class DualFeaturizer:
                 np.asarray(tokenizer.single(ids[: room[side]]), dtype=np.int64),
                 np.asarray(side, dtype=np.int64),
             )
-            for (number, side, _), ids in zip(rows, pieces, strict=True)
+            for (number, side, _), ids in zip(rows, subwords, strict=True)
         ]
 
 

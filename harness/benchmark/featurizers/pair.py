@@ -20,8 +20,8 @@ class PairFeaturizer:
 
     def __call__(self, examples: Sequence[PairExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
-        firsts = tokenizer.pieces([example.first for example in examples])
-        seconds = tokenizer.pieces([example.second for example in examples])
+        firsts = tokenizer.subwords([example.first for example in examples])
+        seconds = tokenizer.subwords([example.second for example in examples])
         index = {label: number for number, label in enumerate(self.labels)}
         return [
             pair_feature(

@@ -20,5 +20,5 @@ class SentenceFeaturizer:
         room = self.max_tokens - len(tokenizer.single([]))
         return [
             Feature(number, np.asarray(tokenizer.single(ids[:room]), dtype=np.int64))
-            for number, ids in enumerate(tokenizer.pieces([example.text for example in examples]))
+            for number, ids in enumerate(tokenizer.subwords([example.text for example in examples]))
         ]

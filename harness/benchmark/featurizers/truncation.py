@@ -2,7 +2,7 @@
 
 
 def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return the pieces that are kept of two sequences, cutting the longer one piece by piece.
+    """Return the subwords that are kept of two sequences, cutting the longer one subword by subword.
 
     Equal lengths lose from the second, as in transformers' `truncate_sequences`.
     """

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from harness.benchmark.featurizers.pair import row_types
 from harness.core.examples import Answer, QuestionExample
-from harness.core.features import Feature, Pieces, Tokenizer
+from harness.core.features import Feature, Subwords, Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class WindowFeaturizer:
-    """Rows ``question | window``, where windows start every `stride` pieces of the context.
+    """Rows ``question | window``, where windows start every `stride` subwords of the context.
 
     `alignment` (tokens, 3): start and end of the token in the context's characters, -1 outside
     the context; and 1 where this window is the token's best context, as in SQuAD's
@@ -22,17 +22,17 @@ class WindowFeaturizer:
     """
 
     max_tokens: int = 384
-    #: Pieces between the starts of two windows: doc_stride of the official scripts.
+    #: Subwords between the starts of two windows: doc_stride of the official scripts.
     stride: int = 128
     #: Longer questions are cut: max_query_length of the official scripts.
     max_question: int = 64
 
     def __call__(self, examples: Sequence[QuestionExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
-        # Paragraphs are shared by several questions, and their pieces are most of the work.
+        # Paragraphs are shared by several questions, and their subwords are most of the work.
         texts = sorted({example.context for example in examples})
-        contexts = dict(zip(texts, tokenizer.pieces_with_offsets(texts), strict=True))
-        questions = tokenizer.pieces([example.question for example in examples])
+        contexts = dict(zip(texts, tokenizer.subwords_with_offsets(texts), strict=True))
+        questions = tokenizer.subwords([example.question for example in examples])
         features = []
         for number, (example, question) in enumerate(zip(examples, questions, strict=True)):
             asked = question[: self.max_question]
@@ -53,7 +53,7 @@ class WindowFeaturizer:
         return features
 
     def _spans(self, length: int, room: int) -> Iterator[tuple[int, int]]:
-        """Yield start and end of each window in pieces of the context; one even if it is empty."""
+        """Yield start and end of each window in subwords of the context; one even if it is empty."""
         start = 0
         while True:
             end = min(length, start + room)
@@ -64,7 +64,7 @@ class WindowFeaturizer:
 
 
 def _best_window(spans: Sequence[tuple[int, int]], length: int) -> NDArray[np.int64]:
-    """Return for each piece (length,) the window in which it has most context on its poorer side.
+    """Return for each subword (length,) the window in which it has most context on its poorer side.
 
     Score: min(left, right context) + 0.01 * window length; the first of equals wins, as in
     SQuAD's `check_is_max_context`.
@@ -80,15 +80,15 @@ def _best_window(spans: Sequence[tuple[int, int]], length: int) -> NDArray[np.in
     return best
 
 
-def _target(answer: Answer | None, context: Pieces, start: int, end: int, lead: int) -> NDArray[np.int64]:
+def _target(answer: Answer | None, context: Subwords, start: int, end: int, lead: int) -> NDArray[np.int64]:
     """Return (first, last) token of the answer in the window, (0, 0) if it lies outside or there is none."""
     if answer is None:
         return np.zeros(2, dtype=np.int64)
     stop = answer.start + len(answer.text)
     inside = [
-        piece
-        for piece in range(start, end)
-        if context.offsets[piece][0] < stop and context.offsets[piece][1] > answer.start
+        subword
+        for subword in range(start, end)
+        if context.offsets[subword][0] < stop and context.offsets[subword][1] > answer.start
     ]
     if not inside:
         return np.zeros(2, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Tagged words: the tag sits on a word's first piece, over-long sentences become several rows."""
+"""Tagged words: the tag sits on a word's first subword, over-long sentences become several rows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ class WordsFeaturizer:
     def __call__(self, examples: Sequence[WordsExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
         vocabulary = sorted({word for example in examples for word in example.words})
-        pieces = dict(zip(vocabulary, tokenizer.pieces(vocabulary), strict=True))
+        subwords = dict(zip(vocabulary, tokenizer.subwords(vocabulary), strict=True))
         index = {tag: number for number, tag in enumerate(self.tags)}
         lead = len(tokenizer.single([])) - 1
         features = []
         for number, example in enumerate(examples):
-            for start, words in self._rows(example.words, pieces, tokenizer):
+            for start, words in self._rows(example.words, subwords, tokenizer):
                 positions = np.cumsum([0, *(len(word) for word in words[:-1])]) + lead
-                ids = [*tokenizer.single([piece for word in words for piece in word]), *_extra(tokenizer)]
+                ids = [*tokenizer.single([subword for word in words for subword in word]), *_extra(tokenizer)]
                 target = np.full(len(ids), IGNORED, dtype=np.int64)
                 target[positions] = [index[tag] for tag in example.tags[start : start + len(words)]]
                 alignment = np.stack([np.arange(start, start + len(words)), positions], axis=1)
@@ -40,14 +40,14 @@ class WordsFeaturizer:
         return features
 
     def _rows(
-        self, words: Sequence[str], pieces: dict[str, list[int]], tokenizer: Tokenizer
+        self, words: Sequence[str], subwords: dict[str, list[int]], tokenizer: Tokenizer
     ) -> Iterator[tuple[int, list[list[int]]]]:
-        """Yield the index of a row's first word and the pieces of each of its words."""
+        """Yield the index of a row's first word and the subwords of each of its words."""
         room = self.max_tokens - len(tokenizer.single([])) - len(_extra(tokenizer))
         start, used = 0, 0
         row: list[list[int]] = []
         for position, word in enumerate(words):
-            ids = pieces[word]
+            ids = subwords[word]
             if not 0 < len(ids) <= room:
                 ids = [tokenizer.unknown_id]
             if used + len(ids) > room:

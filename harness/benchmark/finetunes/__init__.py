@@ -1,15 +1,19 @@
 """Training sets with the graphs they train, one module each; the directory is the registry.
 
 A finetune is declared once and serves three uses: intermediate training, the target phase, and
-the graph that answers for one or more tasks.
+the graph that answers for one or more tasks. Another package adds its own by an entry point of the
+group ``harness.finetunes``; a recipe trains those only if it names them.
 """
 
 from harness.core.layout import Layout
-from harness.core.registry import Registry
-from harness.core.task import AnyFinetune
+from harness.core.registry import FINETUNES, Registry
+from harness.core.task import AnyFinetune, Finetune
 
-REGISTRY: Registry[AnyFinetune] = Registry(__name__, "FINETUNE", "finetune", "harness tasks")
+REGISTRY: Registry[AnyFinetune] = Registry(
+    __name__, "FINETUNE", "finetune", "harness tasks", group=FINETUNES, declares=Finetune
+)
 names = REGISTRY.names
+plugins = REGISTRY.plugins
 load = REGISTRY.load
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from harness.benchmark.featurizers.pair import PairFeaturizer
 from harness.benchmark.metrics.accuracy import Accuracy
-from harness.benchmark.origins.converters import PairLines
+from harness.benchmark.origins.converters import PairFile
 from harness.benchmark.origins.official import Columns
 from harness.benchmark.origins.repositories import PAWS_X, XTREME
 from harness.benchmark.postprocessors.label import BestLabel
@@ -34,7 +34,7 @@ SOURCE = Tsv(
 
 SPLITS: Mapping[Split, str] = {"train": "train", "dev": "validation", "test": "test"}
 HUB = Hub(
-    convert=PairLines(first="sentence1", second="sentence2", labels={label: label for label in LABELS}, quoted=True),
+    convert=PairFile(first="sentence1", second="sentence2", labels={label: label for label in LABELS}, quoted=True),
     parts=(
         Part(repository=PAWS_X, config="{language}", splits=SPLITS),
         Part(

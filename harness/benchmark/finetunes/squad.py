@@ -17,7 +17,7 @@ SOURCE = SquadJson(file=DataFile("intermediate", "squad/{language}/{split}-v1.1.
 HUB = Hub(
     convert=SquadFile(),
     parts=(Part(repository=SQUAD, config="plain_text", splits={"train": "train", "dev": "validation"}),),
-    official=(official.Squad(patterns=("squad/{split}-v1.1.json",)),),
+    official=(official.SquadFiles(patterns=("squad/{split}-v1.1.json",)),),
     examples={"train": 87_599, "dev": 10_570},
 )
 

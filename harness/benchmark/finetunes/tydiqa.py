@@ -35,10 +35,10 @@ FINETUNE = Finetune(
         parts=(Part(repository=XTREME, config="tydiqa", splits={"train": "train"}, id_prefix="{name}"),),
         # The official script shortens the ids of the files by language, which makes many of them equal.
         official=(
-            official.Squad(
+            official.SquadFiles(
                 patterns=("tydiqa/tydiqa-goldp-v1.1-train/tydiqa-goldp-v1.1-train.json",), id_prefix="{name}"
             ),
-            official.Squad(patterns=("tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{language}.train.json",)),
+            official.SquadFiles(patterns=("tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{language}.train.json",)),
         ),
         examples={"train": 3_696},
     ),

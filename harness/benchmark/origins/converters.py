@@ -90,7 +90,7 @@ class _Labels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairLines:
+class PairFile:
     """``first TAB second TAB label`` lines."""
 
     first: str

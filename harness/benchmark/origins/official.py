@@ -113,7 +113,7 @@ class Tagged(_Files):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Squad(_Files):
+class SquadFiles(_Files):
     """SQuAD's JSON."""
 
     #: Questions whose id has another part before its first ``-`` belong to other languages; a pattern.

@@ -36,7 +36,7 @@ TASK = Task(
             Part(repository=XTREME, config="MLQA.{language}.{language}", splits={"dev": "validation", "test": "test"}),
         ),
         official=(
-            official.Squad(
+            official.SquadFiles(
                 patterns=("mlqa/MLQA_V1/{split}/{split}-context-{language}-question-{language}.json",),
             ),
         ),

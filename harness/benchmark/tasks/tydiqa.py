@@ -38,8 +38,8 @@ TASK = Task(
         # One configuration holds all languages; the part of an id before its first - names the language.
         parts=(Part(repository=XTREME, config="tydiqa", splits={"test": "validation"}, id_prefix="{name}"),),
         official=(
-            official.Squad(patterns=("tydiqa/tydiqa-goldp-v1.1-dev/tydiqa.goldp.{language}.dev.json",)),
-            official.Squad(patterns=("tydiqa/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-{name}.json",)),
+            official.SquadFiles(patterns=("tydiqa/tydiqa-goldp-v1.1-dev/tydiqa.goldp.{language}.dev.json",)),
+            official.SquadFiles(patterns=("tydiqa/tydiqa-goldp-v1.1-dev/tydiqa-goldp-dev-{name}.json",)),
         ),
     ),
 )

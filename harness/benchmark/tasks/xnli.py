@@ -2,7 +2,7 @@
 
 from harness.benchmark.finetunes.mnli import FINETUNE, LABELS
 from harness.benchmark.metrics.accuracy import Accuracy
-from harness.benchmark.origins.converters import PairLines
+from harness.benchmark.origins.converters import PairFile
 from harness.benchmark.origins.official import Columns
 from harness.benchmark.origins.repositories import XNLI
 from harness.benchmark.postprocessors.label import BestLabel
@@ -35,7 +35,7 @@ TASK = Task(
     paper="Conneau et al. 2018, https://aclanthology.org/D18-1269",
     submission=LabelLines(LABELS),
     hub=Hub(
-        convert=PairLines(first="premise", second="hypothesis", labels={label: label for label in LABELS}),
+        convert=PairFile(first="premise", second="hypothesis", labels={label: label for label in LABELS}),
         parts=(Part(repository=XNLI, config="{language}", splits={"dev": "validation", "test": "test"}),),
         official=(
             Columns(

@@ -29,6 +29,6 @@ TASK = Task(
         convert=SquadFile(),
         # google/xtreme's XQuAD.* is the same without Romanian.
         parts=(Part(repository=XQUAD, config="xquad.{language}", splits={"test": "validation"}),),
-        official=(official.Squad(patterns=("xquad/xquad.{language}.json",)),),
+        official=(official.SquadFiles(patterns=("xquad/xquad.{language}.json",)),),
     ),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from harness.core.errors import EndpointError, UsageError, nearest
-from harness.core.progress import Progress
+from harness.core.progress import Progress, counted
 from harness.serving.access import Access
 from harness.serving.repository.layout import Profile, published, with_text
 from harness.serving.server.local import LocalTriton
@@ -67,9 +67,10 @@ def serve(
         EndpointError: the server does not start or ends by itself, or a model cannot be healed.
     """
     with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):
+        address = f"http://{server.http_host}"
         yield (
-            f"Triton serves {len(server.models)} models: gRPC {server.uri}, "
-            f"HTTP http://{server.http_host}:{server.http_port}"
+            f"Triton serves {counted(len(server.models), 'models')}: gRPC {server.uri}, "
+            f"HTTP {address}:{server.http_port}, metrics {address}:{server.metrics_port}/metrics"
         )
         if profile == "evaluation":
             yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"

@@ -22,7 +22,7 @@ from harness.serving.repository.layout import (
 from harness.serving.server.local import LocalTriton
 from harness.serving.server.running import Busy
 from harness.serving.server.selection import Selection, selection
-from harness.serving.server.trial import Trial
+from harness.serving.server.trial import VersionTrial
 
 #: Seconds between two looks at the repository.
 POLL = 1.0
@@ -102,7 +102,7 @@ class Service:
         """
         self._server = server
         self._progress = progress
-        self._trial: Trial | None = None
+        self._trial: VersionTrial | None = None
         #: What the trial is about: the graph and what was selected for it.
         self._tried: tuple[str, Selection] | None = None
         self._refused: dict[str, Selection] = {}
@@ -170,7 +170,7 @@ class Service:
             if any(self._configs[each] != text for each, text in wanted.configs.items()):
                 self._progress.say(f"{name}: trying version {wanted.version} in another process")
                 log = self._server.log.with_suffix(".trial.log")
-                self._trial = Trial(
+                self._trial = VersionTrial(
                     self._server.repository, list(wanted.configs), wanted.version, self._server.profile, log
                 )
                 self._tried = (name, wanted)

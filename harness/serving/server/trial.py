@@ -18,7 +18,7 @@ from harness.serving.repository.layout import Profile, is_text
 from harness.serving.server.local import LocalTriton
 
 
-class Trial:
+class VersionTrial:
     """A trial that runs in the background; `stop` ends it, its server included."""
 
     def __init__(self, repository: Path, names: Sequence[str], version: int, profile: Profile, log: Path) -> None:

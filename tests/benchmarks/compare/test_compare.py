@@ -14,8 +14,8 @@ from benchmarks.compare import gated, handtuned, mixed, peak, sides, works
 from benchmarks.compare.__main__ import SECTIONS, parse
 from benchmarks.compare.gated import Choice, fastest
 from benchmarks.compare.networks import EXACT, TABLE, Network, RandomNetworks, peer_folder
+from benchmarks.compare.peers.texts import Text, batches, decide, tokenize
 from benchmarks.compare.session import FULL, HALF, QUICK, SampleSize, Session
-from benchmarks.compare.texts import Text, batches, decide, tokenize
 from benchmarks.contenders.baseshape import Shape, cost
 from benchmarks.contenders.eager import EagerTorch, answering
 from benchmarks.contenders.ours import Harness
@@ -260,7 +260,7 @@ def test_published_against_the_gate_is_never_measured(store: ArtifactStore, netw
     published(store.root, "int8", passed=False, accepted="hurry")
     choice = fastest(store, "m", network("mnli").exact)
     assert choice.artifact is None
-    assert "without the gate's consent" in choice.reasons[0]
+    assert "although the gate did not pass it" in choice.reasons[0]
     assert "harness export --model m --variant int8_block --finetune mnli" in choice.reasons[1]
 
 
@@ -491,7 +491,7 @@ def random_only(monkeypatch: pytest.MonkeyPatch, network) -> None:
 
 
 @pytest.mark.usefixtures("random_only")
-def test_a_whole_evaluation_tells_its_graphs_share(session: Session) -> None:
+def test_a_whole_evaluation_says_its_graphs_share(session: Session) -> None:
     (row,) = sides.overhead(session)
     assert row.target == 0.95
     assert 0 < row.ours < row.baseline_value
@@ -501,7 +501,7 @@ def test_a_whole_evaluation_tells_its_graphs_share(session: Session) -> None:
 
 
 @pytest.mark.usefixtures("random_only")
-def test_padding_is_told_for_every_task_that_is_there(session: Session) -> None:
+def test_padding_is_reported_for_every_task_that_is_there(session: Session) -> None:
     found = " ".join(row.work for row in sides.padding(session))
     assert all(name in found for name in ("xnli", "tatoeba", "xquad"))
 
@@ -526,7 +526,7 @@ def test_an_unknown_section_is_refused_with_the_nearest() -> None:
         parse(["--model", "m", "--only", "tatoba"])
 
 
-def test_a_missing_peer_is_told_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_peer_is_reported_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmarks.compare import __main__ as command
 
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "openvino" else object())
@@ -558,8 +558,8 @@ def test_frontier_has_the_baseline_and_every_variant_on_each_script(session: Ses
 
 def test_texts_are_tokenized_as_features_are(tokenizer) -> None:
     single, pair = tokenize([Text("abc"), Text("ab", "c")], tokenizer)
-    assert single.input_ids.tolist() == tokenizer.single(tokenizer.pieces(["abc"])[0])
-    assert pair.input_ids.tolist() == tokenizer.pair(*tokenizer.pieces(["ab", "c"]))
+    assert single.input_ids.tolist() == tokenizer.single(tokenizer.subwords(["abc"])[0])
+    assert pair.input_ids.tolist() == tokenizer.pair(*tokenizer.subwords(["ab", "c"]))
 
 
 def test_only_fp32_is_exact(network) -> None:

@@ -127,13 +127,13 @@ def test_nothing_to_draw_is_refused(draw, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("draw", "values"), [(ratios, rows()), (frontier, points())], ids=["ratios", "frontier"])
-def test_a_missing_package_is_told(draw, values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(draw, values, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(MissingExtra, match=r"'matplotlib' is not installed; .*\[bench\]"):
         draw(values, tmp_path / "plot.png")
 
 
-def test_matplotlib_has_one_door() -> None:
+def test_one_module_imports_matplotlib() -> None:
     importing = [
         path.relative_to(BENCHMARKS).as_posix()
         for path in sorted(BENCHMARKS.rglob("*.py"))

@@ -76,11 +76,11 @@ def test_questions_become_the_example_that_they_are_of(finetune: str, example: A
     (question,) = texts.as_questions([example], form(finetune).fields)
     assert question is not None
     back = form(finetune).example(question)
-    told = {name: getattr(example, name) for name in type(example).__slots__}
+    reported = {name: getattr(example, name) for name in type(example).__slots__}
     # What the service does not take: ids, gold labels, and the side where one graph has one longest row.
     for name in ("id", "label", "tags", *(["side"] if finetune == "encoder" else [])):
-        told.pop(name, None)
-    assert {name: getattr(back, name) for name in told} == told
+        reported.pop(name, None)
+    assert {name: getattr(back, name) for name in reported} == reported
 
 
 def test_examples_that_the_service_refuses_are_left_out() -> None:
@@ -141,7 +141,7 @@ def test_memory_is_looked_at_from_the_settled_server_to_the_end(requests: int, f
     assert traffic.looks(2) == [1, 2]
 
 
-def test_every_question_is_asked_once_and_told() -> None:
+def test_every_question_is_asked_once_and_reported() -> None:
     questions = [{"text": str(number)} for number in range(300)]
     seen: Counter[str] = Counter()
     done: list[int] = []
@@ -258,13 +258,13 @@ def test_counts_of_all_versions_are_summed_and_told_with_their_means() -> None:
 
 
 def test_counts_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = iter([5, 7, 9])
-    connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(next(told)))
+    reported = iter([5, 7, 9])
+    connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(next(reported)))
     monkeypatch.setattr("benchmarks.load.counts.time.sleep", lambda seconds: None)
     assert counts.count_until(connection, "any", RequestCounts(0, 0, 0, 0, 0), 9).answered == 9
 
 
-def test_server_that_loses_count_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_loses_count_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     connection = SimpleNamespace(get_inference_statistics=lambda name: statistics(8))
     monkeypatch.setattr(counts, "COUNTED", -1.0)
     with pytest.raises(EndpointError, match="'any' was sent 9 requests and counts 8"):
@@ -303,7 +303,7 @@ def test_agreement_counts_what_is_equal_within_the_tolerance() -> None:
 # Open loop
 
 
-def test_outcomes_of_a_burst_are_told_apart() -> None:
+def test_outcomes_of_a_burst_are_reported_apart() -> None:
     burst = Burst(6, 2)
     burst.take(None, None)
     burst.take("StatusCode.UNAVAILABLE", "Exceeds maximum queue size")
@@ -319,7 +319,7 @@ def test_outcomes_of_a_burst_are_told_apart() -> None:
 
 
 class Connection:
-    """Answers two requests at once, refuses the others, and forgets as many as it is told to."""
+    """Answers two requests at once, refuses the others, and forgets as many as it is reported to."""
 
     def __init__(self, forget: int) -> None:
         self.sent: list[Any] = []
@@ -409,8 +409,8 @@ def test_tokens_of_all_versions_are_read(metrics_port: int) -> None:
     assert (found, found.padding) == (TokenCounts(1_400_000, 2_100_000), 1.5)
 
 
-def test_server_that_counts_no_tokens_is_told(metrics_port: int) -> None:
-    with pytest.raises(EndpointError, match="tell no harness_padded_tokens_total of 'm_text'; the backend is not"):
+def test_server_that_counts_no_tokens_is_reported(metrics_port: int) -> None:
+    with pytest.raises(EndpointError, match="have no harness_padded_tokens_total of 'm_text'; the backend is not"):
         counts.read_tokens("127.0.0.1", metrics_port, "m_text")
 
 
@@ -441,7 +441,7 @@ def report() -> Report:
     )
 
 
-def test_report_tells_everything(report: Report) -> None:
+def test_report_says_everything(report: Report) -> None:
     found = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert found["failures"] == []
     assert found["requests_per_second"] == 200.0

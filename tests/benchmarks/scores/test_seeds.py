@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.scores.seeds import SeedDifference, differences, main
+from benchmarks.scores.seeds import ModelDifference, differences, main
 from harness.core.errors import UsageError
 
 
@@ -20,9 +20,9 @@ RIGHT = [run("mixed", Latn=49, Cyrl=45), run("mixed", Latn=52, Cyrl=46)]
 
 def test_difference_is_taken_seed_by_seed() -> None:
     assert differences(LEFT, RIGHT) == [
-        SeedDifference("xnli", "Latn", (-1, 0)),
-        SeedDifference("xnli", "Cyrl", (5, 2)),
-        SeedDifference("xnli", "mean", (2, 1)),
+        ModelDifference("xnli", "Latn", (-1, 0)),
+        ModelDifference("xnli", "Cyrl", (5, 2)),
+        ModelDifference("xnli", "mean", (2, 1)),
     ]
 
 

@@ -140,7 +140,7 @@ def test_command_writes_the_rows(
     assert "not counted, the data folder has no file: xnli" in capsys.readouterr().out
 
 
-def test_a_tokenizer_that_is_not_there_is_told(tmp_path: Path, layout: Layout) -> None:
+def test_a_tokenizer_that_is_not_there_is_reported(tmp_path: Path, layout: Layout) -> None:
     with pytest.raises(UsageError, match=r"does not exist; name a tokenizer\.json"):
         padding.main(["--tokenizer", str(tmp_path / "none.json"), "--data", str(tmp_path / "data")])
 

@@ -91,9 +91,9 @@ def test_what_is_done_twice_misses_the_target(setting, tmp_path: Path) -> None:
 
 def test_each_endpoint_has_a_run_of_its_own(setting, tmp_path: Path) -> None:
     evaluation_rows(setting(endpoints=("in process", "local Triton"), repeats=1), tmp_path, Quiet())
-    told = [("--endpoint onnx" in line, line.split("--output ")[1].split()[0]) for line in calls(tmp_path)]
+    reported = [("--endpoint onnx" in line, line.split("--output ")[1].split()[0]) for line in calls(tmp_path)]
     first, second, third = (str(tmp_path / name) for name in ("first", "second-0", "second-1"))
-    assert told == [(True, first), (True, second), (True, second), (False, third), (False, third)]
+    assert reported == [(True, first), (True, second), (True, second), (False, third), (False, third)]
 
 
 def test_the_data_and_the_limit_are_handed_on(setting, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_data_and_the_limit_are_handed_on(setting, tmp_path: Path) -> None:
     assert f"--data {tmp_path} --limit 7" in line
 
 
-def test_a_command_that_fails_is_told_with_its_error(setting, tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported_with_its_error(setting, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"was refused: no task 'broken'; there are others$"):
         evaluation_rows(setting(tasks="broken"), tmp_path, Quiet())
 
@@ -121,10 +121,10 @@ def test_a_command_that_crashes_keeps_its_traceback(setting, tmp_path: Path) -> 
         evaluation_rows(setting(tasks="crash"), tmp_path, Quiet())
 
 
-def test_the_three_parts_are_told(setting, tmp_path: Path) -> None:
+def test_the_three_parts_are_reported(setting, tmp_path: Path) -> None:
     first = evaluation_rows(setting(), tmp_path, Quiet())[1]
-    told = "imports 0.50 s, opening the graph 0.25 s, the rest up to the first batch 0.12 s; all stages took 1.50 s"
-    assert f": {told}, the process {first.details['process_seconds']:.2f} s" in parts(first)
+    reported = "imports 0.50 s, opening the graph 0.25 s, the rest up to the first batch 0.12 s; all stages took 1.50 s"
+    assert f": {reported}, the process {first.details['process_seconds']:.2f} s" in parts(first)
 
 
 def test_a_rerun_is_the_very_command_again(setting, tmp_path: Path) -> None:

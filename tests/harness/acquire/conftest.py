@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.acquire.catalogue import Dataset
-from harness.benchmark.origins.converters import PairLines
+from harness.benchmark.origins.converters import PairFile
 from harness.benchmark.origins.official import Columns
 from harness.benchmark.sources.rows import Tsv, one_of
 from harness.core.examples import PairExample
@@ -31,7 +31,7 @@ def pair(number: int, columns: list[str]) -> PairExample:
 SOURCE = Tsv(file=DataFile("xtreme", "pairs/{split}-{language}.tsv"), columns=3, parse=pair)
 SPLITS = {"dev": "validation", "test": "test"}
 HUB = Hub(
-    convert=PairLines(first="premise", second="hypothesis", labels={label: label for label in LABELS}),
+    convert=PairFile(first="premise", second="hypothesis", labels={label: label for label in LABELS}),
     parts=(
         Part(repository=REPOSITORY, config="{language}", splits=SPLITS, defect="rows get lost there"),
         Part(repository=ODD, config="odd.{language}", splits=SPLITS, unofficial="another conversion"),

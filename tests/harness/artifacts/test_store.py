@@ -36,10 +36,10 @@ def test_digest_of_a_graph_in_two_files_covers_both(tmp_path: Path) -> None:
     for own, weights in ((b"graph", b"weights"), (b"graph", b"others"), (b"other", b"weights"), (b"weights", b"graph")):
         graph.write_bytes(own)
         (tmp_path / "model.onnx.data").write_bytes(weights)
-        told = graph_digests(graph)
-        assert told["weights_sha256"] == digest(weights)
-        assert told["graph_sha256"] == joined_sha256(digest(own), digest(weights))
-        found.append(told["graph_sha256"])
+        reported = graph_digests(graph)
+        assert reported["weights_sha256"] == digest(weights)
+        assert reported["graph_sha256"] == joined_sha256(digest(own), digest(weights))
+        found.append(reported["graph_sha256"])
     assert len({*found, digest(b"graph")}) == 5
 
 

@@ -132,10 +132,10 @@ def test_scores_file_says_what_was_evaluated(document, key: str, value: str) -> 
 
 
 def test_scores_file_has_every_language(document) -> None:
-    told = {"split": "test", "official": False, "exposure": "unseen"}
+    reported = {"split": "test", "official": False, "exposure": "unseen"}
     assert document["tasks"]["xnli"]["languages"] == {
-        "en": {"accuracy": 50.0, "examples": 2, **told},
-        "ru": {"accuracy": 75.0, "examples": 4, **told},
+        "en": {"accuracy": 50.0, "examples": 2, **reported},
+        "ru": {"accuracy": 75.0, "examples": 4, **reported},
     }
 
 

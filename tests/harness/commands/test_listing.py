@@ -20,7 +20,7 @@ def write(workspace: Workspace, place: str, **account: Any) -> str:
     """Write an account, and return the digest that its children name."""
     directory = workspace.checkpoints / place
     directory.mkdir(parents=True)
-    whole = {"files": {}, "parents": {}, "seed": 1, "steps": 5, "leak_allowed": None, **account}
+    whole = {"files": {}, "parents": {}, "seen": {}, "seed": 1, "steps": 5, "leak_allowed": None, **account}
     (directory / "phase.json").write_text(json.dumps(whole), encoding="utf-8")
     return Checkpoint.of(directory, whole).digest
 
@@ -169,7 +169,7 @@ MANIFEST = {
     "tokenizer_sha256": "0",
     "hidden": 8,
     "pad_id": 1,
-    "checkpoint": {"digest": "0", "account": {"phase": "target", "model": "lost"}},
+    "checkpoint": {"digest": "0", "account": {"phase": "target", "model": "lost", "seen": {}}},
 }
 
 

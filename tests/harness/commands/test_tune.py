@@ -203,12 +203,12 @@ def mnli(graph_of: Callable[..., Artifact], tmp_path: Path, tiny_graph: Callable
     return graph_of("mnli", hidden=8, graph=tiny_graph(finetunes.load("mnli").head.signature(8)))
 
 
-def add_variant(exact: Artifact, variant: str, *, gate: str | None = '{"passed": true}', **told: Any) -> Artifact:
+def add_variant(exact: Artifact, variant: str, *, gate: str | None = '{"passed": true}', **reported: Any) -> Artifact:
     """Put the same graph beside the fp32 one, with another name."""
     folder = exact.directory.parent / variant
     shutil.copytree(exact.directory, folder)
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "variant": variant, **told}))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "variant": variant, **reported}))
     if gate is not None:
         (folder / "gate.json").write_text(gate)
     return read_artifact(folder)
@@ -231,10 +231,10 @@ def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_model_is_tuned_in_process(workspace: Workspace, mnli: Artifact, two_cores: None) -> None:
     lines = tuned_lines(workspace)
-    told = json.loads((workspace.root / "artifacts/tiny/tuning.json").read_text())
-    entry = told["finetunes"]["mnli"]
-    assert told["machine"] == machine.describe()
-    assert told["packages"] == packages()
+    reported = json.loads((workspace.root / "artifacts/tiny/tuning.json").read_text())
+    entry = reported["finetunes"]["mnli"]
+    assert reported["machine"] == machine.describe()
+    assert reported["packages"] == packages()
     assert entry["graphs"]["fp32"]["graph_sha256"] == mnli.graph_sha256
     assert entry["account"]["rows_per_language"] == 2
     assert entry["account"]["rows"] == 3  # "n a | x" stands in both files
@@ -257,8 +257,8 @@ def test_rows_are_as_many_as_time_allows_where_no_limit_is_given(
     monkeypatch.setattr(measure, "answer_seconds", lambda *_: 8.0)
     monkeypatch.setattr(measure, "BUDGETS", (8,))
     tuned_lines(workspace, limit=None)
-    told = json.loads((workspace.root / "artifacts/tiny/tuning.json").read_text())
-    assert told["finetunes"]["mnli"]["account"]["rows_per_language"] == 2
+    reported = json.loads((workspace.root / "artifacts/tiny/tuning.json").read_text())
+    assert reported["finetunes"]["mnli"]["account"]["rows_per_language"] == 2
 
 
 def test_second_search_keeps_what_the_first_found(workspace: Workspace, mnli: Artifact) -> None:

@@ -15,8 +15,8 @@ from harness.artifacts.store import Artifact, read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes
 from harness.commands import evaluate as evaluation
-from harness.commands import verify as verification
-from harness.commands.verify import verify
+from harness.commands.verify import runs
+from harness.commands.verify.chain import verify
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.files import file_sha256
 from harness.core.heads import describe
@@ -67,7 +67,7 @@ def artifact_of(folder: Path, graph: Artifact, tokenizer: Path, digest: str) -> 
         "hidden": 8,
         "pad_id": 1,
         "gate_sha256": file_sha256(folder / "gate.json"),
-        "checkpoint": {"digest": digest, "account": {"phase": "target", "model": "tiny"}},
+        "checkpoint": {"digest": digest, "account": {"phase": "target", "model": "tiny", "seen": {}}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     return read_artifact(folder)
@@ -190,8 +190,7 @@ def test_graph_of_another_variant_than_the_run_is_found(
     assert told["variant"] == {"mnli": "fp32"}
     assert json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]["variant"] == {"mnli": "fp32"}
     edit(scores(home), variant="int8")
-    monkeypatch.setattr(verification, "rescore", lambda *_: None)
-    monkeypatch.setattr(verification, "report_rescored", lambda _: iter(()))
+    monkeypatch.setattr(runs, "rescore", lambda *_: None)
     assert "ok  artifact artifacts/tiny/mnli/fp32" in [line.partition(":")[0] for line in links(home)]
     recorded = json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]
     edit(scores(home), provenance={key: value for key, value in recorded.items() if key != "variant"}, variant="fp32")
@@ -260,7 +259,10 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
     "manifest tells another training": (
         lambda home: edit(
             home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json",
-            checkpoint={"digest": digest_of(home), "account": {"phase": "target", "model": "tiny", "seed": 3}},
+            checkpoint={
+                "digest": digest_of(home),
+                "account": {"phase": "target", "model": "tiny", "seen": {}, "seed": 3},
+            },
         ),
         r"breaks at artifact artifacts/tiny/mnli/fp32: its manifest has another seed than its checkpoint",
     ),
@@ -321,6 +323,12 @@ def better(home: Workspace) -> None:
     edit(scores(home), tasks=told)
 
 
+def other_label(home: Workspace) -> None:
+    tasks = json.loads(scores(home).read_text(encoding="utf-8"))["tasks"]
+    tasks["xnli"]["label"] = "test"
+    edit(scores(home), tasks=tasks)
+
+
 def fewer_answers(home: Workspace) -> None:
     with sqlite3.connect(home.runs / "first" / "journal.sqlite") as connection:
         connection.execute("DELETE FROM output WHERE feature = (SELECT feature FROM output LIMIT 1)")
@@ -333,7 +341,31 @@ def other_answers(home: Workspace) -> None:
         assert found.rowcount == 4
 
 
+def as_of_format_1(home: Workspace) -> None:
+    """Rewrite the record of a run as it was before runs had a format."""
+    record = json.loads(scores(home).read_text(encoding="utf-8"))
+    del record["format"]
+    record["tasks"]["xnli"]["label"] = "partial: 1/15 languages, test, not the official number of examples"
+    change(scores(home), json.dumps(record).encode())
+
+
+def test_run_of_format_1_holds_though_its_labels_are_worded_otherwise(home: Workspace) -> None:
+    as_of_format_1(home)
+    assert links(home)[-1].startswith("ok  scores of run")
+
+
+def test_better_score_in_a_run_of_format_1_is_found(home: Workspace) -> None:
+    as_of_format_1(home)
+    better(home)
+    with pytest.raises(ArtifactError, match=r"tasks xnli languages ru accuracy is .* in scores\.json"):
+        links(home)
+
+
 OF_A_RUN: dict[str, tuple[Callable[[Workspace], None], str]] = {
+    "another label": (
+        other_label,
+        r"breaks at scores of run .*first: tasks xnli label is test in scores\.json and partial: 1/15 languages",
+    ),
     "another graph was scored": (
         lambda home: with_provenance(home, graph_sha256={"mnli": "f" * 64}),
         rf"breaks at run .*first: the graph of {NAME} is \w{{12}}, ffffffffffff is expected",

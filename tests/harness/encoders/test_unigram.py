@@ -78,7 +78,7 @@ def test_the_harness_reads_it(tmp_path: Path) -> None:
     path.write_text(tokenizer_json(PIECES, SCORES, RULES, SPECIAL), encoding="utf-8")
     read = FastTokenizer(path)
     assert (read.pad_id, read.unknown_id, read.separator_id) == (1, 3, 2)
-    assert read.pieces(["ab", "a é"]) == [[7], [4, 5, 4, 8]]
+    assert read.subwords(["ab", "a é"]) == [[7], [4, 5, 4, 8]]
 
 
 @pytest.mark.parametrize(

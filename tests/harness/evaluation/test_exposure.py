@@ -5,7 +5,7 @@ from harness.evaluation.exposure import exposure
 
 
 @pytest.mark.parametrize(
-    ("task", "language", "taught", "told"),
+    ("task", "language", "taught", "reported"),
     [
         ("xnli", "ru", {}, "unseen"),
         ("xnli", "ru", {"inference": {"en": 9}}, "unseen"),
@@ -20,5 +20,5 @@ from harness.evaluation.exposure import exposure
         ("xnli", "ru", {"alignment": {"ru": 5}}, "unseen"),
     ],
 )
-def test_exposure_follows_from_what_was_taught(task: str, language: str, taught: dict, told: str) -> None:
-    assert exposure(tasks.load(task), language, taught) == told
+def test_exposure_follows_from_what_was_taught(task: str, language: str, taught: dict, reported: str) -> None:
+    assert exposure(tasks.load(task), language, taught) == reported

@@ -75,9 +75,9 @@ def test_what_is_written_is_read(store: ArtifactStore) -> None:
 
 def test_file_shows_median_spread_and_gain(store: ArtifactStore) -> None:
     path = tuning.write(store, record_of(mnli=entry_of({"fp32": tuned("a")})))
-    told = json.loads(path.read_text())["finetunes"]["mnli"]
-    assert told["winner"]["gain"] == round(200 / 101, 3)
-    best = told["graphs"]["fp32"]["best"]["onnx"]
+    reported = json.loads(path.read_text())["finetunes"]["mnli"]
+    assert reported["winner"]["gain"] == round(200 / 101, 3)
+    best = reported["graphs"]["fp32"]["best"]["onnx"]
     assert (best["useful_tokens_per_second"], best["spread"], best["memory_mib"]) == (200.0, 2.0, 80)
 
 
@@ -85,22 +85,22 @@ def test_model_that_was_never_tuned_has_no_record(store: ArtifactStore) -> None:
     assert tuning.read(store, "tiny") is None
 
 
-def _cut(told: dict[str, Any]) -> str:
-    return json.dumps(told)[:-20]
+def _cut(reported: dict[str, Any]) -> str:
+    return json.dumps(reported)[:-20]
 
 
-def _without_packages(told: dict[str, Any]) -> str:
-    return json.dumps({name: value for name, value in told.items() if name != "packages"})
+def _without_packages(reported: dict[str, Any]) -> str:
+    return json.dumps({name: value for name, value in reported.items() if name != "packages"})
 
 
-def _without_its_winner(told: dict[str, Any]) -> str:
-    del told["finetunes"]["mnli"]["graphs"]["fp32"]["best"]["onnx"]
-    return json.dumps(told)
+def _without_its_winner(reported: dict[str, Any]) -> str:
+    del reported["finetunes"]["mnli"]["graphs"]["fp32"]["best"]["onnx"]
+    return json.dumps(reported)
 
 
-def _no_threads(told: dict[str, Any]) -> str:
-    told["finetunes"]["mnli"]["graphs"]["fp32"]["best"]["onnx"]["threads"] = 0
-    return json.dumps(told)
+def _no_threads(reported: dict[str, Any]) -> str:
+    reported["finetunes"]["mnli"]["graphs"]["fp32"]["best"]["onnx"]["threads"] = 0
+    return json.dumps(reported)
 
 
 @pytest.mark.parametrize("damage", [_cut, _without_packages, _without_its_winner, _no_threads, lambda _: "[]"])
@@ -230,7 +230,7 @@ def test_graph_that_was_never_tuned_is_named(
     assert known.untuned([mnli, udpos]) == "not tuned: udpos fp32 was never tuned; `harness tune --model tiny`"
 
 
-def test_line_tells_the_setting_of_all_graphs() -> None:
+def test_line_says_the_setting_of_all_graphs() -> None:
     setting = replace(ONNX, max_tokens=2_048)
     applied = AppliedTuning(
         engine="onnx", settings={"mnli": setting, "panx": setting}, created="2026-11-22T10:00:00+00:00"
@@ -238,7 +238,7 @@ def test_line_tells_the_setting_of_all_graphs() -> None:
     assert applied.describe() == "tuned: onnx in process, 2 threads, budget 2048 (tuning.json of 2026-11-22)"
 
 
-def test_line_tells_whose_setting_is_whose() -> None:
+def test_line_says_whose_setting_is_whose() -> None:
     settings = {"mnli": replace(DEFAULT, instances=2, threads=1), "panx": DEFAULT, "squad": DEFAULT}
     applied = AppliedTuning(engine="triton", settings=settings, created="2026-11-22T10:00:00+00:00")
     assert applied.describe() == (
@@ -261,8 +261,8 @@ def with_int8(mnli: Artifact, store: ArtifactStore) -> ModelTuning:
     """The fp32 graph, and an int8 one that is faster."""
     folder = store.directory("tiny", "mnli", "int8")
     folder.mkdir()
-    told = json.loads((mnli.directory / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**told, "variant": "int8", "graph_sha256": "8" * 64}))
+    reported = json.loads((mnli.directory / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**reported, "variant": "int8", "graph_sha256": "8" * 64}))
     graphs = {"fp32": tuned(mnli.graph_sha256), "int8": tuned("8" * 64, onnx=400.0)}
     return ModelTuning(model="tiny", store=store, record=record_of(mnli=entry_of(graphs, "int8")))
 

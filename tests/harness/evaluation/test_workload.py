@@ -189,7 +189,7 @@ def test_job_with_a_pool_needs_the_pools_files(write, layout) -> None:
         check_splits([job("mewslix", "de")], layout)
 
 
-def test_available_keeps_a_split_takes_another_and_tells_the_rest(write, layout) -> None:
+def test_available_keeps_a_split_takes_another_and_says_the_rest(write, layout) -> None:
     write("pawsx/test-de.tsv", "a\tb\t0\n")
     write("pawsx/dev-en.tsv", "a\tb\t0\n")
     there, absent = available([job("pawsx", code) for code in ("de", "en", "fr")], layout)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from harness.sample import write
-from harness.sample.render import LANGUAGES, Language
+from harness.sample.render import LANGUAGES, LanguageTable
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +16,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def languages() -> dict[str, Language]:
-    return {code: Language(code) for code in LANGUAGES}
+def languages() -> dict[str, LanguageTable]:
+    return {code: LanguageTable(code) for code in LANGUAGES}
 
 
 @pytest.fixture(scope="session")

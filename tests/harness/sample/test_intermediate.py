@@ -1,4 +1,4 @@
-"""The intermediate tasks: keys, counts, and labels that nothing but the text tells."""
+"""The intermediate tasks: keys, counts, and labels that nothing but the text says."""
 
 import json
 import random

@@ -112,11 +112,11 @@ def test_a_story_mentions_entities_of_different_names() -> None:
         found = story(rng, "test", entities, 2)
         assert len({mention.entity.person for mention in found.mentions}) == 2
         for place, meant in found.mentions:
-            told = found.sentences[place]
-            assert (told.person, told.agent, told.city) == (meant.person, meant.agent, meant.city)
+            reported = found.sentences[place]
+            assert (reported.person, reported.agent, reported.city) == (meant.person, meant.agent, meant.city)
 
 
-def test_a_description_begins_with_the_profile_and_tells_of_its_agent() -> None:
+def test_a_description_begins_with_the_profile_and_says_of_its_agent() -> None:
     profile = FRAGMENTS["profile"]["dev"][0]
     lengths = set()
     for seed in range(20):

@@ -1,4 +1,4 @@
-"""PAWS-X and QQP: what the pairs say, and that nothing but what they say tells the label."""
+"""PAWS-X and QQP: what the pairs say, and that nothing but what they say says the label."""
 
 import random
 from collections import Counter, defaultdict

@@ -192,7 +192,7 @@ def test_news_of_both_splits_mentions_different_entities(lines) -> None:
     assert len(test) > 60
 
 
-def test_the_sentence_of_a_mention_tells_which_entity_of_that_name_it_is(sample, candidates, lines) -> None:
+def test_the_sentence_of_a_mention_says_which_entity_of_that_name_it_is(sample, candidates, lines) -> None:
     folder = SampleFolder(sample)
     profiles = {key: profile for profile, key in retrieval.entity_ids().items()}
     chosen = [profiles[record["entity_id"]] for record in candidates]

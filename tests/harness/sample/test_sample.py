@@ -12,7 +12,7 @@ import pytest
 from harness.sample import LANGUAGES, write
 from harness.sample.render import read_table
 from harness.sample.world import PLACES, TIMES
-from harness.sample.writers import Sample
+from harness.sample.writers import SampleWriter
 
 UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
 XNLI = "en de es tr ru bg el ar hi th zh".split()
@@ -260,7 +260,7 @@ def test_the_leak_test_does_not_take_a_predicate_for_a_sentence(tmp_path):
 
 
 def test_evaluation_files_do_not_depend_on_training_files(sample, tmp_path):
-    again = Sample(tmp_path)
+    again = SampleWriter(tmp_path)
     again.evaluation()
     written = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
     assert len(written) > 200

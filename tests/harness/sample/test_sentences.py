@@ -6,7 +6,7 @@ import pytest
 
 from harness.sample import LANGUAGES
 from harness.sample.guard import Guard
-from harness.sample.render import Language, read_table
+from harness.sample.render import LanguageTable, read_table
 from harness.sample.tasks import answers
 from harness.sample.world import (
     AGENTS,
@@ -25,7 +25,7 @@ from harness.sample.world import (
 UPOS = set("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split())
 SPACELESS = ("th", "zh")
 KINDS = (AGENTS, tuple(OPPOSITE), THINGS, PLACES, TIMES, RULES, PEOPLE, CITIES, ORGANISATIONS)
-TOLD = (
+TEMPLATES = (
     "do not front state then where who what when answer dateline speaker source byline agency member seat profile news"
 ).split()
 
@@ -42,12 +42,12 @@ def test_every_concept_has_a_form_with_universal_tags(code):
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_every_kind_of_sentence_has_a_template(code):
-    assert set(TOLD) <= set(Language(code).templates)
+    assert set(TEMPLATES) <= set(LanguageTable(code).templates)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_people_have_two_names_and_capitals_where_the_script_has_them(code):
-    language = Language(code)
+    language = LanguageTable(code)
     for concept in PEOPLE:
         names = [word for word, tag in language.forms[concept] if tag == "PROPN"]
         assert len(names) == 2
@@ -56,9 +56,9 @@ def test_people_have_two_names_and_capitals_where_the_script_has_them(code):
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_the_time_first_leaves_the_other_words(code):
-    language = Language(code)
-    told = Sentence("do", "cook", "buy", "key", "park", "monday")
-    plain, front = language.render(told), language.render(told._replace(kind="front"))
+    language = LanguageTable(code)
+    reported = Sentence("do", "cook", "buy", "key", "park", "monday")
+    plain, front = language.render(reported), language.render(reported._replace(kind="front"))
     assert front.text != plain.text
     assert sorted(word.casefold() for word in front.words) == sorted(word.casefold() for word in plain.words)
     assert front.spans["time"][0] == 0
@@ -66,7 +66,7 @@ def test_the_time_first_leaves_the_other_words(code):
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_ranges_show_the_slot_among_the_words(code):
-    language = Language(code)
+    language = LanguageTable(code)
     said = language.render(Sentence("do", "cook", "find", "key", "park", "monday"))
     first, last = said.ranges["place"]
     assert [*zip(said.words, said.tags, strict=True)][first:last] == language.forms["park"]
@@ -82,7 +82,7 @@ def test_concepts_of_one_kind_have_different_forms(code):
 
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_spans_show_the_slot_in_the_text(code):
-    language = Language(code)
+    language = LanguageTable(code)
     said = language.render(Sentence("do", "cook", "find", "key", "park", "monday"))
     assert set(said.spans) == {"agent", "act", "object", "place", "time"}
     gap = "" if code in SPACELESS else " "
@@ -93,16 +93,16 @@ def test_spans_show_the_slot_in_the_text(code):
 
 
 def test_spanish_questions_open_with_a_mark_and_a_capital():
-    said = Language("es").render(Sentence("who", "", "buy", "apple", "market"))
+    said = LanguageTable("es").render(Sentence("who", "", "buy", "apple", "market"))
     assert said.text == "¿Quién compra la manzana en el mercado?"
 
 
 def test_a_turkish_dotted_i_keeps_its_dot_as_capital():
-    assert Language("tr").render(Sentence("answer", answer="station")).text == "İstasyonda."
+    assert LanguageTable("tr").render(Sentence("answer", answer="station")).text == "İstasyonda."
 
 
 def test_a_tamil_accusative_doubles_the_next_hard_consonant():
-    said = Language("ta").render(Sentence("do", "cook", "find", "key"))
+    said = LanguageTable("ta").render(Sentence("do", "cook", "find", "key"))
     assert said.text == "சமையல்காரர் சாவியைக் கண்டுபிடிக்கிறார்."
 
 
@@ -120,7 +120,7 @@ def test_a_question_is_answered_only_by_events_with_its_slots():
 
 
 def test_the_guard_stops_a_held_question_inside_other_sentences():
-    guard = Guard({"en": Language("en")})
+    guard = Guard({"en": LanguageTable("en")})
     event = Sentence("do", "cook", "buy", "apple", "market")
     question = Sentence("who", "", "buy", "apple", "market")
     assert guard.passes("en", [event, question])

@@ -1,4 +1,4 @@
-"""Choices between outcomes and reasons: one is right, and something tells which."""
+"""Choices between outcomes and reasons: one is right, and something says which."""
 
 import random
 from collections import Counter
@@ -27,11 +27,11 @@ def test_among_puts_the_rule_in_its_place_and_the_lure_beside_it() -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_continuation_follows_from_the_last_sentence(split: str) -> None:
     for item in drawn(continuation, split, 40):
-        told = item.context[-1]
-        assert [choice.rule == told.rule for choice in item.choices].index(True) == item.right
+        reported = item.context[-1]
+        assert [choice.rule == reported.rule for choice in item.choices].index(True) == item.right
         assert len(set(item.choices)) == 4
-        assert {choice._replace(rule="", kind="") for choice in item.choices} == {told._replace(rule="", kind="")}
-        assert event_split(told) == split
+        assert {choice._replace(rule="", kind="") for choice in item.choices} == {reported._replace(rule="", kind="")}
+        assert event_split(reported) == split
 
 
 def test_half_of_the_continuations_have_a_sentence_before() -> None:
@@ -41,8 +41,8 @@ def test_half_of_the_continuations_have_a_sentence_before() -> None:
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_story_asks_after_one_of_two_agents_and_offers_the_others_answer(split: str) -> None:
     for item in drawn(story, split, 40):
-        (meant,) = [told for told in item.context if told.agent == item.question.agent]
-        (other,) = [told for told in item.context if told.agent != item.question.agent]
+        (meant,) = [reported for reported in item.context if reported.agent == item.question.agent]
+        (other,) = [reported for reported in item.context if reported.agent != item.question.agent]
         rules = [choice.rule for choice in item.choices]
         assert rules[item.right] == meant.rule
         assert other.rule in rules

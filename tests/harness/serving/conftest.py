@@ -34,7 +34,7 @@ def write_artifact(tokenizer_file: Path, request: pytest.FixtureRequest) -> Call
             "vocabulary": 50,
             "hidden": 8,
             "pad_id": 1,
-            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model}},
+            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model, "seen": {}}},
         }
         (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
         return read_artifact(directory)

@@ -36,7 +36,7 @@ from harness.serving.server.running import Busy
 from harness.serving.server.selection import check_published, read_configs, selection
 from harness.serving.server.serve import Ports, check_profile, serve
 from harness.serving.server.service import Service, beside
-from harness.serving.server.trial import Trial, attempt
+from harness.serving.server.trial import VersionTrial, attempt
 
 ROOT = Path(__file__).parents[3]
 Make = Callable[..., Artifact]
@@ -142,7 +142,7 @@ def repository(exported: Make, probe: list[int], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def notes(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    monkeypatch.setattr(module, "Trial", Proven)
+    monkeypatch.setattr(module, "VersionTrial", Proven)
     monkeypatch.setattr(Proven, "started", [])
     return Notes(repository, tmp_path)
 
@@ -491,7 +491,7 @@ def test_an_answer_ends_a_silence(service: Service, notes: Notes, clock: list[fl
     assert notes.calls == []
 
 
-def wait_for(trial: Trial) -> None:
+def wait_for(trial: VersionTrial) -> None:
     """Return when a trial has ended well, or after half a minute."""
     limit = time.monotonic() + 30
     while trial.result() is None and time.monotonic() < limit:
@@ -512,7 +512,7 @@ def test_trial_that_says_a_lot_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     script.write_text("\n".join(lines) + "\n")
     script.chmod(0o755)
     monkeypatch.setattr("harness.serving.server.trial.sys.executable", str(script))
-    trial = Trial(tmp_path, [GRAPH], 1, "online", tmp_path / "log")
+    trial = VersionTrial(tmp_path, [GRAPH], 1, "online", tmp_path / "log")
     try:
         with pytest.raises(EndpointError, match=r"^why$"):
             wait_for(trial)
@@ -748,7 +748,7 @@ def processes(words: str) -> list[int]:
 
 @pytest.mark.triton
 def test_trial_that_is_stopped_takes_its_server_with_it(repository: Path, tmp_path: Path) -> None:
-    trial = Trial(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
+    trial = VersionTrial(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
     server = f"--model-repository={repository}"
     limit = time.monotonic() + 30
     while not processes(server):
@@ -782,7 +782,9 @@ def test_trial_refuses_a_version_that_answers_otherwise(repository: Path, tmp_pa
 def test_ctrl_c_ends_the_service_in_order(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     repository.rename(tmp_path / "home" / "model_repository")
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "serve", "--log", str(tmp_path / "log")]
+    ports = [f"--{service}-port=0" for service in ("http", "grpc", "metrics")]
+    serve = ["serve", "--log", str(tmp_path / "log"), *ports]
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *serve]
     variables = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}
     with subprocess.Popen(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

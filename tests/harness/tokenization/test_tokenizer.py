@@ -20,16 +20,16 @@ def test_special_ids_are_those_of_the_vocabulary(tokenizer, name: str, number: i
 
 
 def test_pieces_hold_no_special_tokens(tokenizer, spell) -> None:
-    assert [spell(ids) for ids in tokenizer.pieces(["ab c", ""])] == ["abc", ""]
+    assert [spell(ids) for ids in tokenizer.subwords(["ab c", ""])] == ["abc", ""]
 
 
 def test_offsets_count_code_points(tokenizer) -> None:
-    (pieces,) = tokenizer.pieces_with_offsets(["😀é ab"])
+    (pieces,) = tokenizer.subwords_with_offsets(["😀é ab"])
     assert pieces.offsets == [(0, 1), (1, 2), (3, 4), (4, 5)]
 
 
 def test_no_texts_give_no_pieces(tokenizer) -> None:
-    assert tokenizer.pieces([]) == []
+    assert tokenizer.subwords([]) == []
 
 
 def test_file_that_is_no_tokenizer_is_refused_by_name(tmp_path: Path) -> None:

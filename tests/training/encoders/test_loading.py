@@ -14,7 +14,7 @@ from transformers import AutoModel
 from harness.core.errors import CheckpointError
 from harness.encoders.families import families
 from harness.tokenization.tokenizer import FastTokenizer
-from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 
 
 @pytest.fixture
@@ -210,20 +210,20 @@ def test_pooler_is_kept_where_it_is_asked_for_and_has_to_be_there(tmp_path: Path
 @pytest.mark.parametrize("family", families())
 def test_tokenizer_marks_the_second_sequence_only_where_the_encoder_reads_that(tmp_path: Path, family: str) -> None:
     folder = tiny_encoder(tmp_path / "encoder", family)
-    write_tokenizer(Source(str(folder)), tmp_path / "tokenizer.json")
+    write_tokenizer(CheckpointSource(str(folder)), tmp_path / "tokenizer.json")
     types = FastTokenizer(tmp_path / "tokenizer.json").pair_types(2, 1)
     assert types == ([0, 0, 0, 0, 1, 1] if families()[family].token_types else None)
 
 
 def test_masked_language_model_needs_its_head(tmp_path: Path) -> None:
-    source = Source(str(tiny_encoder(tmp_path / "encoder", "xlm-roberta", layout="alone")))
+    source = CheckpointSource(str(tiny_encoder(tmp_path / "encoder", "xlm-roberta", layout="alone")))
     networks, config = read_config(source)
     with pytest.raises(CheckpointError, match=r"lacks 5 of \d+ tensors \(lm_head\.bias, lm_head\.dense"):
         load(networks.masked, networks, config, source)
 
 
 def test_tied_output_layer_is_the_embedding_table(folder: Path) -> None:
-    source = Source(str(folder))
+    source = CheckpointSource(str(folder))
     networks, config = read_config(source)
     model = load(networks.masked, networks, config, source)
     assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
@@ -245,3 +245,21 @@ def test_what_transformers_says_of_tensors_is_heard(folder: Path, monkeypatch: p
     finally:
         logging.getLogger("transformers").removeHandler(handler)
     assert "were not initialized from the model checkpoint" in said[0]
+
+
+def test_hub_id_that_cannot_be_reached_is_one_sentence_without_the_hubs_tries(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def out_of_reach(*arguments: object, **options: object) -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+
+    monkeypatch.setattr("training.encoders.loading.cached_file", out_of_reach)
+    level = logging.getLogger("huggingface_hub").level
+    with pytest.raises(CheckpointError) as error:
+        read_config(CheckpointSource("owner/encoder", "0123abc"))
+    said = str(error.value)
+    assert said.startswith("'owner/encoder' at 0123abc is not in the hub's cache, and the hub cannot be reached or has")
+    assert "let HF_HOME name the cache that has it" in said
+    assert "\n" not in said
+    assert caplog.records == []
+    assert logging.getLogger("huggingface_hub").level == level

@@ -1,23 +1,28 @@
 """One step of training changes the encoder and its head, in every family."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_encoders import LAYERS, tiny_encoder
 from torch import Tensor
 
 from benchmarks.families import CASES
+from exporters.modules import Embedding
 from harness.benchmark.featurizers.dual import DualFeaturizer
 from harness.core.errors import CheckpointError
 from harness.core.examples import MatchExample
+from harness.core.features import Feature
 from harness.core.heads import DualEncoder, SentenceEmbedding
 from harness.encoders.families import families
 from harness.tokenization.tokenizer import FastTokenizer
 from training.collate import collate
-from training.encoders.loading import Source, load, load_encoder, read_config, write_tokenizer
+from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 from training.encoders.networks import networks_of
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
+from training.sweep import _hidden_states
 
 TRAINED = [name for name, case in CASES.items() if not isinstance(case.head, SentenceEmbedding)]
 
@@ -30,7 +35,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def batch_of(name: str, folder: Path) -> dict[str, Tensor]:
     case = CASES[name]
-    write_tokenizer(Source(str(folder)), folder / "own.json")
+    write_tokenizer(CheckpointSource(str(folder)), folder / "own.json")
     tokenizer = FastTokenizer(folder / "own.json")
     if isinstance(case.head, DualEncoder):
         examples = [MatchExample(str(place), f"w1{place} w20", f"w3{place} w40 w50") for place in range(3)]
@@ -66,7 +71,7 @@ def test_one_step_changes_encoder_and_head(encoders: dict[str, Path], family: st
 
 @pytest.mark.parametrize("family", families())
 def test_heads_and_masked_language_model_share_one_encoder(encoders: dict[str, Path], family: str) -> None:
-    source = Source(str(encoders[family]))
+    source = CheckpointSource(str(encoders[family]))
     networks, config = read_config(source)
     text = load(networks.masked, networks, config, source)
     heads = {name: CASES[name].head for name in ("label", "tags")}
@@ -106,3 +111,19 @@ def test_cut_encoder_ends_at_its_hidden_state(encoders: dict[str, Path], family:
             return
         networks_of(family).cut(encoder, layer)
         assert torch.equal(encoder(ids).last_hidden_state, right)
+
+
+@pytest.mark.parametrize("family", families())
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+def test_swept_vectors_are_those_of_a_cut_encoder(encoders: dict[str, Path], family: str, pooling: Any) -> None:
+    rows = [Feature(number, np.array([2, *range(10, 10 + number), 3])) for number in (1, 5)]
+    head = SentenceEmbedding(layers={}, pooling=pooling)
+    swept = _hidden_states(load_encoder(encoders[family]).eval(), rows, 0, head)
+    for layer in range(1, LAYERS + 1):
+        encoder = load_encoder(encoders[family]).eval()
+        module = Embedding(encoder, layer, pooling)
+        for number, row in enumerate(rows):
+            ids = torch.from_numpy(row.input_ids)[None]
+            with torch.no_grad():
+                right = module(ids, torch.ones_like(ids))["embedding"][0].numpy()
+            np.testing.assert_allclose(swept[layer, number], right, atol=1e-5)

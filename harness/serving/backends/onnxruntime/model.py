@@ -23,7 +23,7 @@ Feed = dict[str, "np.ndarray[Any, Any]"]
 _NOTHING = 0
 
 
-class Member(NamedTuple):
+class BatchMember(NamedTuple):
     """A request's number, and its inputs: arrays of one shape (rows, tokens)."""
 
     number: int
@@ -81,14 +81,14 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request for itself: an exception that left here would fail all of them."""
         answers: list[Any] = [None] * len(requests)
-        groups: dict[frozenset[str], list[Member]] = {}
+        groups: dict[frozenset[str], list[BatchMember]] = {}
         for index, request in enumerate(requests):
             try:
                 feed = self._feed(request)
             except Exception as error:  # whatever it is, the other requests must not fail by it
                 answers[index] = self._failure(error)
                 continue
-            groups.setdefault(frozenset(request.requested_output_names()), []).append(Member(index, feed))
+            groups.setdefault(frozenset(request.requested_output_names()), []).append(BatchMember(index, feed))
         for names, members in groups.items():
             for member, answer in self._answers(members, sorted(names)):
                 answers[member.number] = answer
@@ -125,7 +125,7 @@ class TritonPythonModel:
             raise Refusal(message)
         return feed
 
-    def _answers(self, members: list[Member], outputs: list[str]) -> list[tuple[Member, Any]]:
+    def _answers(self, members: list[BatchMember], outputs: list[str]) -> list[tuple[BatchMember, Any]]:
         """Return a response for each member; all want the same outputs."""
         if not self._merges and len(members) > 1:
             return [pair for member in members for pair in self._answers([member], outputs)]
@@ -154,7 +154,7 @@ class TritonPythonModel:
         self._padding.count(feed)
         return values
 
-    def _packed(self, members: Sequence[Member], outputs: list[str]) -> dict[str, Any]:
+    def _packed(self, members: Sequence[BatchMember], outputs: list[str]) -> dict[str, Any]:
         """Return the rows of all members, in their order, each with its padding, run in batches of like lengths."""
         rows = [(member.feed, row) for member in members for row in range(len(member.feed[self._inputs[0]]))]
         answered: dict[str, list[Any]] = {name: [None] * len(rows) for name in outputs}
@@ -171,7 +171,7 @@ class TritonPythonModel:
                     answered[name][number] = value[row_index]
         return answered
 
-    def _own(self, values: dict[str, Any], member: Member, start: int, rows: int) -> dict[str, Any]:
+    def _own(self, values: dict[str, Any], member: BatchMember, start: int, rows: int) -> dict[str, Any]:
         """Return one member's answers, cut back to its own length."""
         width = member.feed[self._inputs[0]].shape[1]
         return {

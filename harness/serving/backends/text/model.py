@@ -19,7 +19,7 @@ from harness.serving.padding import PaddingCounters
 from harness.text.declaration import TextDeclaration
 from harness.text.fields import Question
 from harness.text.forms import Answer
-from harness.text.pipeline import Prepared, Rows, TextPipeline
+from harness.text.pipeline import Prepared, QuestionRows, TextPipeline
 from harness.tokenization.tokenizer import FastTokenizer
 
 #: Batches that are sent to the graph at a time: one to compute and some to merge with those of other instances. All
@@ -125,7 +125,7 @@ class TritonPythonModel:
                 return [error]
             return [self._prepare([question])[0] for question in questions]
 
-    async def _infer(self, rows: Rows, batch: Batch, gate: asyncio.Semaphore) -> None:
+    async def _infer(self, rows: QuestionRows, batch: Batch, gate: asyncio.Semaphore) -> None:
         """Run the graph on one batch; where it fails on several rows, on the halves of it.
 
         A graph model that answers with NaN or infinity fails its whole batch, in which other requests have
@@ -139,7 +139,7 @@ class TritonPythonModel:
         elif error is not None:
             rows.fail(batch, error)
 
-    async def _exec(self, rows: Rows, batch: Batch, gate: asyncio.Semaphore) -> Exception | None:
+    async def _exec(self, rows: QuestionRows, batch: Batch, gate: asyncio.Semaphore) -> Exception | None:
         """Fill in what the graph gives for one batch; return why it gives nothing."""
         async with gate:
             try:

@@ -36,7 +36,7 @@ def test_search_is_measured_against_its_product(tmp_path: Path, monkeypatch) -> 
     assert found.lines[-1].endswith("all their products: yes")
 
 
-def test_wrong_neighbours_are_told(tmp_path: Path) -> None:
+def test_wrong_neighbours_are_reported(tmp_path: Path) -> None:
     queries = write_candidates(tmp_path / "file", 100, 64, np.arange(20), np.random.default_rng(0))
     search = Search(queries, tmp_path / "file", 100)
     search.run()

@@ -41,6 +41,6 @@ def test_tagged_words_end_in_one_separator_and_fill_the_row(bert_tokenizer) -> N
     first, second = WordsFeaturizer(("X",), max_tokens=6)(
         [WordsExample("0", ("ab", "cd", "e"), ("X", "X", "X"))], bert_tokenizer
     )
-    assert first.input_ids.tolist() == [2, *bert_tokenizer.pieces(["abcd"])[0], 3]
-    assert second.input_ids.tolist() == [2, *bert_tokenizer.pieces(["e"])[0], 3]
+    assert first.input_ids.tolist() == [2, *bert_tokenizer.subwords(["abcd"])[0], 3]
+    assert second.input_ids.tolist() == [2, *bert_tokenizer.subwords(["e"])[0], 3]
     np.testing.assert_array_equal(first.alignment, [[0, 1], [1, 3]])

@@ -108,9 +108,9 @@ def test_target_of_a_window_that_cuts_the_answer_is_the_first_token(tokenizer) -
 
 def test_target_covers_a_piece_that_holds_more_than_the_answer(tokenizer) -> None:
     from harness.benchmark.featurizers.window import _target
-    from harness.core.features import Pieces
+    from harness.core.features import Subwords
 
-    context = Pieces([5, 6], [(0, 4), (4, 8)])
+    context = Subwords([5, 6], [(0, 4), (4, 8)])
     assert _target(Answer("bc", 1), context, 0, 2, 3).tolist() == [3, 3]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from harness.benchmark.origins.converters import (
     JsonLines,
-    PairLines,
+    PairFile,
     ParallelFiles,
     SquadFile,
     TaggedWords,
@@ -18,7 +18,7 @@ from harness.core.errors import DataError
 from harness.core.examples import PairExample
 from harness.core.layout import DataFile, Layout
 
-NLI = PairLines(first="premise", second="hypothesis", labels={"entailment": "entailment", "neutral": "neutral"})
+NLI = PairFile(first="premise", second="hypothesis", labels={"entailment": "entailment", "neutral": "neutral"})
 CHOICE = JsonLines(texts=("premise", "choice1"), labels={"choice1": 0, "choice2": 1})
 TAGS = TaggedWords(tags="ner_tags", known=("B-LOC", "I-LOC", "O"))
 PARALLEL = ParallelFiles(columns=("source", "target"))
@@ -92,7 +92,7 @@ def test_text_that_is_none_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ['"all of it"', 'a "part" of it', '"', '""', '"x" and "y"', '"a ""b"" c"'])
 def test_quotation_marks_survive_a_reader_that_undoes_quoting(tmp_path: Path, text: str) -> None:
-    converter = PairLines(first="premise", second="hypothesis", labels={"neutral": "neutral"}, quoted=True)
+    converter = PairFile(first="premise", second="hypothesis", labels={"neutral": "neutral"}, quoted=True)
     converter.write([nli("neutral", text)], [tmp_path / "test-en.tsv"])
 
     def parse(number: int, columns: list[str]) -> PairExample:
@@ -175,8 +175,8 @@ def test_questions_are_read_back(tmp_path: Path) -> None:
     write(
         SquadFile(), [asked("1", "red and blue", ("red", 0), ("blue", 8)), asked("2", "green", ("green", 0))], tmp_path
     )
-    told = [(e.id, e.context, [(answer.text, answer.start) for answer in e.answers]) for e in read_squad(tmp_path)]
-    assert told == [("1", "red and blue", [("red", 0), ("blue", 8)]), ("2", "green", [("green", 0)])]
+    reported = [(e.id, e.context, [(answer.text, answer.start) for answer in e.answers]) for e in read_squad(tmp_path)]
+    assert reported == [("1", "red and blue", [("red", 0), ("blue", 8)]), ("2", "green", [("green", 0)])]
 
 
 def test_answers_may_be_objects(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.benchmark.origins.official import Columns, Lines, Objects, Parallel, Squad, Tagged
+from harness.benchmark.origins.official import Columns, Lines, Objects, Parallel, SquadFiles, Tagged
 from harness.core.errors import DataError
 
 COLUMNS = Columns(patterns=("xnli/{split}-{language}.tsv",), columns=("first", "second", "label"))
@@ -76,7 +76,7 @@ def squad(*names: str) -> str:
 
 
 def test_questions_are_rows(put) -> None:
-    (row,) = Squad(patterns=("x",)).rows([put(squad("1"))], "en")
+    (row,) = SquadFiles(patterns=("x",)).rows([put(squad("1"))], "en")
     assert row == {
         "id": "1",
         "title": "t",
@@ -88,13 +88,13 @@ def test_questions_are_rows(put) -> None:
 
 def test_questions_of_other_languages_are_left_out(put) -> None:
     path = put(squad("english-1", "arabic-1-0", "englishish-2"))
-    files = Squad(patterns=("x",), id_prefix="{name}")
+    files = SquadFiles(patterns=("x",), id_prefix="{name}")
     assert [row["id"] for row in files.rows([path], "en")] == ["english-1"]
 
 
 def test_json_of_another_format_is_refused(put) -> None:
     with pytest.raises(DataError, match="not SQuAD's format"):
-        list(Squad(patterns=("x",)).rows([put('{"rows": []}')], "en"))
+        list(SquadFiles(patterns=("x",)).rows([put('{"rows": []}')], "en"))
 
 
 def test_lines_of_two_files_are_aligned(put) -> None:

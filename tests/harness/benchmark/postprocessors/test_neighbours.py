@@ -361,7 +361,7 @@ def test_candidates_that_are_not_finite_do_not_reach_a_gpu(on_gpu: Gpu, monkeypa
     assert found.indices.tolist() == search(queries, candidates, 3).indices.tolist()
 
 
-def test_backend_tells_where_it_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backend_says_where_it_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours.faiss, "get_num_gpus", lambda: 0)
     assert neighbours.backend() == f"faiss {neighbours.faiss.__version__} (CPU)"
     Gpu(monkeypatch)

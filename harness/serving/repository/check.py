@@ -88,7 +88,7 @@ def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -
 
     Args:
         version: the version's folder.
-        known: digests that are recorded elsewhere, and count more than those of files.json.
+        known: digests from the manifest, which come before those of files.json.
         needed: files that must be there besides.
     """
     recorded = digests_of(version)
@@ -106,7 +106,7 @@ def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -
 
 
 def digests_of(version: Path) -> dict[str, str] | None:
-    """Return the digest of each file of a version, by its path from there; None where they are not recorded."""
+    """Return the digest of each file of a version, by its path from there; None where files.json is damaged."""
     try:
         value = json.loads((version / FILES).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -23,7 +23,7 @@ class Move:
     after: int
 
     def describe(self) -> str:
-        """Return the line about it."""
+        """Return the line that reports it."""
         if self.before == self.after:
             return f"{self.name}: version {self.after}, unchanged"
         return f"{self.name}: version {self.after}, was {self.before or 'none'}"
@@ -115,8 +115,8 @@ def _graphs(repository: Path, model: str, variant: str | None, finetune: str | N
         message = f"{model!r} is a graph's name; give its model, {model.split('-')[0]!r}, and `--finetune`, `--variant`"
         raise UsageError(message)
     parts = [name.split("-", 2) for name in own]
-    for option, value, place in (("--finetune", finetune, 1), ("--variant", variant, 2)):
-        known = sorted({part[place] for part in parts})
+    for option, value, column in (("--finetune", finetune, 1), ("--variant", variant, 2)):
+        known = sorted({part[column] for part in parts})
         if value is not None and value not in known:
             message = (
                 f"`{option} {value}`: {model!r} has no such graph{nearest(value, known)}; it has {', '.join(known)}"

@@ -1,7 +1,7 @@
 """A Triton Inference Server on this machine, from the nvidia-pytriton wheel: no Docker, no GPU.
 
-It lives exactly as long as its parent: leaving the context stops the server and waits for it, and
-`harness.serving.server.supervisor` does so if the parent dies, even by kill -9.
+It ends with its parent: leaving the context stops the server and waits for it, and
+`harness.serving.server.supervisor` stops it if the parent dies, even by kill -9.
 """
 
 import json
@@ -46,7 +46,7 @@ class LocalTriton(RunningTriton):
     """A local server as a context; inside it, every model is ready and has given its known answer.
 
     Without models, entering returns at once while the server starts; `add` waits for it, loads one, and
-    `remove` lets it go. Those two may be called from any thread. Start it from the main thread: the
+    `remove` unloads it. Those two may be called from any thread. Start it from the main thread: the
     kernel ends the server with the thread that started it.
     """
 
@@ -76,8 +76,8 @@ class LocalTriton(RunningTriton):
             host: the address to listen on; the default is reachable from this machine only.
             profile: which of a graph's configs is loaded.
             access: who may call what; its default closes the control API to all but this object.
-            log: gets the server's output; what was in it is lost.
-            progress: called as each model comes nearer to being ready.
+            log: gets the server's output; it is emptied first.
+            progress: called for each step of a model towards ready.
             timeout: seconds until all models must be ready; a graph of 1.1 GB loads in 6-9 s.
 
         Raises:
@@ -93,7 +93,7 @@ class LocalTriton(RunningTriton):
         #: Held while one thread waits for the server to listen, and while one loads a model.
         self._starting, self._loading = threading.Lock(), threading.Lock()
         self._listening = False
-        #: What `remove` let go and may still be there.
+        #: What `remove` unloaded and may still be in memory.
         self._leaving: set[str] = set()
         self._check_published(self.models)
 
@@ -215,8 +215,8 @@ class LocalTriton(RunningTriton):
         check_host(self.host)
         given = [port for port in self._wanted_ports.values() if port is not None]
         if len(given) > len(set(given)):
-            options = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
-            message = f"`{options}`: each service needs a port of its own"
+            given_ports = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
+            message = f"`{given_ports}`: each service needs a port of its own"
             raise UsageError(message)
         for service, port in self._wanted_ports.items():
             if port is not None and not is_free(self.host, port):
@@ -275,18 +275,18 @@ class LocalTriton(RunningTriton):
     def members(self, name: str) -> list[Member]:
         """Return the living backend processes of a model, of all its versions."""
         stub = re.compile(rf"{re.escape(name)}_\d+_\d+")  # group and instance
-        return [member for member in members(self.pid) if any(stub.fullmatch(word) for word in member.words)]
+        return [member for member in members(self.pid) if any(stub.fullmatch(word) for word in member.command)]
 
     def lost_processes(self, name: str) -> int:
         """Return how many backend processes of a model are gone; Triton starts none again.
 
-        It distinguishes a dead model from a busy one where no question is answered.
+        Without an answer to a known question, this is how a dead model and a busy one differ.
         """
         instances = sum(int(group["count"]) for group in self.config(name)["instance_group"])
         return max(0, instances * len(self.served_versions(name)) - len(self.members(name)))
 
     def kill(self, name: str, *, only_stopped: bool = False) -> None:
-        """Kill a model's backend processes: one that hangs would keep its memory, and whoever asked it waiting."""
+        """Kill a model's backend processes: one that hangs would keep its memory and its requests."""
         for member in self.members(name):
             if member.is_stopped or not only_stopped:
                 with suppress(ProcessLookupError):  # it ended meanwhile
@@ -295,7 +295,7 @@ class LocalTriton(RunningTriton):
     def add(self, name: str, config: Mapping[str, Any] | None = None) -> None:
         """Load one more model; return when it gave its known answer.
 
-        Models that `remove` let go leave first, so that there is never memory for more than those in use.
+        Waits until what `remove` unloaded is gone, so that memory holds no more than the models in use.
 
         Args:
             name: the model.
@@ -327,9 +327,9 @@ class LocalTriton(RunningTriton):
             raise
 
     def remove(self, name: str) -> None:
-        """Let go what `add` loaded, at once; its memory comes back within two seconds.
+        """Unload what `add` loaded, without waiting; its memory comes back within two seconds.
 
-        Where the server has ended, there is nothing to let go.
+        Where the server has ended, there is nothing to unload.
 
         Raises:
             EndpointError: the server refuses.
@@ -342,7 +342,7 @@ class LocalTriton(RunningTriton):
         self.models.remove(name)
 
     def wait_until_gone(self, name: str, seconds: float, versions: Sequence[int] | None = None) -> None:
-        """Wait until versions of a model have answered what they were asked and left the memory; all where None.
+        """Wait until versions of a model have answered their requests and are unloaded; all versions where None.
 
         Raises:
             EndpointError: they are still there after so many seconds, or the server ended.

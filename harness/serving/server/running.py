@@ -24,7 +24,7 @@ _HARMLESS = "CudaDriverHelper has not been initialized"
 
 
 class Busy(EndpointError):
-    """A model refuses or delays a question since others are before it; whether it lives is not known."""
+    """A model refuses or delays a known question because others wait before it; it may be alive or dead."""
 
 
 class RunningTriton:
@@ -59,7 +59,7 @@ class RunningTriton:
         return self.access.http_host(self.host)
 
     def is_ready(self) -> bool:
-        """Return whether the server says that it is ready, which it does once its models are loaded."""
+        """Return whether the server reports that it is ready, which it does once its models are loaded."""
         connection = http.client.HTTPConnection(self.http_host, self.http_port, timeout=1)
         try:
             connection.request("GET", "/v2/health/ready")
@@ -70,14 +70,14 @@ class RunningTriton:
             connection.close()
 
     def check(self, name: str) -> None:
-        """Send a model its known question: a model may report ready while its stub is dead.
+        """Send a model its known question: Triton may report a model ready while its stub is dead.
 
         Raises:
             EndpointError: it does not answer, or wrongly.
         """
         for version in self.served_versions(name):
             answer = read_known_answer(self.repository / name / str(version) / FILE)
-            if wrong := answer.difference(self._ask(name, version, answer, self._timeout)):
+            if wrong := answer.difference(self._infer(name, version, answer, self._timeout)):
                 message = (
                     f"model {name!r} version {version} is loaded but answers wrongly: {wrong}; "
                     "publish it again with `harness export`"
@@ -97,11 +97,11 @@ class RunningTriton:
         """
         for version in self.served_versions(name):
             answer = read_known_answer(self.repository / name / str(version) / FILE)
-            if wrong := answer.gap(self._ask(name, version, answer, timeout)):
-                message = f"model {name!r} version {version} gives half an answer: {wrong}"
+            if wrong := answer.gap(self._infer(name, version, answer, timeout)):
+                message = f"model {name!r} version {version} gives an incomplete answer: {wrong}"
                 raise EndpointError(message)
 
-    def _ask(self, name: str, version: int, answer: KnownAnswer, timeout: float) -> dict[str, list[Any]]:
+    def _infer(self, name: str, version: int, answer: KnownAnswer, timeout: float) -> dict[str, list[Any]]:
         path = f"/v2/models/{name}/versions/{version}/infer"
         reply = self._request("POST", path, name, answer.request(), timeout)
         return {output["name"]: output["data"] for output in reply["outputs"]}
@@ -117,7 +117,7 @@ class RunningTriton:
         wanted = "online" if is_text(name) else self.profile
         if loaded != wanted:
             message = (
-                f"model {name!r} was loaded in the profile {loaded!r}, {wanted!r} was asked for; "
+                f"model {name!r} was loaded in the profile {loaded!r}, and not in {wanted!r}; "
                 "publish it again with `harness export`"
             )
             raise EndpointError(message)
@@ -152,12 +152,12 @@ class RunningTriton:
         Always with a configuration: having once been given one, Triton does not read the file again.
 
         Raises:
-            EndpointError: it did not load; what was served before goes on.
+            EndpointError: it did not load; what was served before is still served.
         """
         body = {"parameters": {"config": json.dumps(config)}}
         self._request("POST", f"/v2/repository/models/{name}/load", name, body)
         missing = set(config["version_policy"]["specific"]["versions"]) - set(self.served_versions(name))
-        if missing:  # of several versions, Triton leaves out those without a folder, and says nothing
+        if missing:  # of several versions, Triton silently leaves out those without a folder
             message = f"model {name!r} has no version {', '.join(map(str, sorted(missing)))} in {self.repository}"
             raise EndpointError(message)
 
@@ -177,8 +177,8 @@ class RunningTriton:
         try:
             connection.request(method, path, text, self.access.headers())
             response = connection.getresponse()
-            said = response.read()
-            value = json.loads(said) if said else {}
+            content = response.read()
+            value = json.loads(content) if content else {}
         except TimeoutError as error:
             message = f"model {name!r} gave no answer in {timeout or self._timeout:.0f} s"
             raise Busy(message) from error
@@ -188,7 +188,7 @@ class RunningTriton:
         finally:
             connection.close()
         if response.status != 200:
-            # A model that does not load says so over several lines.
+            # The reason why a model does not load has several lines.
             reason = " ".join(str(value.get("error", value)).split()).rstrip("; ")
             if is_busy(reason):
                 message = f"model {name!r} is busy: {reason}"

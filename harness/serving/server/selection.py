@@ -60,7 +60,7 @@ def check_published(repository: Path, graphs: Sequence[str], profile: Profile) -
     """Check the selected version of each graph, and its text model's, before a server reads them.
 
     Raises:
-        ArtifactError: one is damaged; names it, and how the others can be served.
+        ArtifactError: one is damaged; names it, and the command that serves the others.
     """
     broken: dict[str, HarnessError] = {}
     for name in graphs:

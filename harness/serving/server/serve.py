@@ -49,7 +49,7 @@ def serve(
     log: Path,
     progress: Progress,
 ) -> Iterator[str]:
-    """Serve models until Ctrl-C; yield the lines that say where.
+    """Serve models until Ctrl-C; yield lines with the addresses.
 
     Args:
         repository: the model repository.
@@ -59,11 +59,11 @@ def serve(
         profile: which of each graph's configs is loaded; text models belong to ``online``.
         access: who may call what.
         log: gets the server's output.
-        progress: gets a line for each model, and for everything that changes.
+        progress: shows each model, and everything that changes.
 
     Raises:
         UsageError: nothing is published under such a name.
-        ArtifactError: what a graph selects is damaged; says how the others can be served.
+        ArtifactError: what a graph selects is damaged; the message has the command that serves the others.
         EndpointError: the server does not start or ends by itself, or a model cannot be healed.
     """
     with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):
@@ -75,7 +75,7 @@ def serve(
         if profile == "evaluation":
             yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
         else:
-            yield f"ask with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
+            yield f"send texts with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
         service.run()
 
 

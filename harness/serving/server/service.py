@@ -1,9 +1,9 @@
-"""`harness serve`: a local Triton that follows its repository, and whose models are asked, not believed.
+"""The watch over a local Triton: it follows the repository, and sends known questions to find dead models.
 
-A version that the repository newly selects is proven in a server of its own (`harness.serving.server.trial`),
-then loaded beside the old one, and only then is the old one let go: no request fails. A model whose
-backend process died or hangs is loaded again; Triton itself goes on reporting it ready. A model that is
-only busy is left alone, as long as its processes compute or its requests get answers.
+A version that the repository newly selects is tried in a server of its own (`harness.serving.server.trial`),
+then loaded beside the old one, and only then is the old one unloaded: no request fails. A model whose
+backend process died or hangs is loaded again; Triton itself still reports it ready. A model that is only
+busy stays, as long as its processes compute or its requests get answers.
 """
 
 import threading
@@ -38,12 +38,12 @@ _HUNG = 6 * _QUESTION
 _STUCK = 900.0
 #: The share of its time for which a waiting process computes at most: it looks for messages now and then.
 _IDLE = 0.02
-#: Looks at the repository during which a selection may be half written before that is said.
+#: Looks at the repository for which a selection may be half written before that is reported.
 _HALF_WRITTEN = 5
 #: So often a model is loaded again within `_WINDOW` seconds; more often means that it cannot be healed.
 _HEALINGS = 3
 _WINDOW = 300.0
-#: Seconds for a version to finish its running requests and leave.
+#: Seconds for a version to finish its running requests and be unloaded.
 _LEAVE = 300.0
 
 
@@ -92,13 +92,13 @@ class Service:
     """Watches over a server that has started."""
 
     def __init__(self, server: LocalTriton, configs: Mapping[str, str], progress: Progress) -> None:
-        """Take note of what is served.
+        """Note what is served.
 
         Args:
             server: a server that runs.
             configs: the text of each model's config as it was before the server read it: what is selected
                 while models load differs from it, and is followed.
-            progress: gets a line for everything that changes.
+            progress: shows everything that changes.
         """
         self._server = server
         self._progress = progress
@@ -135,7 +135,7 @@ class Service:
                 self._server.wait(POLL)
                 self.follow()
                 if time.monotonic() >= due:
-                    self.ask_all()
+                    self.check_all()
                     due = time.monotonic() + ROUND
         finally:
             if self._trial is not None:
@@ -180,7 +180,7 @@ class Service:
         return [each for each in (name, text_name(name)) if each in self._server.models]
 
     def _selection(self, name: str) -> Selection | None:
-        """Return what is selected for a graph; None where that is not clear, which is said once it stays so."""
+        """Return what is selected for a graph; None where that is not clear, which is reported if it stays so."""
         try:
             wanted = selection(self._server.repository, self._pair(name), self._server.profile)
         except ArtifactError as error:
@@ -189,7 +189,7 @@ class Service:
             self._unclear[name] = str(error), looks
             if looks == _HALF_WRITTEN:
                 self._progress.say(
-                    f"{name}: version {self._versions[name]} goes on, what is selected is not clear: {error}; "
+                    f"{name}: version {self._versions[name]} is still served, what is selected is not clear: {error}; "
                     "select a version again with `harness models promote`"
                 )
             return None
@@ -199,11 +199,11 @@ class Service:
     def _refuse(self, name: str, wanted: Selection, reason: str) -> None:
         self._refused[name] = wanted
         self._progress.say(
-            f"{name}: version {wanted.version} is refused, version {self._versions[name]} goes on: {reason}"
+            f"{name}: version {wanted.version} is refused, version {self._versions[name]} is still served: {reason}"
         )
 
     def _switch(self, name: str, wanted: Selection, configs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Serve what a trial has proven; whoever asks meanwhile gets an answer from one version or the other."""
+        """Serve what passed its trial; a request meanwhile gets an answer from one version or the other."""
         before = self._versions[name]
         try:
             if wanted.version != before:
@@ -221,11 +221,11 @@ class Service:
             self._versions[each] = wanted.version
             self._loaded[each] = dict(configs[each])
         self._configs.update(wanted.configs)
-        what = "new settings" if wanted.version == before else f"version {before} has left"
+        what = "new settings" if wanted.version == before else f"version {before} is unloaded"
         self._progress.say(f"{name}: version {wanted.version} is served, {what}")
 
     def _put_back(self, name: str) -> None:
-        """Load what was served, the graph before the text model that asks it."""
+        """Load what was served, the graph before the text model that calls it."""
         for each in self._pair(name):
             try:
                 self._server.load(each, self._loaded[each])
@@ -241,15 +241,15 @@ class Service:
         if text in configs:
             self._server.load(text, configs[text])
             self._server.check_alive(text, _LEAVE)
-            # Requests that the old one still answers ask the old graph.
+            # Requests that the old one still answers call the old graph.
             self._server.wait_until_gone(text, _LEAVE, [before])
         self._server.load(name, configs[name])
         self._server.wait_until_gone(name, _LEAVE, [before])
 
     # Health
 
-    def ask_all(self) -> None:
-        """Send each model its known question, graphs before the text models that ask them; heal those that fail.
+    def check_all(self) -> None:
+        """Send each model its known question, graphs before the text models that call them; heal those that fail.
 
         Raises:
             EndpointError: a model failed again and again, or the server ended.
@@ -273,7 +273,7 @@ class Service:
         try:
             lost = self._server.lost_processes(name)
             hangs = None if lost or waits else self._hangs(name)
-        except Busy:  # the server itself has too much to do to tell
+        except Busy:  # the server itself has too much to do
             return
         except EndpointError as error:
             self._heal(name, str(error))
@@ -314,9 +314,9 @@ class Service:
         self._silent.pop(name, None)
         self._progress.say(f"{name}: does not answer, loading it again: {reason}")
         try:
-            # Triton refuses to ask a stopped process, but leaves it there with its memory.
+            # Triton sends nothing to a stopped process, but keeps it and its memory.
             self._server.kill(name, only_stopped=True)
-            # Nobody waits for the old one to be gone: without its process it takes long, and nothing comes of it.
+            # Without waiting for the old one to be gone: without its process that takes long, and changes nothing.
             self._server.unload(name)
             self._server.load(name, self._loaded[name])
             self._server.check_alive(name, _QUESTION)

@@ -230,7 +230,7 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
 
 def _apply(variant: Variant, graph: Path, loaded: Loaded) -> None:
     for step in variant.steps:
-        # Under the same name: a graph refers to the file of its weights by name.
+        # Of the same name, by which a graph names the file of its weights.
         with tempfile.TemporaryDirectory(prefix="after-", dir=graph.parent) as scratch:
             after = Path(scratch) / graph.name
             step(graph, after, loaded)

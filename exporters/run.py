@@ -1,5 +1,6 @@
 """The body of `harness export`: every target checkpoint of a model to graphs that Triton serves."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from harness.core.errors import ArtifactError, CheckpointError, UsageError, near
 from harness.core.heads import is_retrieval
 from harness.core.layout import Layout
 from harness.core.machine import cores
-from harness.core.progress import Progress
+from harness.core.progress import Progress, counted
 from harness.core.task import AnyFinetune
 from harness.serving.repository.check import serves
 from harness.serving.repository.config import Device, Serving
@@ -39,6 +40,11 @@ class Published:
     version: int
     #: Whether it was not there before.
     written: bool
+
+    @property
+    def state(self) -> str:
+        """Return what became of it, in words."""
+        return f"version {self.version}, {'written' if self.written else 'unchanged'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,7 @@ def export_model(
         wanted: variants, graphs, and what to do where the gate refuses.
         workspace: where checkpoints are and graphs go.
         data: where the sentences of the checks come from; the recipe's own data where None.
-        progress: shows each graph, and what was left out.
+        progress: shows each graph as it is done, with the time that is left, and what was left out.
 
     Raises:
         UsageError: no such model, variant, graph or container.
@@ -108,20 +114,32 @@ def export_model(
     done: list[Published] = []
     refused: list[GateRefusal] = []
     checks: dict[str, _Checks] = {}
+    begin = time.monotonic()
+    progress.say(f"{model}: {counted(len(chosen), 'graphs')}, each exported, compared with PyTorch and published")
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
-        for checkpoint, variant in chosen:
+        for number, (checkpoint, variant) in enumerate(chosen, start=1):
             finetune = finetunes.load(finetune_of(checkpoint))
             if finetune.name not in checks:
                 tokenizer = FastTokenizer(checkpoint.tokenizer)
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
+            name = f"{model}-{finetune.name}-{variant}"
             try:
                 done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
+                state = done[-1].state
             except GateRefusal as error:
                 refused.append(error)
+                state = "refused"
+            progress.say(f"{name}: {state} ({_time_line(number, len(chosen), time.monotonic() - begin)})")
             advance(1)
     if refused:
         raise ArtifactError(summary(done, refused))
     return done
+
+
+def _time_line(number: int, total: int, seconds: float) -> str:
+    """Return how far an export is, and about how long the rest takes if it is like what was done."""
+    left = f", about {seconds / number * (total - number):.0f} s left" if number < total else ""
+    return f"{number} of {total}, {seconds:.0f} s{left}"
 
 
 def summary(done: Sequence[Published], refused: Sequence[GateRefusal]) -> str:

@@ -83,7 +83,7 @@ def find_variant(name: str) -> Variant:
     """Return the variant of a name.
 
     Raises:
-        UsageError: there is none; names the nearest.
+        UsageError: there is none; names the nearest one.
     """
     if name not in VARIANTS:
         message = f"no variant named {name!r}{nearest(name, VARIANTS)}; there is {', '.join(VARIANTS)}"

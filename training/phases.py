@@ -14,6 +14,7 @@ from training.experiment import Training
 from training.intermediate import check_weights, intermediate
 from training.leaks import EvaluationTexts, Overlap, texts
 from training.pretraining import pretrained
+from training.recipe import Recipe
 from training.sets import sources, train_paths
 from training.target import target, teacher_of
 from training.text import read_corpus
@@ -104,6 +105,14 @@ def _bodies(finetune: AnyFinetune) -> list[AnyFinetune]:
         return []
     body = finetunes.load(finetune.body)
     return [body, *_bodies(body)]
+
+
+def training_sets(recipe: Recipe) -> list[str]:
+    """Return the names of the training sets of a recipe's phases 2 and 3, each once."""
+    chosen = with_bodies([finetunes.load(name) for name in recipe.target_finetunes()])
+    taught = [recipe.target.stand_ins.get(finetune.name, finetune.name) for finetune in chosen]
+    named = [*(task.name for task in (recipe.intermediate.tasks if recipe.intermediate else ())), *taught]
+    return [name for name in dict.fromkeys(named) if finetunes.load(name).train is not None]
 
 
 def _check_data(training: Training, chosen: Sequence[AnyFinetune]) -> None:

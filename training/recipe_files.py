@@ -19,7 +19,7 @@ def find_recipe(name: str) -> Path:
         RecipeError: there is no such recipe, or the name stands for several.
     """
     path = Path(name)
-    if path.suffix == ".toml" or path.exists():
+    if path.suffix == ".toml" or path.is_file():
         return path
     shipped = {f"{file.parent.name}/{file.stem}": file for file in sorted(SHIPPED.glob("*/*.toml"))}
     found = [known for known in shipped if name in (known, known.partition("/")[2])]
@@ -42,7 +42,7 @@ def load_recipe(path: Path) -> Recipe:
     try:
         text = path.read_bytes().decode("utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
-        message = f"no recipe {path}; the shipped ones are under recipes/"
+        message = f"no recipe {path}; give a TOML file, or the name of a shipped one such as sample/english"
         raise RecipeError(message) from error
     except UnicodeDecodeError as error:
         message = f"{path} is not UTF-8 at byte {error.start}; recipes are UTF-8"

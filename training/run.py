@@ -1,5 +1,6 @@
 """`harness train`: a recipe and its workspace to the checkpoints of its phases."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from training.checkpoint import Checkpoint, Phase
 from training.distributed import once, rank
 from training.estimate import Estimator, lines
 from training.experiment import Training
-from training.phases import train
+from training.phases import train, training_sets
 from training.recipe import Recipe
 
 
@@ -108,6 +109,13 @@ def _training(
     """Return a recipe where it works, named after what the command line changes of it."""
     name = recipe.name + ("" if seed is None else f".seed{seed}") + ("" if max_steps is None else f".steps{max_steps}")
     chosen = replace(recipe, name=name, seed=recipe.seed if seed is None else seed)
+    if data is None and recipe.data is None and not os.environ.get("HARNESS_DATA"):
+        sets = " ".join(training_sets(recipe))
+        message = (
+            f"recipe {name!r} names no data folder; give one with `--data DIR` or the variable HARNESS_DATA, and "
+            f"`harness data get {sets} --data DIR` gets what it trains on"
+        )
+        raise UsageError(message)
     with progress.step(f"{name}: data folder", 1, "folders") as advance:
         layout = once(lambda: workspace.layout(data, recipe.data), lambda: workspace.layout(data, recipe.data))
         advance(1)

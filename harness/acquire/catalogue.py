@@ -10,7 +10,7 @@ from harness.benchmark import finetunes, tasks
 from harness.core.errors import UsageError, nearest
 from harness.core.examples import scored
 from harness.core.languages import language as language_row
-from harness.core.layout import Layout, Split
+from harness.core.layout import Layout, Split, nearest_split
 from harness.core.origins import Hub
 from harness.core.task import AnyTask, Pool, Source
 
@@ -28,7 +28,7 @@ class Dataset:
     #: Examples of the official test files by language, as far as they are known.
     official: Mapping[str, int]
     pool: Pool | None = None
-    #: Counts what `official` tells; the scored examples where None.
+    #: Counts what `official` is compared with; the scored examples where None.
     size: Callable[[Sequence[Any], str], int] | None = None
 
     @property
@@ -124,12 +124,13 @@ def choose(
     names = [name.lower() for name in names]
     for name in names:
         if name != "all" and name not in known:
-            hint = nearest(name, known)
+            meant = tasks.alias(name)
+            hint = f", the harness calls it {meant!r}" if meant else nearest(name, known)
             message = f"no task or training set {name!r}{hint}; `harness data list` lists {', '.join(known)}"
             raise UsageError(message)
     for split in splits:
         if split not in ("train", "dev", "test"):
-            message = f"no split {split!r}{nearest(split, ('train', 'dev', 'test'))}; they are train, dev and test"
+            message = f"no split {split!r}{nearest_split(split)}; they are train, dev and test"
             raise UsageError(message)
     codes = {language_row(code).code for code in languages}
     covered = layout.coverage() if layout else None

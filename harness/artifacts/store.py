@@ -27,7 +27,7 @@ def weights_file(graph: Path) -> Path:
 
 
 def graph_digests(graph: Path) -> dict[str, str]:
-    """Return `graph_sha256` as a manifest holds it, and `weights_sha256` where the weights are in their own file."""
+    """Return `graph_sha256` of a manifest, and `weights_sha256` where the weights lie in their own file."""
     own, weights = file_sha256(graph), weights_file(graph)
     if not weights.is_file():
         return {"graph_sha256": own}
@@ -209,17 +209,15 @@ class ArtifactStore:
         """
         known = self.models()
         if model not in known:
-            where = (
-                "" if known else f" (there is no workspace in {self.root.parent}; HARNESS_HOME names another folder)"
-            )
             message = (
-                f"no exported model {model!r} under {self.root}{where}{nearest(model, known)}; "
+                f"no exported model {model!r} under {self.root}{nearest(model, known)}; "
                 f"`harness models` lists them, `harness train` and `harness export` make one"
             )
             raise UsageError(message)
         variants = sorted({path.parent.name for path in (self.root / model).glob(f"*/*/{MANIFEST}")})
         if variant not in variants:
             message = (
-                f"model {model!r} has no variant {variant!r}{nearest(variant, variants)}; it has {', '.join(variants)}"
+                f"model {model!r} has no variant {variant!r}{nearest(variant, variants)}; "
+                f"it has {', '.join(variants)}, and `harness export --model {model} --variant VARIANT` adds others"
             )
             raise UsageError(message)

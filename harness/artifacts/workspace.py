@@ -25,6 +25,12 @@ class Workspace:
         return Workspace(Path(os.environ.get("HARNESS_HOME", ".")).resolve())
 
     @property
+    def is_there(self) -> bool:
+        """Return whether anything was trained, exported, published or evaluated here."""
+        products = (self.checkpoints, self.artifacts.root, self.runs)
+        return any(folder.is_dir() for folder in products) or any(self.model_repository.glob("*/config.pbtxt"))
+
+    @property
     def checkpoints(self) -> Path:
         """Return the root of the training checkpoints."""
         return self.root / "checkpoints"

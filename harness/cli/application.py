@@ -1,30 +1,38 @@
 """The command line's root: the application, its help, and how it ends."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, UsageError
 from harness.core.version import __version__
 
-#: What people write for an option that the command spells otherwise.
+_GPU = "a GPU is an endpoint: `--endpoint onnx:cuda` or `--endpoint onnx:tensorrt`"
+_BATCHES = (
+    "batches are cut by a budget of tokens: `harness tune --model MODEL` finds the fastest one for this machine, and "
+    "`--endpoint onnx:cuda` computes on a GPU"
+)
+#: What people write for an option of a command that has another one -> that one, and what to say.
 HINTS = {
-    "--device": "a GPU is an endpoint: `--endpoint onnx:cuda` or `--endpoint onnx:tensorrt`",
-    "--gpu": "a GPU is an endpoint: `--endpoint onnx:cuda` or `--endpoint onnx:tensorrt`",
-    "--batch-size": "batches are cut by a budget of tokens, and `harness tune` finds the fastest",
-    "--batch_size": "batches are cut by a budget of tokens, and `harness tune` finds the fastest",
-    "--language": "write `--languages ru,zh`",
-    "--task": "write `--tasks xnli,udpos`",
-    "--models": "write `--model NAME`, once for each model",
+    "--device": ("--endpoint", _GPU),
+    "--gpu": ("--endpoint", _GPU),
+    "--cuda": ("--endpoint", _GPU),
+    "--batch-size": ("--endpoint", _BATCHES),
+    "--batch_size": ("--endpoint", _BATCHES),
+    "--lang": ("--languages", "write `--languages ru,zh`"),
+    "--language": ("--languages", "write `--languages ru,zh`"),
+    "--task": ("--tasks", "write `--tasks xnli,udpos`"),
+    "--models": ("--model", "write `--model NAME`"),
 }
 #: The commands in the order of the chain; what is not named comes after.
 ORDER = (
     *("train", "export", "eval", "predict", "serve", "tune", "models", "verify", "rescore", "score"),
     *("data", "tasks", "sweep-layers", "bench", "doctor"),
 )
-#: Columns of the help at most.
+#: Columns of the help at most; a narrower terminal has its own width.
 _WIDTH = 100
 
 
@@ -38,7 +46,6 @@ class Commands(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list; click itself cuts each summary at the end of the line."""
-        formatter.width = _WIDTH
         rows = [
             (name, (command.help or "").partition("\n")[0])
             for name in self.list_commands(ctx)
@@ -48,39 +55,89 @@ class Commands(TyperGroup):
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the example as it is to be typed."""
+        _write_example(self.epilog, formatter)
+
 
 class Command(TyperCommand):
-    """A command whose help shows options by group, and ends with an example."""
+    """A command whose help shows options by group and ends with an example, and that knows common mistakes."""
+
+    #: So that `parse_args` sees them; they are refused there.
+    allow_extra_args = True
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments of the command.
+
+        Raises:
+            UsageError: there is one too many, as where a list is written with spaces.
+        """
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if ctx.args and not self.context_settings.get("allow_extra_args"):
+            raise UsageError(_too_many(self, given, ctx.args, ctx.command_path))
+        return rest
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options, those with a group below its name."""
-        formatter.width = _WIDTH
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 panel = getattr(parameter, "rich_help_panel", None)
                 groups.setdefault(panel or _kind(parameter), []).append(record)
-        for name, rows in groups.items():
+        # What is positional first, and what has no group of its own last.
+        order = sorted(groups, key=lambda name: (name != _ARGUMENTS, name == _OPTIONS))
+        for name in order:
             with formatter.section(name):
-                formatter.write_dl(rows)
+                formatter.write_dl(groups[name])
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Write the example as it is to be typed."""
-        if self.epilog:
-            with formatter.section("Example"):
-                for line in self.epilog.splitlines():
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        _write_example(self.epilog, formatter)
+
+
+_ARGUMENTS, _OPTIONS = "Arguments", "Options"
 
 
 def _kind(parameter: Any) -> str:
-    return "Arguments" if parameter.param_type_name == "argument" else "Options"
+    return _ARGUMENTS if parameter.param_type_name == "argument" else _OPTIONS
+
+
+def _write_example(text: str | None, formatter: Any) -> None:
+    if text:
+        with formatter.section("Example"):
+            for line in text.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _too_many(command: Command, given: Sequence[str], extra: Sequence[str], path: str) -> str:
+    """Return what to say of arguments that a command does not take.
+
+    Args:
+        command: the command.
+        given: all its arguments, in order.
+        extra: those of them that it does not take, in order.
+        path: how the command was called.
+    """
+    place = given.index(extra[0])
+    option, value = given[max(place - 2, 0)], given[max(place - 1, 0)]
+    lists = {name for each in command.params if "comma" in (getattr(each, "help", "") or "") for name in each.opts}
+    if option in lists:
+        stop = next((i for i, word in enumerate(given[place:], start=place) if word.startswith("-")), len(given))
+        words = [value, *given[place:stop]]
+        return (
+            f"`{option} {' '.join(words)}` has spaces, and a list is written with commas: `{option} {','.join(words)}`"
+        )
+    return f"{extra[0]!r} is one argument too many; `{path} --help` shows what the command takes"
 
 
 app = typer.Typer(
     name="harness",
     cls=Commands,
     help="Train, export, serve and evaluate multilingual encoders on XTREME and XTREME-R.",
+    epilog="harness train sample/english sample/mixed_ru --export\nharness eval --model english,mixed_ru",
+    context_settings={"max_content_width": _WIDTH},
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -118,9 +175,9 @@ def main() -> None:
         _fail(str(error))
         sys.exit(2)
     except wrong_call as error:
-        option = getattr(error, "option_name", None)
-        if option in HINTS:
-            _fail(f"there is no option {option}; {HINTS[option]}")
+        hint = _hint(error)
+        if hint:
+            _fail(hint)
             sys.exit(2)
         error.show()
         sys.exit(error.exit_code)
@@ -138,6 +195,17 @@ def main() -> None:
         _fail("stopped")
         sys.exit(130)
     sys.exit(status or 0)
+
+
+def _hint(error: Any) -> str | None:
+    """Return what to say of an option that a command has under another name; None for other mistakes."""
+    option = getattr(error, "option_name", None)
+    if option not in HINTS or error.ctx is None:
+        return None
+    right, text = HINTS[option]
+    if not any(right in parameter.opts for parameter in error.ctx.command.params):
+        return None
+    return f"there is no option {option}; {text}"
 
 
 def _fail(message: str) -> None:

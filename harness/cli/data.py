@@ -6,10 +6,15 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, Commands, app
-from harness.cli.options import Destination, Languages, Quiet, names, progress
+from harness.cli.options import DataToRead, Destination, Languages, Quiet, current_workspace, names, progress
 
 data_app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data_app, name="data", help="List, check and get the data of tasks and training sets.")
+app.add_typer(
+    data_app,
+    name="data",
+    help="List, check and get the data of tasks and training sets.",
+    epilog="harness data check --tasks xnli,udpos",
+)
 
 
 @data_app.command(name="list", cls=Command, epilog="harness data list")
@@ -21,9 +26,9 @@ def data_list() -> None:
         typer.echo(line)
 
 
-@data_app.command(name="check", cls=Command, epilog="harness data check --data DEST --tasks xnli,udpos")
+@data_app.command(name="check", cls=Command, epilog="harness data check --tasks xnli,udpos")
 def data_check(
-    data: Destination = None,
+    data: DataToRead = None,
     tasks: Annotated[str, typer.Option(help="Tasks or training sets, comma-separated, or all.")] = "all",
     languages: Languages = None,
     splits: Annotated[str | None, typer.Option(help="Only these splits, comma-separated.  [default: all]")] = None,
@@ -32,15 +37,17 @@ def data_check(
     """Check which files are there and whole; exit code 1 if something is missing."""
     from harness.commands.data import check_data
 
-    answer = check_data(data, names(tasks), names(languages), names(splits), progress(quiet))
+    answer = check_data(
+        data, names(tasks), names(languages), names(splits), current_workspace(quiet=True), progress(quiet)
+    )
     for line in answer.lines:
         typer.echo(line)
     raise typer.Exit(0 if answer.complete else 1)
 
 
-@data_app.command(name="get", cls=Command, epilog="harness data get xnli tatoeba --data DEST")
+@data_app.command(name="get", cls=Command, epilog="harness data get xnli tatoeba --data xtreme-data")
 def data_get(
-    wanted: Annotated[list[str], typer.Argument(metavar="NAMES...", help="Tasks or training sets, or all.")],
+    wanted: Annotated[list[str], typer.Argument(metavar="NAME", help="Tasks or training sets, or all.")],
     data: Destination = None,
     origin: Annotated[
         Path | None,
@@ -64,16 +71,16 @@ def data_get(
     raise typer.Exit(0 if answer.complete else 1)
 
 
-@data_app.command(name="labels", cls=Command, epilog="harness data labels --suite xtreme --data DEST --output labels")
+@data_app.command(name="labels", cls=Command, epilog="harness data labels --suite xtreme --output labels")
 def data_labels(
     suite: Annotated[str, typer.Option(help="xtreme or xtreme-r: its tasks and languages.")],
     output: Annotated[Path, typer.Option(help="Folder for TASK/test-LANGUAGE files, the official layout.")],
-    data: Destination = None,
+    data: DataToRead = None,
     tasks: Annotated[str, typer.Option(help="Tasks, comma-separated, or all.")] = "all",
     quiet: Quiet = False,
 ) -> None:
     """Write the labels of the test sets as `harness score` reads them."""
     from harness.commands.data import write_labels
 
-    for line in write_labels(data, suite, names(tasks), output, progress(quiet)):
+    for line in write_labels(data, suite, names(tasks), output, current_workspace(quiet=True), progress(quiet)):
         typer.echo(line)

@@ -6,14 +6,12 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import HOW, OUTPUT, WHAT, Data, Models, Quiet, Submission, names, progress
-from harness.core.errors import UsageError
+from harness.cli.options import HOW, OUTPUT, WHAT, Data, Models, Quiet, Submission, current_workspace, names, progress
 
 
 @app.command(name="eval", cls=Command, epilog="harness eval --model mixed_ru --tasks xnli,tatoeba --languages ru,zh")
 def eval_command(
     model: Models,
-    rest: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
     tasks: Annotated[
         str, typer.Option(help="Tasks, comma-separated, or all; `harness tasks` lists them.", rich_help_panel=WHAT)
     ] = "all",
@@ -37,7 +35,12 @@ def eval_command(
             rich_help_panel=WHAT,
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="A split for all tasks, or TASK=SPLIT,...", rich_help_panel=WHAT)] = "test",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="train, dev or test for all tasks, or TASK=SPLIT entries, comma-separated.", rich_help_panel=WHAT
+        ),
+    ] = "test",
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Examples of each language at most.  [default: all]", rich_help_panel=WHAT),
@@ -45,7 +48,9 @@ def eval_command(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="TASK=ALTERNATIVE,... where sources disagree; `harness tasks TASK` lists them.", rich_help_panel=WHAT
+            help="TASK=ALTERNATIVE entries where sources disagree, comma-separated; `harness tasks TASK` lists them.  "
+            "[default: none]",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     available: Annotated[
@@ -60,8 +65,8 @@ def eval_command(
     endpoint: Annotated[
         str | None,
         typer.Option(
-            help="onnx, onnx:cuda, onnx:tensorrt (in this process), or triton://host:port[,host:port], "
-            "tritons://... with TLS.  [default: what `harness tune` found, or a local Triton of its own]",
+            help="onnx: in this process; onnx:cuda or onnx:tensorrt: on its GPU; triton://HOST:PORT[,HOST:PORT]: "
+            "servers that run, tritons:// with TLS.  [default: what `harness tune` found, or a local Triton]",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -91,16 +96,9 @@ def eval_command(
 ) -> None:
     """Evaluate models on tasks and print scores per language, script and family."""
     from harness import api
-    from harness.artifacts.workspace import Workspace
     from harness.commands import evaluate
     from harness.evaluation.request import EvaluationRequest
 
-    if rest:
-        message = (
-            f"{rest[0]!r} stands alone; several tasks or languages are one value with commas, "
-            f"such as `--tasks {','.join([*names(tasks), *rest])}`"
-        )
-        raise UsageError(message)
     request = EvaluationRequest(
         models=tuple(dict.fromkeys(names(model))),
         tasks=tuple(names(tasks)),
@@ -118,7 +116,7 @@ def eval_command(
         submission=submission,
         tuning=tuning,
     )
-    shown, workspace = progress(quiet), Workspace.current()
+    shown, workspace = progress(quiet), current_workspace(quiet)
     lines = (
         evaluate.dry_run(request, workspace, shown)
         if dry_run
@@ -145,7 +143,6 @@ def tune(
     quiet: Quiet = False,
 ) -> None:
     """Find the fastest setting of each graph on this machine; `harness eval` then uses it."""
-    from harness.artifacts.workspace import Workspace
     from harness.commands import tune as search
 
     request = search.TuneRequest(
@@ -156,21 +153,22 @@ def tune(
         data=data,
         limit=limit,
     )
-    for line in search.run(request, Workspace.current(), progress(quiet)):
+    for line in search.run(request, current_workspace(quiet), progress(quiet)):
         typer.echo(line)
 
 
-@app.command(cls=Command, epilog="harness rescore runs/mixed_ru-fp32-0123456789ab")
+@app.command(
+    cls=Command, epilog="harness eval --model mixed_ru --tasks xnli --output runs/first\nharness rescore runs/first"
+)
 def rescore(
     run: Annotated[str, typer.Argument(help="Folder of a finished run, or its name under runs/.")],
     submission: Submission = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute a run's scores again from its journal; no graph is queried."""
-    from harness.artifacts.workspace import Workspace
     from harness.commands import evaluate
 
-    workspace = Workspace.current()
+    workspace = current_workspace(quiet)
     folder = evaluate.find_run(run, workspace)
     for line in evaluate.report_rescored(evaluate.rescore(folder, submission, workspace, progress(quiet))):
         typer.echo(line)
@@ -182,8 +180,7 @@ def verify(
     quiet: Quiet = False,
 ) -> None:
     """Recompute every digest from checkpoints to scores; exit code 2 at the first that does not hold."""
-    from harness.artifacts.workspace import Workspace
     from harness.commands.verify import chain
 
-    for line in chain.verify(target, Workspace.current(), progress(quiet)):
+    for line in chain.verify(target, current_workspace(quiet), progress(quiet)):
         typer.echo(line)

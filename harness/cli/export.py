@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import Data, Quiet, names, progress
+from harness.cli.options import Data, Quiet, current_workspace, names, progress
 from harness.core.progress import Progress
 
 
-@app.command(name="export", cls=Command, epilog="harness export --model mixed_ru --variant fp32,int8")
+@app.command(
+    name="export", cls=Command, epilog="harness export --model mixed_ru --finetune mnli,squad --variant fp32,int8"
+)
 def export_command(
     model: Annotated[str, typer.Option(help="A trained model.")],
     variant: Annotated[
@@ -38,6 +40,7 @@ def export_command(
 
     Graphs are made by Optimum and published to the Triton model repository under model_repository/.
     """
+    current_workspace(quiet)
     publish(
         model,
         data,
@@ -52,9 +55,7 @@ def export_command(
 
 
 def publish(model: str, data: Path | None, shown: Progress, *, variants: Sequence[str], **wanted: Any) -> None:
-    """Export a model and say what was published."""
+    """Export a model; each graph is shown as it is done."""
     from harness import api
 
-    for published in api.export(model, variants=variants, data=data, progress=shown, **wanted):
-        state = "written" if published.written else "unchanged"
-        shown.say(f"{published.artifact.name}: version {published.version}, {state}")
+    api.export(model, variants=variants, data=data, progress=shown, **wanted)

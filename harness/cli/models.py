@@ -5,9 +5,15 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, Commands, app
+from harness.cli.options import current_workspace
 
 models_app = typer.Typer(cls=Commands, rich_markup_mode=None)
-app.add_typer(models_app, name="models", help="List the models; choose which published version is served.")
+app.add_typer(
+    models_app,
+    name="models",
+    help="List the models; choose which published version is served.",
+    epilog="harness models",
+)
 
 Published = Annotated[str, typer.Argument(help="A published model.")]
 OnlyVariant = Annotated[str | None, typer.Option(help="Only its graphs of this precision.  [default: all]")]
@@ -17,12 +23,11 @@ OnlyFinetune = Annotated[str | None, typer.Option(help="Only its graph of this t
 @models_app.callback(invoke_without_command=True)
 def models(context: typer.Context) -> None:
     """List the models: their checkpoints, graphs and served versions."""
-    from harness.artifacts.workspace import Workspace
     from harness.commands.listing import model_table
 
     if context.invoked_subcommand is not None:
         return
-    typer.echo(model_table(Workspace.current()).text())
+    typer.echo(model_table(current_workspace()).text())
 
 
 @models_app.command(cls=Command, epilog="harness models promote mixed_ru --finetune mnli --version 1")
@@ -35,10 +40,9 @@ def promote(
     ] = None,
 ) -> None:
     """Serve a published version of a model's graphs; a server that runs follows."""
-    from harness.artifacts.workspace import Workspace
     from harness.serving.repository import releases
 
-    repository = Workspace.current().model_repository
+    repository = current_workspace().model_repository
     for move in releases.promote(repository, model, variant=variant, finetune=finetune, version=version):
         typer.echo(move.describe())
 
@@ -50,8 +54,8 @@ def rollback(
     finetune: OnlyFinetune = None,
 ) -> None:
     """Serve the version before the served one; a server that runs follows."""
-    from harness.artifacts.workspace import Workspace
     from harness.serving.repository import releases
 
-    for move in releases.rollback(Workspace.current().model_repository, model, variant=variant, finetune=finetune):
+    repository = current_workspace().model_repository
+    for move in releases.rollback(repository, model, variant=variant, finetune=finetune):
         typer.echo(move.describe())

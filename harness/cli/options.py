@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from harness.artifacts.workspace import Workspace
     from harness.core.progress import Progress
 
 #: Groups of options in the help.
@@ -16,7 +17,7 @@ Model = Annotated[str, typer.Option(help="An exported model; `harness models` li
 Models = Annotated[
     list[str],
     typer.Option(
-        "--model", metavar="NAME", help="An exported model; give it twice to compare two.", rich_help_panel=WHAT
+        "--model", metavar="NAME", help="An exported model; two, comma-separated, are compared.", rich_help_panel=WHAT
     ),
 ]
 Data = Annotated[
@@ -24,6 +25,9 @@ Data = Annotated[
     typer.Option("--data", help="Data folder.  [default: the folder that the recipe names, or $HARNESS_DATA]"),
 ]
 Destination = Annotated[Path | None, typer.Option("--data", help="Data folder.  [default: $HARNESS_DATA]")]
+DataToRead = Annotated[
+    Path | None, typer.Option("--data", help="Data folder.  [default: $HARNESS_DATA, or the sample data]")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no status lines.")]
 Languages = Annotated[
     str | None, typer.Option(help="Only these languages, comma-separated ISO 639-1 codes.  [default: all]")
@@ -47,3 +51,20 @@ def progress(quiet: bool) -> "Progress":
     from harness.core import terminal
 
     return terminal.Quiet() if quiet else terminal.Terminal()
+
+
+def current_workspace(quiet: bool = False, *, makes: bool = False) -> "Workspace":
+    """Return the workspace, and say on standard error that the folder is none yet, where it is none.
+
+    Args:
+        quiet: say nothing.
+        makes: whether the command makes the workspace that is missing.
+    """
+    from harness.artifacts.workspace import Workspace
+
+    found = Workspace.current()
+    if not (quiet or found.is_there):
+        lacks = f"{found.root} has no checkpoints, graphs, served models or runs"
+        line = f"new workspace in {found.root}" if makes else f"no workspace here: {lacks}"
+        typer.echo(f"{line}; HARNESS_HOME=DIR names another folder", err=True)
+    return found

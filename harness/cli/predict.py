@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import Model
+from harness.cli.options import Model, current_workspace
 
 
 @app.command(cls=Command, epilog='harness predict --model mixed_ru --task xnli "A man eats." "A man sleeps."')
@@ -27,17 +27,20 @@ def predict(
     variant: Annotated[str, typer.Option(help="Precision of the graph.")] = "fp32",
     endpoint: Annotated[
         str | None,
-        typer.Option(help="triton://host:port, whose text model answers.  [default: this process]"),
+        typer.Option(
+            help="onnx: this process; triton://HOST:PORT: a server's text model, tritons:// with TLS.  [default: onnx]"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each answer as one line of JSON.")] = False,
 ) -> None:
     """Answer questions about your own texts with a model's graph."""
-    from harness.artifacts.workspace import Workspace
     from harness.commands import predict as prediction
 
     request = prediction.PredictionRequest(
         model=model, task=task, texts=tuple(texts or ()), file=file, variant=variant, endpoint=endpoint
     )
-    for question, answer in prediction.run(request, Workspace.current()):
+    # A server that answers needs no workspace here.
+    workspace = current_workspace(quiet=endpoint not in (None, "onnx"))
+    for question, answer in prediction.run(request, workspace):
         for line in [prediction.as_json(answer)] if as_json else prediction.readable(question, answer):
             typer.echo(line)

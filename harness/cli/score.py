@@ -11,7 +11,7 @@ from harness.cli.options import names
 
 @app.command(
     cls=Command,
-    epilog="harness data labels --suite xtreme --data DEST --output labels\n"
+    epilog="harness data labels --suite xtreme --output labels\n"
     "harness score --predictions predictions --labels labels --suite xtreme --output scores.json",
 )
 def score(

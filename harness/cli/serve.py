@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import Quiet, names, progress
+from harness.cli.options import Quiet, current_workspace, names, progress
 
 #: Groups of options in the help.
 WHERE = "Where it listens"
@@ -41,11 +41,10 @@ def serve(
     quiet: Quiet = False,
 ) -> None:
     """Serve published models with a local Triton until Ctrl-C; it follows `harness models promote`."""
-    from harness.artifacts.workspace import Workspace
     from harness.serving.access import Access
     from harness.serving.server import serve as serving
 
-    workspace = Workspace.current()
+    workspace = current_workspace(quiet)
     lines = serving.serve(
         workspace.model_repository,
         names(models),

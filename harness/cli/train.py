@@ -6,7 +6,7 @@ import typer
 
 from harness.cli.application import Command, app
 from harness.cli.export import publish
-from harness.cli.options import Data, Languages, Quiet, names, progress
+from harness.cli.options import Data, Languages, Quiet, current_workspace, names, progress
 from harness.core.errors import MissingExtra
 
 #: Groups of options in the help.
@@ -70,11 +70,10 @@ def train(
 
     Phase 1 is the pretrained encoder, phase 2 the intermediate tasks, phase 3 one English training set for each task.
     """
-    from harness.artifacts.workspace import Workspace
     from training.recipe_files import find_recipe, load_recipe
 
-    shown, workspace = progress(quiet), Workspace.current()
     loaded = [load_recipe(find_recipe(name)) for name in recipes]
+    shown, workspace = progress(quiet), current_workspace(quiet or dry_run, makes=True)
     with shown.step("loading torch and transformers", 2, "packages") as advance:
         try:
             from training import run
@@ -112,8 +111,6 @@ def sweep_layers_command(
     quiet: Quiet = False,
 ) -> None:
     """Score a retrieval task at every hidden state of a model, in PyTorch; it changes no setting."""
-    from harness.artifacts.workspace import Workspace
-
     try:
         from training.sweep import sweep_layers
     except ImportError as error:
@@ -121,7 +118,7 @@ def sweep_layers_command(
     found = sweep_layers(
         model,
         task,
-        Workspace.current(),
+        current_workspace(quiet),
         data=data,
         split=split,
         languages=names(languages),

@@ -1,4 +1,4 @@
-"""The bodies of `harness data list`, `check` and `get`: from the command line's values to lines and an exit code."""
+"""The bodies of `harness data list`, `check`, `get` and `labels`: from values to lines and an exit code."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from harness.acquire import check, listing
 from harness.acquire.catalogue import choose
 from harness.acquire.get import destination, get, summary
 from harness.acquire.supply import FromFolder, FromHub, check_repository
+from harness.artifacts.workspace import Workspace
 from harness.core.errors import DataError, UsageError
 from harness.core.files import write_text
 from harness.core.layout import Layout
@@ -19,7 +20,7 @@ from harness.evaluation.workload import by_task
 
 @dataclass(frozen=True, slots=True)
 class DataReport:
-    """What a command prints, and whether all that was asked for is there."""
+    """What a command prints, and whether everything that was named is there."""
 
     lines: tuple[str, ...]
     complete: bool = True
@@ -31,19 +32,33 @@ def list_data() -> DataReport:
 
 
 def check_data(
-    data: Path | None, names: Sequence[str], languages: Sequence[str], splits: Sequence[str], progress: Progress
+    data: Path | None,
+    names: Sequence[str],
+    languages: Sequence[str],
+    splits: Sequence[str],
+    workspace: Workspace,
+    progress: Progress,
 ) -> DataReport:
     """Return what a data folder has of some tasks and training sets.
 
+    Args:
+        data: the folder; $HARNESS_DATA where None, or else the sample data of the workspace.
+        names: tasks or training sets, or ``all``.
+        languages: only these, if any are given.
+        splits: only these, if any are given.
+        workspace: where the sample data is, written first if it is not there.
+        progress: shows how far it is.
+
     Raises:
-        UsageError: a name is unknown, or no folder is named.
+        UsageError: a name is unknown.
         DataError: there is no such folder.
     """
-    folder = _folder(data)
+    folder, first = _folder_to_read(data, workspace)
     layout = Layout.at(folder)
     chosen = choose(names or ["all"], languages, splits, layout)
     findings = check.check(chosen, layout, progress)
-    return DataReport(tuple(check.lines(findings, folder)), all(finding.state in check.FINE for finding in findings))
+    lines = (*first, *check.lines(findings, folder))
+    return DataReport(lines, all(finding.state in check.FINE for finding in findings))
 
 
 def get_data(
@@ -59,7 +74,7 @@ def get_data(
 
     Args:
         names: tasks or training sets, or ``all``.
-        data: DEST.
+        data: the folder that gets the files; $HARNESS_DATA where None.
         origin: a folder in the official or the hub's layout; None is the hub.
         languages: only these, if any are given.
         repository: take the rows from this one, even where they are not the benchmark's own.
@@ -85,28 +100,31 @@ def get_data(
 
 
 def write_labels(
-    data: Path | None, suite: str, names: Sequence[str], output: Path, progress: Progress
+    data: Path | None, suite: str, names: Sequence[str], output: Path, workspace: Workspace, progress: Progress
 ) -> Iterator[str]:
     """Write the label files of test sets as `harness score` reads them; yield what was written and what is absent.
 
     Args:
-        data: the data folder; $HARNESS_DATA where None.
+        data: the data folder; $HARNESS_DATA where None, or else the sample data of the workspace.
         suite: whose tasks and languages count.
         names: tasks of it, or ``all``.
         output: gets ``TASK/test-LANGUAGE.SUFFIX`` files.
+        workspace: where the sample data is, written first if it is not there.
         progress: shows each file.
 
     Raises:
-        UsageError: an unknown suite or task, or no data folder is named.
+        UsageError: an unknown suite or task.
         DataError: a file is malformed, or nothing of the tasks is there.
     """
-    layout = Layout.at(_folder(data))
     chosen = choose_tasks(names, check_suite(suite))
+    folder, first = _folder_to_read(data, workspace)
+    layout = Layout.at(folder)
     jobs = choose_jobs(chosen, suite=check_suite(suite), splits={task.name: "test" for task in chosen})
     there = [job for job in jobs if all(path.is_file() for path in job.paths(layout))]
     if not there:
         message = f"{layout.xtreme} has no test file of {', '.join(names)}; `harness data check` lists what is missing"
         raise DataError(message)
+    yield from first
     with progress.step("writing labels", len(there), "files") as advance:
         for job in there:
             path = output / job.task.name / f"test-{job.language}.{job.task.submission.suffix}"
@@ -116,6 +134,14 @@ def write_labels(
         yield f"{name}: {' '.join(job.language for job in members)} in {output / name}"
     for name, members in by_task([job for job in jobs if job not in there]).items():
         yield f"no test file, so no labels: {name} {' '.join(job.language for job in members)}"
+
+
+def _folder_to_read(data: Path | None, workspace: Workspace) -> tuple[Path, list[str]]:
+    """Return the data folder, and a line that says so where it is the sample's since none was named."""
+    if data is None and not os.environ.get("HARNESS_DATA"):
+        folder = workspace.sample_data()
+        return folder, [f"the sample data in {folder}; `--data DIR` or HARNESS_DATA names another folder"]
+    return _folder(data), []
 
 
 def _folder(data: Path | None) -> Path:

@@ -60,8 +60,10 @@ class MissingExtra(HarnessError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``", did you mean 'x'"`` for the closest known name, or nothing."""
+    """Return ``", did you mean 'x'"`` for the closest known name, whatever the case of its letters, or nothing."""
     from difflib import get_close_matches
 
-    match = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f", did you mean {match[0]!r}" if match else ""
+    # The same name would be no help: what is wrong with it is another thing.
+    small = {each.lower(): each for each in known if each != name}
+    match = get_close_matches(name.lower(), list(small), n=1, cutoff=0.5)
+    return f", did you mean {small[match[0]]!r}" if match else ""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from functools import cache
 from hashlib import sha256
@@ -65,6 +66,14 @@ def replace_folder(folder: Path, draft: Path, older: Path) -> None:
         if older.exists() and not folder.exists():
             older.rename(folder)
         raise
+
+
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Make a file available under another path: a hard link where the file system allows, else a copy."""
+    try:
+        os.link(source.resolve(), destination)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, destination)
 
 
 def write_json(path: Path, value: Any) -> None:

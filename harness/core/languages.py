@@ -51,7 +51,7 @@ def language(code: str) -> Language:
     known = table()
     if code not in known:
         named = [row.code for row in known.values() if code.lower() in (row.name.lower(), row.iso639_3, row.tatoeba)]
-        hint = f", did you mean {named[0]!r}" if named else nearest(code.lower(), known)
+        hint = f", did you mean {named[0]!r}" if named else nearest(code, known)
         message = f"no language {code!r}{hint}; the {len(known)} codes are {' '.join(known)}"
         raise UsageError(message)
     return known[code]
@@ -73,6 +73,6 @@ def check_script(script: str) -> str:
     """
     known = scripts()
     if script not in known:
-        message = f"no script {script!r}{nearest(script.title(), known)}; the scripts are {' '.join(known)}"
+        message = f"no script {script!r}{nearest(script, known)}; the scripts are {' '.join(known)}"
         raise UsageError(message)
     return script

@@ -12,17 +12,29 @@ serves evaluation only.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from harness.core.errors import DataError
+from harness.core.errors import DataError, nearest
 
 #: Missing files that a message lists.
 _SHOWN = 10
 Section = Literal["xtreme", "intermediate", "text", "tokenizers"]
 Split = Literal["train", "dev", "test"]
+#: What other tools call a split.
+_OTHER_SPLITS: Mapping[str, Split] = {
+    **{name: "dev" for name in ("validation", "valid", "val", "development", "eval")},
+    **{name: "train" for name in ("training",)},
+    **{name: "test" for name in ("testing",)},
+}
+
+
+def nearest_split(name: str) -> str:
+    """Return ``", did you mean 'dev'"`` for a split that other tools call so, or the closest name, or nothing."""
+    meant = _OTHER_SPLITS.get(name.lower())
+    return f", did you mean {meant!r}" if meant else nearest(name, get_args(Split))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,9 @@ from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.core.errors import UsageError, nearest
 from harness.core.languages import check_script, language
-from harness.core.layout import Split
+from harness.core.layout import Split, nearest_split
 from harness.core.task import AnyTask, SuiteName
 from harness.evaluation.workload import Job
-
-#: What other tools call a split.
-_SPLITS = {"validation": "dev", "valid": "dev", "val": "dev", "development": "dev", "eval": "test"}
 
 
 def choose_tasks(names: Sequence[str], suite: SuiteName | None) -> list[AnyTask]:
@@ -84,8 +81,9 @@ def parse_splits(text: str, chosen: Sequence[AnyTask]) -> dict[str, Split]:
     for part in text.split(","):
         name, equals, split = part.rpartition("=")
         if split not in known:
-            hint = f", did you mean {_SPLITS[split]!r}" if split in _SPLITS else nearest(split, known)
-            message = f"no split {split!r}{hint}; write `--split test` or `--split {chosen[0].name}=dev`"
+            message = (
+                f"no split {split!r}{nearest_split(split)}; write `--split test` or `--split {chosen[0].name}=dev`"
+            )
             raise UsageError(message)
         if equals and name not in splits:
             hint = nearest(name, splits)

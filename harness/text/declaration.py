@@ -87,6 +87,6 @@ class TextDeclaration:
 
     @property
     def form(self) -> Form:
-        """Return how texts are read and answers are told."""
+        """Return how texts are read and answers are written."""
         form: Form = FORMS[type(self.featurizer)](self.featurizer, self.postprocess)
         return form

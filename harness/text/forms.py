@@ -1,4 +1,4 @@
-"""How each kind of graph is asked with texts and how its answers are told: one form for each featurizer."""
+"""How each kind of graph is asked with texts and how its answers are written: one form for each featurizer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ Answer: TypeAlias = dict[str, Any]
 
 
 class Form(Protocol):
-    """How the texts of one kind of graph are read, and how its answers are told."""
+    """How the texts of one kind of graph are read, and how its answers are written."""
 
     @property
     def fields(self) -> tuple[Field, ...]:

@@ -1,4 +1,4 @@
-"""From questions to answers: rows, batches, outputs, and what is told of them."""
+"""From questions to answers: rows, batches, outputs, and what is answered."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -78,7 +78,7 @@ class QuestionRows:
 
 
 class TextPipeline:
-    """A graph as its users see it: it reads fields, and tells answers."""
+    """A graph as its users see it: it reads fields and gives answers."""
 
     def __init__(self, declaration: TextDeclaration, tokenizer: Tokenizer) -> None:
         self.declaration = declaration

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -360,6 +361,32 @@ def test_export_of_a_broken_step_publishes_nothing(workspace: Workspace, tmp_pat
 
     assert not list(workspace.model_repository.glob("*"))
     assert json.loads((workspace.artifacts.root / "tiny/mnli/int8.refused" / GATE).read_text())["passed"] is False
+
+
+def test_graphs_that_pass_are_published_and_counted_beside_the_refused(
+    workspace: Workspace, tmp_path: Path, monkeypatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        finetune = "mnli"
+        raise GateRefusal(finetune, "any", "it drifts", "take fp32")
+
+    monkeypatch.setitem(VARIANTS, "int8", dataclasses.replace(VARIANTS["int8"], steps=(refuse,)))
+    monkeypatch.setitem(VARIANTS, "fp16", dataclasses.replace(VARIANTS["fp16"], steps=(refuse,)))
+    said: list[str] = []
+    progress = Silent()
+    monkeypatch.setattr(Silent, "say", lambda self, line: said.append(line))
+
+    wanted = Wanted(variants=("fp32", "int8", "fp16"))
+    with pytest.raises(ArtifactError) as error:
+        export_model("tiny", wanted, workspace, data=tmp_path / "data", progress=progress)
+
+    reasons = "mnli in any (it drifts), mnli in any (it drifts)"
+    right = f"1 fp32 graph published, 2 refused: {reasons}; for mnli: take fp32"
+    assert str(error.value) == right
+    assert said[0] == "tiny: 3 graphs, each exported, compared with PyTorch and published"
+    assert re.fullmatch(r"tiny-mnli-fp32: version 1, written \(1 of 3, \d+ s, about \d+ s left\)", said[1])
+    assert re.fullmatch(r"tiny-mnli-fp16: refused \(3 of 3, \d+ s\)", said[3])
+    assert (workspace.model_repository / "tiny-mnli-fp32").is_dir()
 
 
 def test_a_container_that_is_too_old_is_refused_before_anything_is_published(

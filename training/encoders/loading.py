@@ -66,7 +66,14 @@ def read_config(source: CheckpointSource) -> tuple[Networks, PretrainedConfig]:
     """
     with _worded(source):
         if source.file("config.json") is None:
-            message = f"{source.name!r} has no config.json; name a folder with config.json, weights and tokenizer"
+            fix = "name a folder with config.json, weights and tokenizer"
+            message = f"{source.name!r} has no config.json; {fix}"
+            if not Path(source.name).is_dir():
+                message = (
+                    f"{source.name!r} at {source.revision or 'main'} is not in the hub's cache, and the hub cannot be "
+                    f"reached or has no config.json there; connect once, let HF_HOME name the cache that has it, or "
+                    f"{fix}"
+                )
             raise CheckpointError(message)
         values, _ = PretrainedConfig.get_config_dict(source.name, revision=source.revision or "main")
     family = family_of(values, source.name)
@@ -253,6 +260,10 @@ def _worded(source: CheckpointSource) -> Iterator[None]:
     Raises:
         CheckpointError: it cannot be read.
     """
+    # It logs each try to connect; what came of them is said once, in the error.
+    hub = logging.getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(logging.ERROR)
     try:
         yield
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
@@ -262,6 +273,8 @@ def _worded(source: CheckpointSource) -> Iterator[None]:
             f"hub id that can be reached"
         )
         raise CheckpointError(message) from error
+    finally:
+        hub.setLevel(level)
 
 
 @contextmanager

@@ -23,15 +23,21 @@ def load(name: str) -> AnyTask:
             task cannot be used.
     """
     wanted = name.lower()
-    if wanted not in names():
-        for known in names():
-            if wanted in REGISTRY.load(known).aliases:
-                message = f"no task named {name!r}; the harness calls it {known!r}"
-                raise UsageError(message)
+    known = alias(wanted)
+    if known is not None:
+        message = f"no task named {name!r}; the harness calls it {known!r}"
+        raise UsageError(message)
     task = REGISTRY.load(wanted)
     if wanted in plugins():
         _check_plugin(task)
     return task
+
+
+def alias(name: str) -> str | None:
+    """Return the task that papers or the hub call so; None for the name of a task, and for any other."""
+    if name in names():
+        return None
+    return next((known for known in names() if name.lower() in REGISTRY.load(known).aliases), None)
 
 
 def _check_plugin(task: AnyTask) -> None:

@@ -1,4 +1,4 @@
-"""A graph in this process: the only door to onnxruntime.
+"""A graph in this process: the only module that imports onnxruntime.
 
 Where the graph computes is said, never guessed: `Device` names a provider and a card, and an endpoint
 refuses to open where the installed onnxruntime would answer from another one. onnxruntime itself falls
@@ -68,7 +68,7 @@ class Device:
         that PyTorch does not have (onnxruntime#19357). fp16 graphs do not come to it. TensorRT takes no such
         option (onnxruntime#26029) and needs the environment, see `OnnxEndpoint`; what it cannot compute,
         fused attention above all, the CUDA provider does. Varied shapes make the memory arena grow to the
-        next power of two each time unless told otherwise (onnxruntime#14474).
+        next power of two each time unless configured otherwise (onnxruntime#14474).
         """
         if self.kind == "cpu":
             return [(PROVIDERS["cpu"], {})]
@@ -84,7 +84,7 @@ def parse_device(endpoint: str) -> Device:
     """Return the device that an endpoint's name means: ``onnx``, ``onnx:cuda``, ``onnx:tensorrt``, ``onnx:cuda:1``.
 
     Raises:
-        UsageError: it is none of these; tells the nearest.
+        UsageError: it is none of these; names the nearest.
     """
     if endpoint == "onnx":
         return Device()
@@ -165,7 +165,7 @@ class OnnxEndpoint(Closing):
     def of(
         cls, artifact: Artifact, device: Device | None = None, *, threads: int | None = None, calls: int = 1
     ) -> "OnnxEndpoint":
-        """Return an endpoint for an artifact's graph, on all cores of the CPU unless told otherwise."""
+        """Return an endpoint for an artifact's graph, on all cores of the CPU by default."""
         return cls(artifact.graph, threads=threads, device=device, calls=calls)
 
     @classmethod

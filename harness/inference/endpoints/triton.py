@@ -1,4 +1,4 @@
-"""Graphs behind Triton, over gRPC, on one host or several: the only door to tritonclient.
+"""Graphs behind Triton, over gRPC, on one host or several: the only module that imports tritonclient.
 
 gRPC only: its client may be shared by threads, the HTTP one may not. ``triton://`` is plain text,
 ``tritons://`` is TLS.
@@ -125,7 +125,7 @@ def _spec(entry: Any, batched: bool) -> TensorSpec:
 
 
 def _backend(config: Any, server: Any) -> str:
-    # Both backends call the platform onnxruntime_onnx; only the runtime tells them apart.
+    # Both backends call the platform onnxruntime_onnx; only the runtime distinguishes them.
     kind = "python" if config.runtime.endswith(".py") else "c++" if config.runtime else "unknown"
     return f"{config.backend or config.platform} ({kind} backend) in Triton {server.version}"
 
@@ -178,13 +178,13 @@ class _Host:
         )
 
     def _newest(self, name: str, versions: Sequence[str]) -> str:
-        """Return the highest version that a server tells of.
+        """Return the highest version that a server reports.
 
         Raises:
-            EndpointError: it tells of none, or of one that is no number.
+            EndpointError: it reports none, or one that is no number.
         """
         if not versions or not all(version.isdecimal() for version in versions):
-            message = f"Triton at {self.address} tells versions {list(versions)} of {name!r}; restart `harness serve`"
+            message = f"Triton at {self.address} reports versions {list(versions)} of {name!r}; restart `harness serve`"
             raise EndpointError(message)
         return max(versions, key=int)
 

@@ -7,7 +7,7 @@
 Triton reports a model ready while the process behind it is dead, so each model is sent its known
 question. A model that is only busy must neither be restarted nor taken out of rotation, since the others
 would have to answer for it: a full queue counts as an answer, and so does a question that is not answered
-in time, for a dead process is told at once. The exit status is 0 if all live, else 1 after one sentence
+in time, for a dead process is reported at once. The exit status is 0 if all live, else 1 after one sentence
 on stderr.
 """
 
@@ -66,7 +66,7 @@ def probe(variables: Mapping[str, str], port: int, timeout: float) -> list[str]:
     request has in its batch.
 
     Args:
-        variables: the environment, which tells the repository and the models.
+        variables: the environment, which names the repository and the models.
         port: the server's HTTP port on this machine.
         timeout: seconds for all models together.
 

@@ -5,7 +5,7 @@ config.pbtxt: the client sends whole planned batches and no two requests are eve
 int8 graph, whose answers depend on their neighbours in a batch, gives the same ones in a re-run.
 `online` is configs/online.pbtxt, which ``--model-config-name=online`` chooses: small requests of any
 length are merged, and refused when too many wait. Triton takes config.pbtxt without a word where the
-other file is missing, so each config tells its profile in a parameter.
+other file is missing, so each config names its profile in a parameter.
 
 For a GPU (`Serving.device`), both are for the C++ backend of NVIDIA's container alone: the project's own
 one answers on the CPU. No machine with a GPU was at hand, so they have been read by Triton's own parser only.
@@ -23,7 +23,7 @@ from harness.text.declaration import TextDeclaration
 
 #: Where the instances of a graph compute.
 Device = Literal["cpu", "gpu"]
-#: The parameter in which a config tells its profile.
+#: The parameter in which a config names its profile.
 PROFILE = "profile"
 
 _TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}

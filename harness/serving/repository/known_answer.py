@@ -15,7 +15,7 @@ from harness.core.errors import EndpointError
 
 FILE = "known_answer.json"
 #: What a server with too much to do says, in small letters: "Exceeds maximum queue size" where the queue is full,
-#: "Request timeout expired" where a request waited in it too long. Neither tells whether the model lives.
+#: "Request timeout expired" where a request waited in it too long. Neither shows whether the model lives.
 _BUSY = ("maximum queue size", "request timeout expired")
 #: Relative and absolute. Two builds of ONNX Runtime differ by less in fp32; another graph by more.
 TOLERANCE = 1e-3

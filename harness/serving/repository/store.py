@@ -23,7 +23,6 @@ what an older selection named, so warm-ups and versions are only ever added.
 import fcntl
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
 from harness.core.features import Feature, pad_features
-from harness.core.files import file_sha256
+from harness.core.files import file_sha256, link_or_copy
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import BatchPlanner
@@ -81,10 +80,10 @@ def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
     )
     with OnnxEndpoint.of(artifact) as endpoint:
         (answer,) = pipeline.ask([pipeline.read(text.question)], endpoint, BatchPlanner())
-    told = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
+    answered = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
     return KnownAnswer(
         inputs={name: [row] for name, row in text.question.items()},
-        outputs={name: [value if isinstance(value, list) else [value]] for name, value in told.items()},
+        outputs={name: [value if isinstance(value, list) else [value]] for name, value in answered.items()},
     )
 
 
@@ -132,10 +131,10 @@ class _Version:
         folder = model / str(self.number)
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
-        told, answer = digests_of(folder) or {}, folder / FILE
+        recorded, answer = digests_of(folder) or {}, folder / FILE
         there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
-        # What it tells of the other files follows from the files themselves.
-        if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):
+        # What it says of the other files follows from the files themselves.
+        if not there or recorded.keys() != self._places() or recorded[FILE] != file_sha256(answer):
             return False
         return all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
 
@@ -150,7 +149,7 @@ class _Version:
         for name, value in self.files.items():
             _write(draft / name, value)
         for path in self.linked:
-            _link(path, draft / path.name)
+            link_or_copy(path, draft / path.name)
         answer.write(draft / FILE)
         for name, value in self.shared.items():
             _write(staged / self.name / name, value)
@@ -175,13 +174,6 @@ class _Version:
 def _write(path: Path, value: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(value)
-
-
-def _link(source: Path, destination: Path) -> None:
-    try:
-        os.link(source.resolve(), destination)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, destination)
 
 
 def select(repository: Path, chosen: Mapping[str, int]) -> None:

@@ -215,8 +215,8 @@ class LocalTriton(RunningTriton):
         check_host(self.host)
         given = [port for port in self._wanted_ports.values() if port is not None]
         if len(given) > len(set(given)):
-            told = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
-            message = f"`{told}`: each service needs a port of its own"
+            options = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
+            message = f"`{options}`: each service needs a port of its own"
             raise UsageError(message)
         for service, port in self._wanted_ports.items():
             if port is not None and not is_free(self.host, port):
@@ -280,7 +280,7 @@ class LocalTriton(RunningTriton):
     def lost_processes(self, name: str) -> int:
         """Return how many backend processes of a model are gone; Triton starts none again.
 
-        It tells a dead model from a busy one where no question is answered.
+        It distinguishes a dead model from a busy one where no question is answered.
         """
         instances = sum(int(group["count"]) for group in self.config(name)["instance_group"])
         return max(0, instances * len(self.served_versions(name)) - len(self.members(name)))

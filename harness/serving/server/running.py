@@ -188,7 +188,7 @@ class RunningTriton:
         finally:
             connection.close()
         if response.status != 200:
-            # A model that does not load tells it over several lines.
+            # A model that does not load says so over several lines.
             reason = " ".join(str(value.get("error", value)).split()).rstrip("; ")
             if is_busy(reason):
                 message = f"model {name!r} is busy: {reason}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from harness.core.errors import EndpointError, UsageError, nearest
-from harness.core.progress import Progress
+from harness.core.progress import Progress, counted
 from harness.serving.access import Access
 from harness.serving.repository.layout import Profile, published, with_text
 from harness.serving.server.local import LocalTriton
@@ -59,17 +59,18 @@ def serve(
         profile: which of each graph's configs is loaded; text models belong to ``online``.
         access: who may call what.
         log: gets the server's output.
-        progress: told of each model, and of everything that changes.
+        progress: gets a line for each model, and for everything that changes.
 
     Raises:
         UsageError: nothing is published under such a name.
-        ArtifactError: what a graph selects is damaged; tells how the others can be served.
+        ArtifactError: what a graph selects is damaged; says how the others can be served.
         EndpointError: the server does not start or ends by itself, or a model cannot be healed.
     """
     with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):
+        address = f"http://{server.http_host}"
         yield (
-            f"Triton serves {len(server.models)} models: gRPC {server.uri}, "
-            f"HTTP http://{server.http_host}:{server.http_port}"
+            f"Triton serves {counted(len(server.models), 'models')}: gRPC {server.uri}, "
+            f"HTTP {address}:{server.http_port}, metrics {address}:{server.metrics_port}/metrics"
         )
         if profile == "evaluation":
             yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"

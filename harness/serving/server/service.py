@@ -98,7 +98,7 @@ class Service:
             server: a server that runs.
             configs: the text of each model's config as it was before the server read it: what is selected
                 while models load differs from it, and is followed.
-            progress: told of everything that changes.
+            progress: gets a line for everything that changes.
         """
         self._server = server
         self._progress = progress

@@ -1,6 +1,6 @@
 """The process between a client and its server: neither server nor stub outlives the client.
 
-Run as a script, with nothing but the standard library. The kernel tells it when the client dies; it
+Run as a script, with nothing but the standard library. The kernel signals it when the client dies; it
 stops the server, gives its children time to leave, kills what is left and removes its files. The
 server alone is not enough: killed while it loads a model, it leaves a stub that waits for ever.
 """

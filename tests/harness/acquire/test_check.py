@@ -44,6 +44,19 @@ def test_users_own_file_is_counted(dataset, dest: Path) -> None:
     assert found(dataset(), dest)["dev", "en"] == ("whole", "")
 
 
+def test_folder_that_is_meant_to_hold_a_part_needs_no_official_number(dataset, dest: Path) -> None:
+    (dest / "manifests/pairs.json").unlink()
+    (dest / "xtreme/pairs/dev-ru.tsv").write_text("a\tb\tneutral\n")
+    (dest / "xtreme/coverage.json").write_text('{"pairs": ["en", "ru"]}')
+    assert found(dataset(), dest)["dev", "ru"] == ("part", "1 of 2")
+    assert found(dataset(), dest)["dev", "en"] == ("whole", "")
+    (dest / "xtreme/pairs/dev-ru.tsv").write_text("a\tb\tneutral\n" * 3)
+    assert found(dataset(), dest)["dev", "ru"] == ("different", "3 of 2")
+    (dest / "xtreme/pairs/dev-ru.tsv").unlink()
+    assert found(dataset(), dest)["dev", "ru"] == ("missing", "")
+    assert found(replace(dataset(), kind="training set"), dest)["dev", "ru"] == ("left out", "")
+
+
 def test_file_that_cannot_be_read_says_why(dataset, dest: Path) -> None:
     (dest / "manifests/pairs.json").unlink()
     (dest / "xtreme/pairs/dev-ru.tsv").write_text("a\n")

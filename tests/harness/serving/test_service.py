@@ -142,7 +142,7 @@ def repository(exported: Make, probe: list[int], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def notes(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    monkeypatch.setattr(module, "Trial", Proven)
+    monkeypatch.setattr(module, "VersionTrial", Proven)
     monkeypatch.setattr(Proven, "started", [])
     return Notes(repository, tmp_path)
 
@@ -780,7 +780,9 @@ def test_trial_refuses_a_version_that_answers_otherwise(repository: Path, tmp_pa
 def test_ctrl_c_ends_the_service_in_order(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     repository.rename(tmp_path / "home" / "model_repository")
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "serve", "--log", str(tmp_path / "log")]
+    ports = [f"--{service}-port=0" for service in ("http", "grpc", "metrics")]
+    serve = ["serve", "--log", str(tmp_path / "log"), *ports]
+    command = [sys.executable, "-c", "from harness.cli import main; main()", *serve]
     variables = {**os.environ, "HARNESS_HOME": str(tmp_path / "home")}
     with subprocess.Popen(
         command, cwd=ROOT, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

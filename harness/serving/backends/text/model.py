@@ -1,4 +1,4 @@
-"""A Python-based Triton backend that reads texts, asks a graph of the same server and tells its answers.
+"""A Python-based Triton backend that reads texts, asks a graph of the same server and writes its answers.
 
 Triton runs this file in a stub process per instance. Reading and telling is `harness.text`'s; what is
 done here is Triton's part: requests, batches over all of them, and errors that stay with their request.
@@ -165,19 +165,19 @@ class TritonPythonModel:
 
     def _response(self, request: Any, answers: list[Answer | Exception]) -> Any:
         """Return the response to one request: it fails with its first row that does."""
-        told: list[Answer] = []
+        written: list[Answer] = []
         for row, answer in enumerate(answers):
             if isinstance(answer, Exception):
                 return self._failure(answer, f"row {row + 1} of {len(answers)}: " if len(answers) > 1 else "")
-            told.append(answer)
+            written.append(answer)
         try:
             if self._pipeline.form.vector:
                 values = {
-                    "embedding": np.asarray([answer["embedding"] for answer in told], dtype=np.float32),
-                    "truncated": np.asarray([[answer["truncated"]] for answer in told], dtype=np.bool_),
+                    "embedding": np.asarray([answer["embedding"] for answer in written], dtype=np.float32),
+                    "truncated": np.asarray([[answer["truncated"]] for answer in written], dtype=np.bool_),
                 }
             else:
-                texts = [[json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()] for answer in told]
+                texts = [[json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()] for answer in written]
                 values = {"answer": np.asarray(texts, dtype=np.object_)}
             wanted = request.requested_output_names()
             return pb_utils.InferenceResponse([pb_utils.Tensor(name, values[name]) for name in wanted])

@@ -40,7 +40,7 @@ class Variant:
 
 #: What int8 changed in the trained sample model, in the worst script: 2.2 % of labels, 1.2 % of tags, 14 % of
 #: answers (docs/export.md). An answer is one span of thousands, so that an equally
-#: good neighbour is often taken, and the score has the say.
+#: good neighbour is often taken, and the score decides.
 _LOSSY = Tolerance(flips={"label": 0.025, "order": 0.05, "position": 0.20, "neighbour": 0.02}, drop=1.0)
 
 VARIANTS: Mapping[str, Variant] = {

@@ -32,7 +32,10 @@ def evaluated(tmp_path: Path) -> Callable[[], EvaluationTexts]:
 
 def squad(*contexts: str) -> str:
     paragraphs = [
-        {"context": context, "qas": [{"id": f"{n}", "question": "q", "answers": [{"text": "b", "answer_start": 0}]}]}
+        {
+            "context": context,
+            "qas": [{"id": f"{n}", "question": "q", "answers": [{"text": context[0], "answer_start": 0}]}],
+        }
         for n, context in enumerate(contexts)
     ]
     return json.dumps({"data": [{"paragraphs": paragraphs}]})

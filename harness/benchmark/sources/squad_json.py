@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmark.sources.rows import text_of
+from harness.benchmark.sources.spans import span_problem
 from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
 from harness.core.layout import DataFile, Layout, Split
@@ -41,7 +42,8 @@ def read_questions(path: Path, *, unanswerable: bool = False) -> list[QuestionEx
         unanswerable: let questions that `is_impossible` marks have no answer.
 
     Raises:
-        DataError: the file is missing or malformed, an id occurs twice, or answers were stripped.
+        DataError: the file is missing or malformed, an id occurs twice, answers were stripped, or an answer does
+            not stand in its context where the file says.
     """
     try:
         examples = [
@@ -96,7 +98,8 @@ def _question(path: Path, context: str, row: Mapping[str, Any], *, unanswerable:
         )
         raise DataError(message)
     for answer in answers:
-        if not 0 <= answer.start < max(1, len(context)):
-            message = f"{path}: question {row['id']!r} has answer_start {answer.start} outside its context"
+        problem = span_problem(context, answer.text, answer.start)
+        if problem is not None:
+            message = f"{path}: question {row['id']!r} {problem}"
             raise DataError(message)
     return QuestionExample(str(row["id"]), text_of(row, "question"), context, answers)

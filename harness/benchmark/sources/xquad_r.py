@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmark.sources.sentences import sentence_breaks
+from harness.benchmark.sources.spans import span_problem
 from harness.benchmark.sources.squad_json import SquadJson, read_json
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
@@ -98,7 +99,12 @@ def _parse(path: Path, language: str, _changed: int) -> _File:
             for place, sentence in enumerate(paragraph["sentences"]):
                 candidates.append((f"{language}_{number}_{place}", answer_text(sentence, paragraph["context"])))
             for question in paragraph["qas"]:
-                start = question["answers"][0]["answer_start"]
+                answer = question["answers"][0]
+                start = answer["answer_start"]
+                problem = span_problem(paragraph["context"], answer["text"], start)
+                if problem is not None:
+                    message = f"{path}: question {question['id']!r} {problem}"
+                    raise DataError(message)
                 inside = [place for place, (first, end) in enumerate(breaks) if first <= start < end]
                 # A question whose answer lies in no sentence is skipped, as in the official code.
                 if inside:

@@ -213,9 +213,10 @@ def test_answer_that_was_stripped_itself_is_found_behind_the_white_space(tmp_pat
     assert read_squad(tmp_path)[0].answers[0].start == 3
 
 
-def test_answer_that_is_not_there_stays_and_is_counted(tmp_path: Path) -> None:
+def test_answer_that_is_not_there_is_counted_and_refused_where_it_is_read(tmp_path: Path) -> None:
     written = SquadFile().write([asked("1", "in Bonn", ("Rome", 3))], [tmp_path / "file"])
-    assert read_squad(tmp_path)[0].answers[0].start == 3
+    with pytest.raises(DataError, match="'1' has answer 'Rome' at answer_start 3, and its context does not contain it"):
+        read_squad(tmp_path)
     assert written.remarks == {"answers that are not at their answer_start": 1}
 
 

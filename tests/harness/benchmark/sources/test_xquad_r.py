@@ -75,6 +75,15 @@ def test_plain_xquad_is_refused(write, layout) -> None:
         QUESTIONS.read(layout, "en", "test")
 
 
+def test_answer_that_stands_elsewhere_is_refused(write, layout) -> None:
+    row = paragraph("A b. C d.", [[0, 4], [5, 9]], q1=0)
+    row["qas"][0]["answers"] = [{"text": "d", "answer_start": 5}]
+    for code in ("en", "ru"):
+        write(f"lareqa/xquad-r/{code}.json", json.dumps({"data": [{"paragraphs": [row]}]}))
+    with pytest.raises(DataError, match=r"has answer 'd' at answer_start 5, where its context has 'C'"):
+        QUESTIONS.read(layout, "en", "test")
+
+
 def test_every_language_needs_the_files_of_all(layout) -> None:
     assert [path.name for path in QUESTIONS.paths(layout, "ru", "test")] == ["ru.json", "en.json"]
 

@@ -79,5 +79,5 @@ def test_empty_references_are_called_stripped(read, labels: str) -> None:
 
 
 def test_labels_are_checked_as_the_source_checks_them(read) -> None:
-    with pytest.raises(DataError, match=r"labels\.json: question 'a' has answer_start 99 outside its context"):
+    with pytest.raises(DataError, match=r"labels\.json: question 'a' has answer 'red' at answer_start 99"):
         read(squad(a=[("red", 99)]), {"a": "x"})

@@ -78,7 +78,7 @@ class Pretrained:
     #: Commit; required for a hub id.
     revision: str | None = None
     scratch: Scratch | None = None
-    #: Hidden state that retrieval pools, for depths without an official value.
+    #: Hidden state that retrieval pools; the official one of that depth where left out.
     retrieval_layer: int | None = None
 
 

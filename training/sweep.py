@@ -64,8 +64,9 @@ class Sweep:
     def warning(self) -> str:
         """Return how the best one was found, so that nobody reports it as a result."""
         return (
-            f"hidden state {self.best} is selected-on-{self.split}: its score is no result, and no default follows it; "
-            f"a recipe that shall use it says `retrieval_layer = {self.best}` and reports how it was chosen"
+            f"hidden state {self.best} is selected-on-{self.split}: its score is no result, and nothing uses it by "
+            f"itself; to use it, write `retrieval_layer = {self.best}` in [pretrained] of the recipe, train and export "
+            f"again, and report how it was chosen"
         )
 
 

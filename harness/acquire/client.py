@@ -41,7 +41,7 @@ def _packages() -> tuple[Any, Any]:
         import huggingface_hub as hub
     except ImportError as error:
         raise MissingExtra(error.name or "datasets", "train") from error
-    # What failed is told once, in the error.
+    # What failed is said once, in the error.
     datasets.logging.set_verbosity_error()
     hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     if not sys.stderr.isatty():

@@ -16,7 +16,7 @@ from harness.core.layout import Layout, Split
 from harness.core.origins import Written
 from harness.core.progress import Advance, Progress
 
-#: The name under which candidates are told that belong to no language.
+#: The name under which candidates are listed that belong to no language.
 POOL = "candidates"
 
 State = Literal["written", "kept", "refused", "absent"]
@@ -309,9 +309,9 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         remarks: dict[str, int] = {}
         for member in members:
             remarks |= {remark: remarks.get(remark, 0) + count for remark, count in member.remarks.items()}
-        told = [f"{'written' if state == 'written' else 'there already'} [{codes}]"]
-        told.append(f"{sum(member.examples for member in members):,} examples")
-        told += [f"{count:,} {remark}" for remark, count in remarks.items()]
-        told += [f"not official: {reason}"] if reason else []
-        lines.append(f"{dataset} {split}: {', '.join(told)}")
+        parts = [f"{'written' if state == 'written' else 'there already'} [{codes}]"]
+        parts.append(f"{sum(member.examples for member in members):,} examples")
+        parts += [f"{count:,} {remark}" for remark, count in remarks.items()]
+        parts += [f"not official: {reason}"] if reason else []
+        lines.append(f"{dataset} {split}: {', '.join(parts)}")
     return lines

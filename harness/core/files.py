@@ -50,6 +50,24 @@ def code_sha256(package: Path, names: tuple[str, ...] = ("",)) -> str:
     return digest.hexdigest()
 
 
+def replace_folder(folder: Path, draft: Path, older: Path) -> None:
+    """Move a finished draft to where an older folder may be, which comes back if that fails.
+
+    Args:
+        folder: where the draft belongs.
+        draft: the finished folder, on the same file system.
+        older: where an older folder is moved; it is left there.
+    """
+    if folder.exists():
+        folder.rename(older)
+    try:
+        draft.rename(folder)
+    except BaseException:
+        if older.exists() and not folder.exists():
+            older.rename(folder)
+        raise
+
+
 def link_or_copy(source: Path, destination: Path) -> None:
     """Make a file available under another path: a hard link where the file system allows, else a copy."""
     try:

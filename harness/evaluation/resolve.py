@@ -8,7 +8,7 @@ from harness.artifacts.checkpoint import MixRecord
 from harness.artifacts.run import read_run
 from harness.artifacts.store import EXACT, ArtifactStore
 from harness.artifacts.workspace import Workspace
-from harness.core.errors import UsageError
+from harness.core.errors import ArtifactError, UsageError
 from harness.core.layout import Layout, Split
 from harness.core.task import AnyTask
 from harness.evaluation.plan import fingerprint
@@ -70,14 +70,22 @@ def _resolve(request: EvaluationRequest, workspace: Workspace, tuning: TuningCho
     store = workspace.artifacts
     layout = layout_of(request.models, request.data, workspace)
     jobs, absent = _jobs(request, layout)
-    own = {model: with_graphs(jobs, store, model) if request.available else (jobs, []) for model in request.models}
-    for model, (there, _) in own.items():
-        if not there:
+    variant = None if request.variant == TUNED else request.variant
+    own = {model: with_graphs(jobs, store, model, variant) for model in request.models}
+    for model, (there, left) in own.items():
+        if not there and request.available:
             message = (
                 f"nothing is left to evaluate for {model!r}: of {', '.join(by_task(jobs)) or 'these tasks'} "
                 f"it has no graph, or {layout.xtreme} has no file; `harness models` lists its graphs"
             )
             raise UsageError(message)
+        if left and not request.available:
+            names = ", ".join(by_task(left))
+            message = (
+                f"model {model!r} has no {variant or EXACT} graph for {names}; make it with `harness train` and "
+                f"`harness export --model {model}`, or leave out what has none with `--available`"
+            )
+            raise ArtifactError(message)
     evaluations = [
         Evaluation(
             model=model,

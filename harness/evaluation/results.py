@@ -64,15 +64,18 @@ class TaskScore:
         parts += [split if len(counts) == 1 else f"{split} {count}" for split, count in sorted(counts.items())]
         short = [row for row in self.languages if row.split == "test" and not row.official]
         if short:
-            sizes = {(row.examples, self.task.official_count(row.language)) for row in short}
-            ((examples, official), *others) = sizes
-            if others or official is None or examples >= official:
-                number = "not the official number of examples"
-            else:
-                number = f"{examples:,} of {official:,} examples per language"
             whose = "" if len(short) == len(self.languages) else f" in {' '.join(row.language for row in short)}"
-            parts.append(f"{number}{whose}")
+            parts.append(f"{self._sizes(short)}{whose}")
         return "partial: " + ", ".join(parts)
+
+    def _sizes(self, rows: Sequence[LanguageScore]) -> str:
+        """Return how many of the official examples these languages have, where both numbers count the same."""
+        counts = [(row.examples, self.task.official_count(row.language)) for row in rows]
+        whole = [official for examples, official in counts if official is not None and examples < official]
+        # An official number of gold pairs says nothing of how many examples there should be.
+        if len(whole) < len(counts) or self.task.counted:
+            return "not the official number of examples"
+        return f"{_span([examples for examples, _ in counts])} of {_span(whole)} examples per language"
 
     def headline(self, row: LanguageScore) -> float:
         """Return the number of one language: the mean of the task's headline scores, in percent."""
@@ -170,6 +173,12 @@ class RunResult:
     directory: Path
     tasks: Sequence[TaskScore]
     padding: dict[str, float]
+
+
+def _span(counts: Sequence[int]) -> str:
+    """Return a number, or the smallest and the largest of several."""
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _language_score(code: str, row: LanguageRecord) -> LanguageScore:

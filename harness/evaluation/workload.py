@@ -183,9 +183,25 @@ def available(jobs: Sequence[Job], layout: Layout) -> tuple[list[Job], list[Job]
     return there, absent
 
 
-def with_graphs(jobs: Sequence[Job], store: ArtifactStore, model: str) -> tuple[list[Job], list[Job]]:
-    """Return the jobs for which a model has an exported graph, and those for which it has none."""
-    exported = {artifact.finetune for artifact in store.of(model)}
+def with_graphs(
+    jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str | None
+) -> tuple[list[Job], list[Job]]:
+    """Return the jobs for which a model has an exported graph, and those for which it has none.
+
+    Args:
+        jobs: what would be evaluated.
+        store: the exported graphs.
+        model: whose.
+        variant: their precision; any where None.
+    """
+    graphs = {(artifact.finetune, artifact.variant) for artifact in store.of(model)}
+    trained = {finetune for finetune, _ in graphs}
+    exported = {
+        name
+        for name, finetune in {job.task.finetune.name: job.task.finetune for job in jobs}.items()
+        if (name, answering_variant(store, model, variant or EXACT, finetune)) in graphs
+        or (variant is None and name in trained)
+    }
     there = [job for job in jobs if job.task.finetune.name in exported]
     return there, [job for job in jobs if job.task.finetune.name not in exported]
 

@@ -1,5 +1,7 @@
 """What a user gets wrong first: one sentence that names the right value, exit code 2, nothing written."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,12 +206,39 @@ def test_case_and_commas_are_accepted(
     assert "partial: 1/15 languages, test, 2 of 5,010 examples per language" in capsys.readouterr().out
 
 
-def test_available_leaves_out_what_has_no_graph(
+def test_task_without_a_graph_is_refused_or_left_out(
+    home: Path, write: Callable, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("udpos/test-ru.tsv", "word\tNOUN\n\n")
+    asked = (*EVAL, "--tasks", "xnli,udpos", "--languages", "ru")
+    assert call(*asked) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "model 'tiny' has no fp32 graph for udpos; make it with `harness train` and `harness export" in said.err
+    assert "leave out what has none with `--available`" in said.err
+    assert call(*asked, "--available") == 0
+    assert "not scored, tiny has no graph: udpos" in capsys.readouterr().out
+
+
+def test_available_leaves_out_what_has_no_graph_of_the_variant(
+    home: Path, write: Callable, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("udpos/test-ru.tsv", "word\tNOUN\n\n")
+    fp32 = home / "artifacts/tiny/mnli/fp32"
+    tags = home / "artifacts/tiny/udpos/int8"
+    shutil.copytree(fp32, tags)
+    manifest = json.loads((tags / "manifest.json").read_text())
+    (tags / "manifest.json").write_text(json.dumps({**manifest, "finetune": "udpos", "variant": "int8"}))
+    asked = (*EVAL, "--tasks", "xnli,udpos", "--languages", "ru", "--available")
+    assert call(*asked) == 0
+    assert "not scored, tiny has no graph: udpos" in capsys.readouterr().out
+
+
+def test_available_with_nothing_left_is_refused(
     home: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(*EVAL, "--tasks", "all", "--available") == 0
-    said = capsys.readouterr().out
-    assert "not scored, the data folder has no file: " in said
+    assert "not scored, the data folder has no file: " in capsys.readouterr().out
     assert call(*EVAL, "--tasks", "udpos", "--available") == 2
     assert "nothing is left to evaluate for 'tiny'" in capsys.readouterr().err
 

@@ -97,6 +97,27 @@ def test_label_says_what_was_scored(rows: list[LanguageScore], label: str) -> No
     assert (task.label, task.complete) == (label, label == "test")
 
 
+def sampled(name: str, examples: dict[str, int]) -> str:
+    rows = [LanguageScore(language=code, examples=count, scores={}, official=False) for code, count in examples.items()]
+    return TaskScore(task=tasks.load(name), languages=rows, expected=tuple(examples)).label
+
+
+@pytest.mark.parametrize(
+    ("name", "examples", "said"),
+    [
+        ("xnli", {"ru": 30, "sw": 30}, "30 of 5,010 examples per language"),
+        ("mlqa", {"en": 30, "de": 30}, "30 of 4,517 to 11,590 examples per language"),
+        ("xnli", {"ru": 20, "sw": 30}, "20 to 30 of 5,010 examples per language"),
+        ("xnli", {"ru": 5_011, "sw": 30}, "not the official number of examples"),
+        # Its official number counts gold pairs.
+        ("bucc2018", {"de": 30, "ru": 30}, "not the official number of examples"),
+    ],
+    ids=["one", "official-differ", "examples-differ", "too-many", "pairs"],
+)
+def test_label_of_a_sample_has_both_numbers(name: str, examples: dict[str, int], said: str) -> None:
+    assert sampled(name, examples) == f"partial: 2/2 languages, test, {said}"
+
+
 def test_json_is_written_with_its_letters(tmp_path: Path) -> None:
     write_json(tmp_path / "new" / "scores.json", {"a": "да"})
     assert (tmp_path / "new" / "scores.json").read_text(encoding="utf-8") == '{\n "a": "да"\n}\n'

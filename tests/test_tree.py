@@ -17,7 +17,11 @@ MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglo
 #: Third-party package -> the only files of harness/ that may import it.
 DOORS = {
     "onnxruntime": ("harness/inference/endpoints/onnx.py", "harness/serving/backends/"),
-    "tritonclient": ("harness/inference/endpoints/triton.py", "harness/text/client.py"),
+    "tritonclient": (
+        "harness/inference/endpoints/triton.py",
+        "harness/inference/endpoints/model_config.py",
+        "harness/text/client.py",
+    ),
     "faiss": ("harness/benchmark/postprocessors/neighbours.py",),
     "datasets": ("harness/acquire/client.py",),
     "pyarrow": ("harness/tokenization/cache.py",),

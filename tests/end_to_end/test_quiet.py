@@ -97,13 +97,13 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
         pytest.skip("no strace; `apt-get install strace`")
     from tiny_checkpoints import save_checkpoint
 
-    from harness.sample.writers import Sample
+    from harness.sample.writers import SampleWriter
 
     root = tmp_path_factory.mktemp("quiet")
     each = Traced(root / "workspace", root / "home", root / "traces")
     for folder in each:
         folder.mkdir()
-    sample = Sample(each.workspace / "data" / "small")
+    sample = SampleWriter(each.workspace / "data" / "small")
     sample.evaluation()
     sample.coverage()
     save_checkpoint(

@@ -733,7 +733,7 @@ def test_process_that_hangs_is_healed(
 def test_profile_without_its_config_is_refused(repository: Path, tmp_path: Path) -> None:
     (repository / GRAPH / "configs" / "online.pbtxt").unlink()
     running = LocalTriton(repository, [GRAPH], profile="online", log=tmp_path / "log")
-    with pytest.raises(EndpointError, match="loaded in the profile 'evaluation', 'online' was asked for"), running:
+    with pytest.raises(EndpointError, match="loaded in the profile 'evaluation', and not in 'online'"), running:
         pytest.fail("the server started")
 
 

@@ -56,6 +56,7 @@ def call(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("these are not JSON\n", encoding="ascii")
     (tmp_path / "data/xtreme").mkdir()
+    (home / "runs").mkdir(parents=True)
     monkeypatch.setenv("HARNESS_HOME", str(home))
 
     def run(*more: str) -> tuple[int, str]:

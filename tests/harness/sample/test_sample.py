@@ -299,7 +299,7 @@ def test_write_refuses_an_existing_folder_and_leaves_it(tmp_path):
 
 
 def test_write_leaves_nothing_when_it_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr("harness.sample.writers.Sample.xnli", lambda self: 1 / 0)
+    monkeypatch.setattr("harness.sample.writers.SampleWriter.xnli", lambda self: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write(tmp_path / "data")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""`harness data get`: from rows to files, each written aside, read back, counted, and only then put in place."""
+"""`harness data get`: from rows to files, each written aside, read back, counted, and then moved to its folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ from harness.core.layout import Layout, Split
 from harness.core.origins import Written
 from harness.core.progress import Advance, Progress
 
-#: The name under which candidates are told that belong to no language.
+#: What reports call candidates that belong to no language.
 POOL = "candidates"
 
 State = Literal["written", "kept", "refused", "absent"]
@@ -231,9 +231,9 @@ class _Writer:
         return unit.outcome("refused", reason=str(error).replace(str(self._staging), str(self._dest)))
 
     def _missing(self, unit: Unit) -> list[Path]:
-        """Return the files that reading opens and that are neither staged nor in place.
+        """Return the files that reading opens and that are neither staged nor in the data folder.
 
-        Files that are in place are linked, so that they are read beside the staged ones.
+        Files of the data folder are linked, so that they are read beside the staged ones.
         """
         missing = []
         for path in unit.needed(self._stage):
@@ -309,9 +309,9 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
         remarks: dict[str, int] = {}
         for member in members:
             remarks |= {remark: remarks.get(remark, 0) + count for remark, count in member.remarks.items()}
-        told = [f"{'written' if state == 'written' else 'there already'} [{codes}]"]
-        told.append(f"{sum(member.examples for member in members):,} examples")
-        told += [f"{count:,} {remark}" for remark, count in remarks.items()]
-        told += [f"not official: {reason}"] if reason else []
-        lines.append(f"{dataset} {split}: {', '.join(told)}")
+        parts = [f"{'written' if state == 'written' else 'there already'} [{codes}]"]
+        parts.append(f"{sum(member.examples for member in members):,} examples")
+        parts += [f"{count:,} {remark}" for remark, count in remarks.items()]
+        parts += [f"not official: {reason}"] if reason else []
+        lines.append(f"{dataset} {split}: {', '.join(parts)}")
     return lines

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol, Self
 
-from harness.acquire import client as door
+from harness.acquire import client
 from harness.acquire.catalogue import Dataset
 from harness.benchmark.origins.converters import Verbatim, renamed
 from harness.core.errors import UsageError
@@ -121,7 +121,7 @@ class FromHub:
         commit = self._commit(part.repository)
         key = (part.repository.name, fill(part.config, language), part.splits[split], commit)
         if self._loaded is None or self._loaded[0] != key:
-            self._loaded = (key, door.load_rows(*key))
+            self._loaded = (key, client.load_rows(*key))
         names = ("repository", "config", "split", "revision")
         return Supply(
             _selected(part, self._loaded[1], language),
@@ -155,11 +155,11 @@ class FromHub:
         return hub.refusal or f"no repository of the hub has its {split} split; {hub.note or 'see docs/data.md'}"
 
     def _commit(self, repository: Repository) -> str:
-        """Return the commit to load: what the user asked for, the pin, or the current one, told."""
+        """Return the commit to load: what the user named, the pin, or the current one, which is then shown."""
         if repository.name not in self._commits:
             wanted = self._revision or repository.revision
             if wanted is None or not _COMMIT.fullmatch(wanted):
-                resolved = door.resolve_commit(repository.name, wanted)
+                resolved = client.resolve_commit(repository.name, wanted)
                 self._progress.say(f"{repository.name}: {wanted or 'not pinned'}, now at commit {resolved}")
                 wanted = resolved
             self._commits[repository.name] = wanted
@@ -171,7 +171,7 @@ class FromHub:
         if hub.archive not in self._unpacked:
             folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="harness-data-")))
             repository = hub.archive.repository
-            door.unpack(repository.name, hub.archive.file, self._commit(repository), folder)
+            client.unpack(repository.name, hub.archive.file, self._commit(repository), folder)
             self._unpacked[hub.archive] = FromFolder(folder)
         return self._unpacked[hub.archive]
 
@@ -211,7 +211,7 @@ class FromFolder:
         for part in _served(hub, language, split, self._repository):
             files = self._files(part, language, split)
             if files:
-                rows = _selected(part, door.local_rows(files), language)
+                rows = _selected(part, client.local_rows(files), language)
                 origin = {"folder": str(self._folder), "layout": part.repository.name}
                 return Supply(rows, hub.convert, origin, part.defect, part.unofficial)
         return None

@@ -50,13 +50,13 @@ def _found(folder: Path) -> Iterator[tuple[str, Bench]]:
         if not _has_main(tree):
             continue
         within = path.relative_to(folder).with_suffix("").parts
-        told = ast.get_docstring(tree)
+        summary = ast.get_docstring(tree)
         own = within[-1]
         if own == "__main__":
             own = within[-2]
-            told = ast.get_docstring(ast.parse((path.parent / "__init__.py").read_text(encoding="utf-8"))) or told
+            summary = ast.get_docstring(ast.parse((path.parent / "__init__.py").read_text(encoding="utf-8"))) or summary
         name = NAMES.get(own, own)
-        yield name, Bench(".".join(("benchmarks", *within)), (told or "").partition("\n")[0])
+        yield name, Bench(".".join(("benchmarks", *within)), (summary or "").partition("\n")[0])
 
 
 def _has_main(tree: ast.Module) -> bool:
@@ -74,20 +74,20 @@ def listing() -> Iterator[str]:
     for name, bench in found.items():
         yield f"{name:<{width}}  {bench.summary}"
     yield ""
-    yield "`harness bench NAME --help` tells the options of one"
+    yield "`harness bench NAME --help` shows the options of one"
 
 
 def run(name: str, arguments: Sequence[str]) -> None:
     """Run one benchmark with its own options.
 
     Args:
-        name: as `listing` tells it.
+        name: as `listing` prints it.
         arguments: options of the benchmark, as the command line gave them.
 
     Raises:
         UsageError: there is no such benchmark.
         MissingExtra: it needs a package that is not installed.
-        SystemExit: its options are wrong, its help was asked for, or it found a promise broken.
+        SystemExit: its options are wrong, its help was printed, or a promise does not hold.
     """
     found = benches()
     if name not in found:

@@ -28,7 +28,7 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRequest:
-    """What the command line asked for."""
+    """What is scored, and how."""
 
     predictions: Path
     labels: Path
@@ -159,9 +159,9 @@ def score(request: ScoringRequest) -> Scores:
         counted = {one.language: Tally() for one in files[task.name]} if request.official_missing else {}
         rows = [_language(task, one, counted.get(one.language)) for one in files[task.name]]
         found.append(TaskScore(task=task, languages=rows, expected=task.languages[suite.name]))
-        told = {code: tally for code, tally in counted.items() if tally != Tally()}
-        if told:
-            tallies[task.name] = told
+        differing = {code: tally for code, tally in counted.items() if tally != Tally()}
+        if differing:
+            tallies[task.name] = differing
     return Scores(
         suite=suite,
         seqeval=variant,
@@ -245,7 +245,7 @@ def _language(task: AnyTask, files: Files, tally: Tally | None) -> LanguageScore
         language=files.language,
         examples=size,
         scores=task.metric.scores(totals),
-        # Where the official number is not known, no folder can be told to be partial.
+        # Where the official number is not known, no folder can be called partial.
         official=task.official_count(files.language) in (None, size),
     )
 
@@ -289,5 +289,5 @@ def _task_line(score: TaskScore, tallies: Mapping[str, Tally]) -> str:
 
 def _shortened(items: Sequence[str]) -> str:
     """Return the first few items."""
-    told = ", ".join(items[:SHOWN])
-    return told if len(items) <= SHOWN else f"{told}, and {len(items) - SHOWN} more languages"
+    shown = ", ".join(items[:SHOWN])
+    return shown if len(items) <= SHOWN else f"{shown}, and {len(items) - SHOWN} more languages"

@@ -42,7 +42,7 @@ HUB = Hub(
 
 
 def hub_rows(count: int = 2) -> list[dict[str, Any]]:
-    """Rows with names, as the door gives them."""
+    """Rows with names, as the client gives them."""
     return [
         {"premise": f"p {number}", "hypothesis": f"h {number}", "label": HUB_NAMES[number % 3]}
         for number in range(count)
@@ -75,7 +75,7 @@ def hub() -> Hub:
 
 @dataclass
 class Loads:
-    """What the door was asked for, and what it answers."""
+    """What the client was asked for, and what it answers."""
 
     rows: Mapping[str, Sequence[Mapping[str, Any]]]
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -88,10 +88,10 @@ class Loads:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Replace the hub by rows for each split; nothing is loaded from anywhere."""
-    from harness.acquire import client as door
+    from harness.acquire import client
 
     answers = Loads({"validation": hub_rows(2), "test": hub_rows(3)})
-    monkeypatch.setattr(door, "load_rows", answers)
+    monkeypatch.setattr(client, "load_rows", answers)
     return answers
 
 

@@ -1,4 +1,4 @@
-"""The door to the hub's packages, on local files and a cache made by hand: there is no network."""
+"""The client to the hub's packages, on local files and a cache made by hand: there is no network."""
 
 import io
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.acquire import client as door
+from harness.acquire import client
 from harness.core.errors import DataError
 
 COMMIT, OTHER = "a" * 40, "b" * 40
@@ -36,25 +36,25 @@ NAMED = [
 
 
 def test_parquet_rows_have_names_for_classes(tmp_path: Path, write_parquet, features) -> None:
-    assert list(door.local_rows([write_parquet(tmp_path / "a.parquet", ROWS, features)])) == NAMED
+    assert list(client.local_rows([write_parquet(tmp_path / "a.parquet", ROWS, features)])) == NAMED
 
 
 def test_files_follow_each_other(tmp_path: Path, write_parquet, features) -> None:
     files = [write_parquet(tmp_path / f"{number}.parquet", ROWS[number:][:1], features) for number in (0, 1)]
-    assert [row["text"] for row in door.local_rows(files)] == ["a", "b"]
+    assert [row["text"] for row in client.local_rows(files)] == ["a", "b"]
 
 
 def test_json_rows_keep_their_numbers(tmp_path: Path, hf_cache) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
-    assert [row["label"] for row in door.local_rows([path])] == [1, -1]
+    assert [row["label"] for row in client.local_rows([path])] == [1, -1]
 
 
 def test_broken_file_is_refused(tmp_path: Path, hf_cache) -> None:
     path = tmp_path / "a.parquet"
     path.write_bytes(b"no parquet")
     with pytest.raises(DataError, match=r"a.parquet cannot be read as parquet .*copy it from the hub again"):
-        list(door.local_rows([path]))
+        list(client.local_rows([path]))
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def cached(hf_cache: Path, features) -> None:
 
 
 def test_cached_rows_are_given_offline_as_often_as_asked(cached) -> None:
-    rows = door.load_rows("owner/name", "en", "test", COMMIT)
+    rows = client.load_rows("owner/name", "en", "test", COMMIT)
     assert list(rows) == list(rows) == NAMED
 
 
 def test_cache_of_another_commit_is_refused(cached) -> None:
     with pytest.raises(DataError, match=f"holds owner/name en at commit {COMMIT}, not at {OTHER}.*--revision {COMMIT}"):
-        door.load_rows("owner/name", "en", "test", OTHER)
+        client.load_rows("owner/name", "en", "test", OTHER)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_what_the_cache_lacks_is_refused_offline(cached, repository: str, config
     with pytest.raises(
         DataError, match=f"{repository} {config} {split} at {COMMIT} is not in the cache .*HF_HUB_OFFLINE"
     ):
-        door.load_rows(repository, config, split, COMMIT)
+        client.load_rows(repository, config, split, COMMIT)
 
 
 def failing(error: Exception):
@@ -112,7 +112,7 @@ def test_hub_that_cannot_be_reached_is_one_sentence(hf_cache, monkeypatch) -> No
     with pytest.raises(
         DataError, match=r"cannot be loaded \(ConnectionError: Couldn't reach the hub\); .*`--from`"
     ) as told:
-        door.load_rows("owner/name", "en", "test", COMMIT)
+        client.load_rows("owner/name", "en", "test", COMMIT)
     assert "\n" not in str(told.value)
 
 
@@ -123,12 +123,12 @@ def test_loading_script_is_refused(hf_cache, monkeypatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(datasets, "load_dataset_builder", failing(error))
     with pytest.raises(DataError, match="Dataset scripts are no longer supported"):
-        door.load_rows("owner/name", "en", "test", COMMIT)
+        client.load_rows("owner/name", "en", "test", COMMIT)
 
 
 def test_commit_cannot_be_resolved_offline(hf_cache) -> None:
     with pytest.raises(DataError, match=r"the commit of owner/name main is not in the cache .*HF_HUB_OFFLINE"):
-        door.resolve_commit("owner/name", "main")
+        client.resolve_commit("owner/name", "main")
 
 
 def test_commit_is_what_the_hub_says(hf_cache, monkeypatch) -> None:
@@ -142,7 +142,7 @@ def test_commit_is_what_the_hub_says(hf_cache, monkeypatch) -> None:
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "HfApi", Api)
-    assert door.resolve_commit("owner/name", None) == OTHER
+    assert client.resolve_commit("owner/name", None) == OTHER
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_archive_is_unpacked(download, tmp_path: Path) -> None:
         member.size = 3
         archive.addfile(member, io.BytesIO(b"{}\n"))
     download(tmp_path / "a.tar.gz")
-    door.unpack("owner/name", "raw.tar.gz", COMMIT, tmp_path / "out")
+    client.unpack("owner/name", "raw.tar.gz", COMMIT, tmp_path / "out")
     assert (tmp_path / "out/raw/a.jsonl").read_text() == "{}\n"
 
 
@@ -175,7 +175,7 @@ def test_archive_cannot_leave_its_folder(download, tmp_path: Path) -> None:
         archive.addfile(tarfile.TarInfo("../escaped"))
     download(tmp_path / "a.tar.gz")
     with pytest.raises(DataError, match=r"raw.tar.gz at .* cannot be unpacked"):
-        door.unpack("owner/name", "raw.tar.gz", COMMIT, tmp_path / "out")
+        client.unpack("owner/name", "raw.tar.gz", COMMIT, tmp_path / "out")
     assert not (tmp_path / "escaped").exists()
 
 
@@ -183,4 +183,4 @@ def test_file_that_is_no_archive_is_refused(download, tmp_path: Path) -> None:
     (tmp_path / "a.tar.gz").write_text("no archive")
     download(tmp_path / "a.tar.gz")
     with pytest.raises(DataError, match="cannot be unpacked"):
-        door.unpack("owner/name", "raw.tar.gz", COMMIT, tmp_path / "out")
+        client.unpack("owner/name", "raw.tar.gz", COMMIT, tmp_path / "out")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.acquire import client as door
+from harness.acquire import client
 from harness.acquire.get import POOL, destination, get, summary
 from harness.acquire.manifest import load
 from harness.acquire.supply import FromFolder, FromHub
@@ -151,7 +151,7 @@ def test_hub_that_fails_leaves_what_was_written(dataset, loads, tmp_path: Path, 
             raise DataError(message)
         return loads(*asked)
 
-    monkeypatch.setattr(door, "load_rows", fail)
+    monkeypatch.setattr(client, "load_rows", fail)
     with pytest.raises(DataError, match="the hub is gone"):
         fetch([dataset()], tmp_path)
     assert files(tmp_path) == [name for name in FILES if "test" not in name]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.acquire import client as door
+from harness.acquire import client
 from harness.acquire.supply import FromFolder, FromHub, check_repository
 from harness.benchmark.origins.converters import Verbatim
 from harness.benchmark.origins.official import Lines
@@ -47,7 +47,7 @@ def test_commit_on_the_command_line_goes_before_the_pin(dataset, loads) -> None:
 @pytest.mark.parametrize("revision", [None, "main"])
 def test_anything_but_a_commit_is_resolved_and_told(dataset, hub, loads, monkeypatch, revision) -> None:
     asked = []
-    monkeypatch.setattr(door, "resolve_commit", lambda *given: asked.append(given) or OTHER)
+    monkeypatch.setattr(client, "resolve_commit", lambda *given: asked.append(given) or OTHER)
     parts = (Part(repository=UNPINNED, config="{language}", splits={"dev": "validation"}),)
     told = Told()
     with FromHub(told, revision=revision) as supplier:
@@ -117,7 +117,7 @@ def test_archive_is_unpacked_once_and_read_as_official_files(dataset, monkeypatc
         (folder / "raw/test-en.jsonl").write_text("x\n")
         (folder / "raw/pool.jsonl").write_text("y\n")
 
-    monkeypatch.setattr(door, "unpack", unpack)
+    monkeypatch.setattr(client, "unpack", unpack)
     hub = Hub(
         convert=Verbatim(),
         archive=Archive(repository=PINNED, file="raw.tar.gz"),

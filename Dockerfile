@@ -1,4 +1,4 @@
-# Three images from one file; docs/deploy.md tells how they are run, and what of it has never been.
+# Three images from one file; docs/deploy.md: how they are run, and what was never tried.
 #   docker build --target eval   -t harness-eval .     evaluation client, no torch
 #   docker build --target export -t harness-export .   training and export
 #   docker build --target serve  -t harness-serve .    Triton, with the model repository mounted
@@ -52,7 +52,7 @@ COPY harness/serving/backends/text /opt/tritonserver/backends/text
 USER 1000
 WORKDIR /
 # Beyond the container's own loopback, since nothing else could reach it; the container's network decides who can.
-# HTTP stays on that loopback, where the probe asks, unless HARNESS_SERVE_HTTP=open: see docs/security.md.
+# HTTP stays on that loopback, for the probe, unless HARNESS_SERVE_HTTP=open: see docs/security.md.
 ENV HARNESS_SERVE_HOST=0.0.0.0 HARNESS_SERVE_REPOSITORY=/models HARNESS_SERVE_PROFILE=evaluation \
     HARNESS_SERVE_HTTP_MAX_BYTES=16777216
 EXPOSE 8000 8001 8002

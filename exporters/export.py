@@ -22,7 +22,7 @@ from harness.artifacts.gate import GATE, GateRecord
 from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact
 from harness.core.errors import ArtifactError, CheckpointError, EndpointError
-from harness.core.files import file_sha256, write_json
+from harness.core.files import file_sha256, replace_folder, write_json
 from harness.core.heads import Head, SentenceEmbedding, describe
 from harness.core.machine import describe as describe_machine
 from harness.core.records import to_json
@@ -129,7 +129,7 @@ def export_artifact(
             probes=probes,
         )
         write_json(draft / MANIFEST, described)
-        _replace(out, draft, Path(scratch) / "retired")
+        replace_folder(out, draft, Path(scratch) / "retired")
     shutil.rmtree(refused, ignore_errors=True)
     return read_artifact(out)
 
@@ -230,7 +230,7 @@ def _present(out: Path, checkpoint: Checkpoint, head: Head, variant: Variant) ->
 
 def _apply(variant: Variant, graph: Path, loaded: Loaded) -> None:
     for step in variant.steps:
-        # Of the same name, which a graph tells of the file of its weights.
+        # Of the same name, by which a graph names the file of its weights.
         with tempfile.TemporaryDirectory(prefix="after-", dir=graph.parent) as scratch:
             after = Path(scratch) / graph.name
             step(graph, after, loaded)
@@ -245,16 +245,3 @@ def _clear(out: Path, own: Path) -> None:
         if not out.exists() and (left / "retired").is_dir():
             (left / "retired").rename(out)
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _replace(out: Path, draft: Path, retired: Path) -> None:
-    """Put the draft where an older artifact may be, which comes back if that fails."""
-    if not out.exists():
-        draft.rename(out)
-        return
-    out.rename(retired)
-    try:
-        draft.rename(out)
-    except BaseException:
-        retired.rename(out)
-        raise

@@ -49,7 +49,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What `harness export` was asked for."""
+    """The options of `harness export`."""
 
     #: Names of variants; the recipe's where empty.
     variants: tuple[str, ...] = ()
@@ -59,9 +59,9 @@ class Wanted:
     force: bool = False
     #: Why graphs that the gate refuses are published all the same.
     accept_drift: str | None = None
-    #: Release of NVIDIA's container that shall serve the graphs; not checked where None.
+    #: Release of NVIDIA's container that will serve the graphs; not checked where None.
     container: str | None = None
-    #: What the published configs ask Triton to compute on.
+    #: What Triton computes on, as the published configs say.
     device: Device = "cpu"
 
     def check(self) -> None:

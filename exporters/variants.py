@@ -40,7 +40,7 @@ class Variant:
 
 #: What int8 changed in the trained sample model, in the worst script: 2.2 % of labels, 1.2 % of tags, 14 % of
 #: answers (docs/export.md). An answer is one span of thousands, so that an equally
-#: good neighbour is often taken, and the score has the say.
+#: good neighbour is often taken, and the score decides.
 _LOSSY = Tolerance(flips={"label": 0.025, "order": 0.05, "position": 0.20, "neighbour": 0.02}, drop=1.0)
 
 VARIANTS: Mapping[str, Variant] = {
@@ -83,7 +83,7 @@ def find_variant(name: str) -> Variant:
     """Return the variant of a name.
 
     Raises:
-        UsageError: there is none; tells the nearest one.
+        UsageError: there is none; names the nearest one.
     """
     if name not in VARIANTS:
         message = f"no variant named {name!r}{nearest(name, VARIANTS)}; there is {', '.join(VARIANTS)}"

@@ -417,14 +417,14 @@ def serve(
         HarnessError: nothing is published under such a name, or the server does not start.
     """
     from harness.serving.access import Access
-    from harness.serving.server import service
+    from harness.serving.server import serve as serving
 
     workspace = _workspace(home)
-    with service.background(
+    with serving.background(
         workspace.model_repository,
         models,
-        ports=service.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port),
-        profile=service.check_profile(profile),
+        ports=serving.Ports(http=http_port, grpc=grpc_port, metrics=metrics_port),
+        profile=serving.check_profile(profile),
         access=Access.from_environment(os.environ),
         log=workspace.runs / f"triton-{os.getpid()}.log",
         progress=progress or Silent(),

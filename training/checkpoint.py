@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, PhaseFile, is_complete, read_checkpoint
 from harness.core.errors import CheckpointError
-from harness.core.files import file_sha256
+from harness.core.files import file_sha256, replace_folder
 
 __all__ = ["PHASE_FILE", "Checkpoint", "Phase", "is_complete", "read_checkpoint", "saving", "write_checkpoint"]
 
@@ -46,7 +46,9 @@ def write_checkpoint(directory: Path, metadata: Mapping[str, Any], save: Callabl
             stream.flush()
             os.fsync(stream.fileno())
         draft.chmod(0o755)
-        _replace(directory, draft)
+        older = draft.with_name(f"{draft.name}-older")
+        replace_folder(directory, draft, older)
+        shutil.rmtree(older, ignore_errors=True)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -64,20 +66,6 @@ def _check_finite(metadata: Mapping[str, Any]) -> None:
                 "written; lower the learning rate in the recipe and run `harness train` again"
             )
             raise CheckpointError(message) from error
-
-
-def _replace(directory: Path, draft: Path) -> None:
-    """Move a draft to where it belongs; the older directory goes only when the new one is there."""
-    older = draft.with_name(f"{draft.name}-older")
-    if directory.exists():
-        directory.rename(older)
-    try:
-        draft.rename(directory)
-    except BaseException:
-        if older.exists() and not directory.exists():
-            older.rename(directory)
-        raise
-    shutil.rmtree(older, ignore_errors=True)
 
 
 def saving(model: Any, parent: Checkpoint) -> Callable[[Path], None]:

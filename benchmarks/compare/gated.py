@@ -1,9 +1,8 @@
 """Which lossy variant of a model's graph may be measured: the fastest that the gate let pass, or none."""
 
-import json
 from dataclasses import dataclass
 
-from harness.artifacts.gate import GATE
+from harness.artifacts.gate import GATE, read_gate
 from harness.artifacts.store import Artifact, ArtifactStore
 
 #: Fastest first (docs/export.md).
@@ -47,12 +46,12 @@ def _against(store: ArtifactStore, model: str, exact: Artifact, variant: str) ->
     command = f"harness export --model {model} --variant {variant} --finetune {exact.finetune}"
     name = f"{model}/{exact.finetune} in {variant}"
     if not folder.is_dir():
-        if refused.is_file():
-            problems = json.loads(refused.read_text(encoding="utf-8"))["problems"]
-            return f"{name} is refused by the gate: {problems[0]}"
+        refusal = read_gate(refused, model)
+        if refusal is not None and refusal.problems:
+            return f"{name} is refused by the gate: {refusal.problems[0]}"
         return f"{name} was never exported; `{command}` makes it"
-    verdict = folder / GATE
-    if not verdict.is_file() or not json.loads(verdict.read_text(encoding="utf-8"))["passed"]:
+    verdict = read_gate(folder / GATE, model)
+    if verdict is None or not verdict.passed:
         return f"{name} was published although the gate did not pass it; `{command} --force` runs the gate again"
     found = store.find(model, exact.finetune, variant)
     if found.manifest.checkpoint.digest != exact.manifest.checkpoint.digest:

@@ -1,6 +1,5 @@
 """The networks that both sides run: a trained one for scores, one of random weights for speed."""
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -31,7 +30,7 @@ from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import GRAPH, TOKENIZER, Artifact, read_artifact, weights_file
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import ArtifactError, UsageError
-from harness.core.files import file_sha256, write_json
+from harness.core.files import file_sha256, link_or_copy, write_json
 from harness.core.heads import Head, SentenceEmbedding, SequenceClassification, SpanExtraction, describe
 from harness.core.machine import cores
 from harness.core.task import AnyFinetune
@@ -224,7 +223,7 @@ class RandomNetworks:
         """Publish a graph to a model repository, its table beside it."""
         publish(artifact, repository, Serving(threads=cores()), probe_ids=probe)
         model = repository / artifact.name
-        _link(self._folder / TABLE, model / str(selected(model / "config.pbtxt")) / TABLE)
+        link_or_copy(self._folder / TABLE, model / str(selected(model / "config.pbtxt")) / TABLE)
 
     def _layer(self, head: Head) -> int | None:
         if not isinstance(head, SentenceEmbedding):
@@ -338,7 +337,7 @@ class RandomNetworks:
         table.ClearField("raw_data")
         table.data_location = onnx.TensorProto.EXTERNAL
         graph.write_bytes(model.SerializeToString())
-        _link(self._folder / TABLE, graph.with_name(TABLE))
+        link_or_copy(self._folder / TABLE, graph.with_name(TABLE))
 
 
 def peer_folder(folder: Path, graph: Path, config: XLMRobertaConfig, tokenizer: Path) -> Path:
@@ -353,22 +352,14 @@ def peer_folder(folder: Path, graph: Path, config: XLMRobertaConfig, tokenizer: 
     from transformers import XLMRobertaTokenizerFast
 
     folder.mkdir(parents=True)
-    _link(graph, folder / GRAPH)
+    link_or_copy(graph, folder / GRAPH)
     for beside in (graph.with_name(TABLE), weights_file(graph)):
         if beside.is_file():
-            _link(beside, folder / beside.name)
+            link_or_copy(beside, folder / beside.name)
     config.save_pretrained(folder)
     longest = config.max_position_embeddings - config.pad_token_id - 1
     XLMRobertaTokenizerFast(tokenizer_file=str(tokenizer), model_max_length=longest).save_pretrained(folder)
     return folder
-
-
-def _link(source: Path, destination: Path) -> None:
-    try:
-        os.link(source.resolve(), destination)
-    except OSError:
-        # Another file system.
-        shutil.copyfile(source, destination)
 
 
 def _labelled(config: XLMRobertaConfig, head: Head) -> XLMRobertaConfig:

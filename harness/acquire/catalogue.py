@@ -28,7 +28,7 @@ class Dataset:
     #: Examples of the official test files by language, as far as they are known.
     official: Mapping[str, int]
     pool: Pool | None = None
-    #: Counts what `official` counts; the scored examples where None.
+    #: Counts what `official` is compared with; the scored examples where None.
     size: Callable[[Sequence[Any], str], int] | None = None
 
     @property

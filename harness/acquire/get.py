@@ -16,7 +16,7 @@ from harness.core.layout import Layout, Split
 from harness.core.origins import Written
 from harness.core.progress import Advance, Progress
 
-#: What reports call candidates that belong to no language.
+#: The name under which candidates are listed that belong to no language.
 POOL = "candidates"
 
 State = Literal["written", "kept", "refused", "absent"]

@@ -62,11 +62,11 @@ def _repositories(dataset: Dataset) -> list[Repository]:
 
 def notes() -> list[str]:
     """Return what the table has no room for: what the hub cannot give, and what is not the benchmark's own."""
-    lines = []
+    found = []
     for dataset in catalogue():
         if dataset.hub is None:
             continue
         texts = [dataset.hub.refusal, dataset.hub.note]
         texts += [f"{part.repository.name}: {part.unofficial}" for part in dataset.hub.parts if part.unofficial]
-        lines += [f"{dataset.name}: {text}" for text in texts if text]
-    return list(dict.fromkeys(lines))
+        found += [f"{dataset.name}: {text}" for text in texts if text]
+    return list(dict.fromkeys(found))

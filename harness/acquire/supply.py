@@ -155,7 +155,7 @@ class FromHub:
         return hub.refusal or f"no repository of the hub has its {split} split; {hub.note or 'see docs/data.md'}"
 
     def _commit(self, repository: Repository) -> str:
-        """Return the commit to load: what the user named, the pin, or the current one, which is then shown."""
+        """Return the commit to load: what the user asked for, the pin, or the current one, which is printed."""
         if repository.name not in self._commits:
             wanted = self._revision or repository.revision
             if wanted is None or not _COMMIT.fullmatch(wanted):

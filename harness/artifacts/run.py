@@ -75,7 +75,7 @@ def _language(fields: Mapping[str, Any]) -> LanguageRecord:
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for, enough to make the evaluation again; see `harness.evaluation.request.EvaluationRequest`."""
+    """The request, enough to make the evaluation again; see `harness.evaluation.request.EvaluationRequest`."""
 
     models: list[str] = []
     tasks: list[str]

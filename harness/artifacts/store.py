@@ -27,7 +27,7 @@ def weights_file(graph: Path) -> Path:
 
 
 def graph_digests(graph: Path) -> dict[str, str]:
-    """Return `graph_sha256` as a manifest tells it, and `weights_sha256` where the weights lie in their own file."""
+    """Return `graph_sha256` of a manifest, and `weights_sha256` where the weights lie in their own file."""
     own, weights = file_sha256(graph), weights_file(graph)
     if not weights.is_file():
         return {"graph_sha256": own}
@@ -50,15 +50,39 @@ def joined_sha256(graph: str, weights: str | None) -> str:
 class Artifact:
     """One exported graph with its tokenizer and its manifest."""
 
-    model: str
-    finetune: str
-    variant: str
     directory: Path
-    signature: GraphSignature
-    graph_sha256: str
-    tokenizer_sha256: str
     #: Everything that the exporter wrote: head, layer, parity, lineage, packages.
     manifest: ArtifactManifest
+
+    @property
+    def model(self) -> str:
+        """Return the model that the graph is of."""
+        return self.manifest.model
+
+    @property
+    def finetune(self) -> str:
+        """Return the training set that the graph was fine-tuned on."""
+        return self.manifest.finetune
+
+    @property
+    def variant(self) -> str:
+        """Return the graph's precision: ``fp32``."""
+        return self.manifest.variant
+
+    @property
+    def signature(self) -> GraphSignature:
+        """Return the graph's inputs and outputs."""
+        return self.manifest.signature
+
+    @property
+    def graph_sha256(self) -> str:
+        """Return the digest that the graph is known by, see `joined_sha256`."""
+        return self.manifest.graph_sha256
+
+    @property
+    def tokenizer_sha256(self) -> str:
+        """Return the digest of the tokenizers file."""
+        return self.manifest.tokenizer_sha256
 
     @property
     def name(self) -> str:
@@ -124,22 +148,11 @@ def read_artifact(directory: Path) -> Artifact:
     Raises:
         ArtifactError: the manifest is missing or damaged; names file and key.
     """
-    path = directory / MANIFEST
     try:
-        manifest = read_manifest(path, directory.parents[1].name)
+        return Artifact(directory, read_manifest(directory / MANIFEST, directory.parents[1].name))
     except FileNotFoundError as error:
         message = f"{directory} holds no exported graph; write one with `harness export`"
         raise ArtifactError(message) from error
-    return Artifact(
-        model=manifest.model,
-        finetune=manifest.finetune,
-        variant=manifest.variant,
-        directory=directory,
-        signature=manifest.signature,
-        graph_sha256=manifest.graph_sha256,
-        tokenizer_sha256=manifest.tokenizer_sha256,
-        manifest=manifest,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where a user's products lie: one folder, the current one unless HARNESS_HOME names another."""
+"""The folder with a user's products: the current one unless HARNESS_HOME names another."""
 
 import os
 from dataclasses import dataclass

@@ -45,15 +45,15 @@ def serve(
     It follows `harness models promote` and `rollback` while it runs.
     """
     from harness.serving.access import Access
-    from harness.serving.server import service
+    from harness.serving.server import serve as serving
 
     workspace = current_workspace(quiet)
-    lines = service.serve(
+    lines = serving.serve(
         workspace.model_repository,
         names(models),
-        ports=service.Ports(http=http_port or None, grpc=grpc_port or None, metrics=metrics_port or None),
+        ports=serving.Ports(http=http_port or None, grpc=grpc_port or None, metrics=metrics_port or None),
         host=host,
-        profile=service.check_profile(profile),
+        profile=serving.check_profile(profile),
         access=Access.from_environment(os.environ),
         # Its process in the name: two services must not write into one file.
         log=log or workspace.runs / f"triton-{os.getpid()}.log",

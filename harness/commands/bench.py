@@ -50,13 +50,15 @@ def _found(folder: Path) -> Iterator[tuple[str, Bench]]:
         if not _has_main(tree):
             continue
         within = path.relative_to(folder).with_suffix("").parts
-        summary = ast.get_docstring(tree)
+        docstring = ast.get_docstring(tree)
         own = within[-1]
         if own == "__main__":
             own = within[-2]
-            summary = ast.get_docstring(ast.parse((path.parent / "__init__.py").read_text(encoding="utf-8"))) or summary
+            docstring = (
+                ast.get_docstring(ast.parse((path.parent / "__init__.py").read_text(encoding="utf-8"))) or docstring
+            )
         name = NAMES.get(own, own)
-        yield name, Bench(".".join(("benchmarks", *within)), (summary or "").partition("\n")[0])
+        yield name, Bench(".".join(("benchmarks", *within)), (docstring or "").partition("\n")[0])
 
 
 def _has_main(tree: ast.Module) -> bool:
@@ -81,7 +83,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     """Run one benchmark with its own options.
 
     Args:
-        name: as `listing` prints it.
+        name: as `listing` shows it.
         arguments: options of the benchmark, as the command line gave them.
 
     Raises:

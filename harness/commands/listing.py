@@ -108,7 +108,7 @@ def model_table(workspace: Workspace) -> ModelTable:
     """Return the tree of checkpoints: phase 1, the models that started from it, their graphs.
 
     A shared start stands there once. Each row has seed, steps, dev score, exported variants and served versions;
-    a mark shows a model that was trained on evaluation sentences.
+    a mark stands at a model that was trained on evaluation sentences.
     """
     checkpoints, problems = _read_checkpoints(workspace)
     roots = _tree(workspace, checkpoints)

@@ -159,9 +159,9 @@ def score(request: ScoringRequest) -> Scores:
         counted = {one.language: Tally() for one in files[task.name]} if request.official_missing else {}
         rows = [_language(task, one, counted.get(one.language)) for one in files[task.name]]
         found.append(TaskScore(task=task, languages=rows, expected=task.languages[suite.name]))
-        differing = {code: tally for code, tally in counted.items() if tally != Tally()}
-        if differing:
-            tallies[task.name] = differing
+        tallies_of_task = {code: tally for code, tally in counted.items() if tally != Tally()}
+        if tallies_of_task:
+            tallies[task.name] = tallies_of_task
     return Scores(
         suite=suite,
         seqeval=variant,
@@ -245,7 +245,7 @@ def _language(task: AnyTask, files: Files, tally: Tally | None) -> LanguageScore
         language=files.language,
         examples=size,
         scores=task.metric.scores(totals),
-        # Where the official number is not known, no folder can be called partial.
+        # Where the official number is not known, no folder can be said to be partial.
         official=task.official_count(files.language) in (None, size),
     )
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from functools import cache
 from hashlib import sha256
@@ -47,6 +48,32 @@ def code_sha256(package: Path, names: tuple[str, ...] = ("",)) -> str:
         for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             digest.update(f"{path.relative_to(package)} {file_sha256(path)}\n".encode())
     return digest.hexdigest()
+
+
+def replace_folder(folder: Path, draft: Path, older: Path) -> None:
+    """Move a finished draft to where an older folder may be, which comes back if that fails.
+
+    Args:
+        folder: where the draft belongs.
+        draft: the finished folder, on the same file system.
+        older: where an older folder is moved; it is left there.
+    """
+    if folder.exists():
+        folder.rename(older)
+    try:
+        draft.rename(folder)
+    except BaseException:
+        if older.exists() and not folder.exists():
+            older.rename(folder)
+        raise
+
+
+def link_or_copy(source: Path, destination: Path) -> None:
+    """Make a file available under another path: a hard link where the file system allows, else a copy."""
+    try:
+        os.link(source.resolve(), destination)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, destination)
 
 
 def write_json(path: Path, value: Any) -> None:

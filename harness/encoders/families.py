@@ -52,7 +52,7 @@ class Family:
     position_products: Callable[[Mapping[str, Any]], int] = lambda config: 0
     #: Precision -> why it is refused: "fp16" in exports, "bf16" in training.
     refused: Mapping[str, str] = field(default_factory=dict)
-    #: Whether the two sequences of a pair are told apart by token types.
+    #: Whether the two sequences of a pair are distinguished by token types.
     token_types: bool = False
     #: Whether positions are counted from the padding id + 1, and not from 0.
     positions_from_pad: bool = False

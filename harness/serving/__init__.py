@@ -1,5 +1,6 @@
-"""Serving: graphs into Triton's repository layout, and a local Triton that answers from it.
+"""Serving: exported graphs in a model repository, and servers that answer from it.
 
-`repository` publishes what the exporters wrote, `local` starts the server of the nvidia-pytriton
-wheel, `doctor` says what a machine lacks for that. `backends/` is data for Triton, not a package.
+`repository` publishes graphs, `server` runs the Triton of the nvidia-pytriton wheel on this machine, `container` is
+what NVIDIA's image runs, `access` has the rules of who may call what. `backends/` is code that Triton loads itself.
+Imports core, artifacts, inference, text and tokenization.
 """

@@ -1,7 +1,7 @@
 """Who may do what with a served model: the key of the control API, TLS, and the size of a request.
 
 Inference, metadata and health are for everybody who reaches the port. What changes or inspects the
-server itself is for its owner: those API groups ask for a key that only the service knows.
+server itself is for its owner: those API groups need a key that only the service knows.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ PRIVATE_KEY = "HARNESS_SERVE_TLS_KEY"
 CLIENT_ROOT = "HARNESS_SERVE_TLS_CLIENT_ROOT"
 MAX_BYTES = "HARNESS_SERVE_HTTP_MAX_BYTES"
 HTTP = "HARNESS_SERVE_HTTP"
-#: What HTTP says to let HTTP listen where gRPC does.
+#: The value of `HTTP` that lets HTTP listen where gRPC does.
 OPEN = "open"
 
 
@@ -68,7 +68,7 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What a server lets others do. The default closes the control API with a key made for this object."""
+    """Who may call what on a server. The default closes the control API with a key made for this object."""
 
     #: Whoever sends it may load models, map shared memory, trace and set the log. It is an argument of
     #: the server's process, so other users of the same machine can read it: see docs/security.md.
@@ -76,7 +76,7 @@ class Access:
     #: For gRPC. Triton has no TLS for HTTP, which then listens on this machine only.
     tls: ServerTls | None = None
     #: Whether HTTP listens beyond this machine where gRPC does. One small request of deeply nested JSON ends
-    #: Triton 2.51, so it must be asked for: see docs/security.md.
+    #: Triton 2.51, so it must be opened explicitly: see docs/security.md.
     http_open: bool = False
     #: Bytes of the largest HTTP request. Triton 2.51 has no such limit and refuses the flag; NVIDIA's
     #: images have it since 2025 (triton-inference-server/server#8174).
@@ -98,7 +98,7 @@ class Access:
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str], *, limits_http: bool = False) -> Self:
-        """Return what the variables ``HARNESS_SERVE_*`` say; without them, the default.
+        """Return what the variables ``HARNESS_SERVE_*`` set; without them, the default.
 
         Args:
             variables: the environment.
@@ -177,7 +177,7 @@ class Access:
     def _beyond_loopback(self, host: str) -> list[str]:
         if self.tls is None:
             _LOGGER.warning(
-                "%s on %s: plain text, and whoever reaches that may ask the models; set %s and %s for TLS over gRPC",
+                "%s on %s: plain text, and everybody who reaches it may send requests; set %s and %s for TLS over gRPC",
                 "HTTP and gRPC" if self.http_open else "gRPC",
                 host,
                 CERTIFICATE,
@@ -189,7 +189,7 @@ class Access:
             )
             return []
         _LOGGER.warning(
-            "HTTP listens on %s only, gRPC%s and the metrics on %s; docs/security.md says why",
+            "HTTP listens on %s only, gRPC%s and the metrics on %s; see docs/security.md",
             _LOOPBACK,
             "" if self.tls is None else " with TLS",
             host,

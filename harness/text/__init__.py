@@ -1,7 +1,6 @@
-"""Text in, answer out: plain fields become a graph's rows, its outputs become an answer as JSON has it.
+"""Text in, answer out: fields of text become the rows of a graph, and its outputs become an answer.
 
-Between them stand the featurizer and the postprocessor of the graph's own finetune, so that a long
-text is cut, or read in windows, as in evaluation. Which fields a graph takes follows from its
-featurizer (`forms.FORMS`). The package needs numpy and tokenizers and nothing else: the `text`
-backend imports it inside Triton.
+Imports core, benchmark and inference. Of other packages it needs numpy and tokenizers only, since the `text` backend
+imports it inside Triton (`client` alone needs tritonclient). A long text is cut, or read in windows, by the same
+featurizer and postprocessor as in evaluation; `forms.FORMS` has the fields of each featurizer.
 """

@@ -1,4 +1,4 @@
-"""A text model behind Triton, over gRPC: texts go there as they are, answers come back as JSON has them."""
+"""The client of a text model behind Triton, over gRPC: it sends texts and returns answers."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ try:
 except ImportError as error:
     raise MissingExtra(package="tritonclient", extra="triton") from error
 
-#: Seconds to answer about itself.
+#: Seconds for metadata.
 _OPEN_TIMEOUT = 30.0
 
 
@@ -33,12 +33,12 @@ class TextEndpoint(Closing):
     def __init__(
         self, address: str, name: str, form: Form, *, tls: ClientTls | None = None, timeout: float = 300.0
     ) -> None:
-        """Connect, and see that the server has the model with the fields that the form declares.
+        """Connect, and check that the server has the model with the fields of the form.
 
         Args:
             address: ``host:port`` of the server's gRPC service.
             name: the text model's served name.
-            form: what is sent, and what kind of answer comes back.
+            form: the fields, and the kind of answer.
             tls: None for plain text.
             timeout: seconds for one answer, the time in the server's queues included.
 
@@ -81,7 +81,7 @@ class TextEndpoint(Closing):
         """Return the answer to one question.
 
         Raises:
-            EndpointError: there is none; says what the server said.
+            EndpointError: there is none; repeats the server's reason.
         """
         inputs = []
         for field in self._form.fields:
@@ -94,7 +94,7 @@ class TextEndpoint(Closing):
         except InferenceServerException as error:
             message = f"Triton at {self._address} gives no answer: {_reason(error)}"
             raise EndpointError(message) from error
-        return _vector(result) if self._form.vector else _told(result)
+        return _vector(result) if self._form.vector else _from_json(result)
 
     def close(self) -> None:
         """Close the connection."""
@@ -108,6 +108,6 @@ def _vector(result: Any) -> Answer:
     }
 
 
-def _told(result: Any) -> Answer:
+def _from_json(result: Any) -> Answer:
     answer: Mapping[str, Any] = json.loads(result.as_numpy("answer")[0, 0])
     return dict(answer)

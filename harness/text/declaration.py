@@ -1,4 +1,4 @@
-"""What a served model's text.json declares: everything beside the tokenizer that an answer depends on."""
+"""The text.json of a served model: everything except the tokenizer that an answer depends on."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -38,7 +38,7 @@ def _built(value: Mapping[str, Any] | None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDeclaration:
-    """Everything beside the tokenizer that turns texts into a graph's rows and its outputs into answers.
+    """Everything except the tokenizer that turns texts into a graph's rows and its outputs into answers.
 
     It holds the featurizer with its limits as they were when the graph was scored, so that a later
     change of the finetune's declaration does not change a version that is served.
@@ -87,6 +87,6 @@ class TextDeclaration:
 
     @property
     def form(self) -> Form:
-        """Return how texts are read and answers are told."""
+        """Return how texts are read and answers are made."""
         form: Form = FORMS[type(self.featurizer)](self.featurizer, self.postprocess)
         return form

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias, cast
 from harness.core.errors import DataError, nearest
 
 #: Bytes of UTF-8 in one text. As a context that is some 16,000 subwords, or 130 windows of 384 tokens:
-#: a minute of a base model on two cores, in which everybody else waits.
+#: a minute of a base model on two cores, while every other request waits.
 MAX_BYTES = 65_536
 #: Bytes of UTF-8 in all texts of one request: a question and its context at their limits, or 64 rows of 512
-#: subwords with four bytes each. Without it, 64 contexts of 64 KiB were an hour in which everybody else waits.
+#: subwords with four bytes each. Without it, 64 contexts of 64 KiB took an hour, while every other request waited.
 MAX_REQUEST_BYTES = 2 * MAX_BYTES
 #: Choices of one question; the data sets of multiple choice have two to five.
 MAX_CHOICES = 64
@@ -48,31 +48,31 @@ class Field:
             raise DataError(message)
         return tuple(self._text(value, f"input {self.name!r}, text {n},") for n, value in enumerate(values, start=1))
 
-    def _text(self, value: str | bytes, place: str) -> str:
-        text = _decoded(value, place)
+    def _text(self, value: str | bytes, label: str) -> str:
+        text = _decoded(value, label)
         if "\0" in text:
-            message = f"{place} has a NUL character at position {text.index(chr(0))}; remove it"
+            message = f"{label} has a NUL character at position {text.index(chr(0))}; remove it"
             raise DataError(message)
         if not self.may_be_empty and not text.strip():
-            message = f"{place} is empty; give a text with more than white space in it"
+            message = f"{label} is empty; give a text with more than white space in it"
             raise DataError(message)
         if self.allowed and text not in self.allowed:
-            message = f"{place} is {text[:40]!r}{nearest(text[:40], self.allowed)}; give {' or '.join(self.allowed)}"
+            message = f"{label} is {text[:40]!r}{nearest(text[:40], self.allowed)}; give {' or '.join(self.allowed)}"
             raise DataError(message)
         return text
 
 
-def _decoded(value: str | bytes, place: str) -> str:
+def _decoded(value: str | bytes, label: str) -> str:
     try:
         data = value.encode("utf-8") if isinstance(value, str) else bytes(value)
         if len(data) > MAX_BYTES:
-            message = f"{place} has {len(data):,} bytes; give at most {MAX_BYTES:,} bytes of UTF-8"
+            message = f"{label} has {len(data):,} bytes; give at most {MAX_BYTES:,} bytes of UTF-8"
             raise DataError(message)
         return data.decode("utf-8")
     except UnicodeError as error:
         # Lone surrogates are what Python makes of an argument or a JSON escape that is no text.
         at = cast("UnicodeEncodeError | UnicodeDecodeError", error).start
-        message = f"{place} is not valid UTF-8 at position {at}; encode the text as UTF-8"
+        message = f"{label} is not valid UTF-8 at position {at}; encode the text as UTF-8"
         raise DataError(message) from error
 
 
@@ -80,7 +80,7 @@ def read_fields(wanted: Sequence[Field], given: Given) -> Question:
     """Return the question that the texts of all fields make.
 
     Raises:
-        DataError: a field is unknown, missing or wrong, or all texts are too long together; says what would
+        DataError: a field is unknown, missing or wrong, or all texts together are too long; the message has what would
             be right.
     """
     names = [entry.name for entry in wanted]
@@ -108,7 +108,7 @@ def check_size(count: int) -> None:
     """Refuse the bytes of a request beyond `MAX_REQUEST_BYTES`.
 
     Raises:
-        DataError: says how many there are.
+        DataError: there are more.
     """
     if count > MAX_REQUEST_BYTES:
         message = (

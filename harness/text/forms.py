@@ -1,4 +1,4 @@
-"""How each kind of graph is asked with texts and how its answers are told: one form for each featurizer."""
+"""Which fields of text each kind of graph takes and what its answer holds: one form for each featurizer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ Answer: TypeAlias = dict[str, Any]
 
 
 class Form(Protocol):
-    """How the texts of one kind of graph are read, and how its answers are told."""
+    """How the texts of one kind of graph are read, and how its answers are made."""
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -87,7 +87,7 @@ class PairForm:
 
     def example(self, question: Question) -> PairExample:
         """See `Form.example`."""
-        # Any label will do: the featurizer makes the row's target of it, which nobody reads here.
+        # Any label: the featurizer makes the row's target of it, which is not used here.
         return PairExample("", question["text"], question["text_pair"], self.featurizer.labels[0])
 
     def is_cut(self, example: PairExample, features: Sequence[Feature], tokenizer: Tokenizer) -> bool:
@@ -149,7 +149,7 @@ class WordsForm:
     def example(self, question: Question) -> WordsExample:
         """See `Form.example`."""
         words = tuple(question["text"].split())
-        # Any tag will do, see `PairForm.example`.
+        # Any tag, see `PairForm.example`.
         return WordsExample("", words, (self.featurizer.tags[0],) * len(words))
 
     def is_cut(self, example: WordsExample, features: Sequence[Feature], tokenizer: Tokenizer) -> bool:
@@ -194,9 +194,9 @@ class QuestionForm:
 
     def is_cut(self, example: QuestionExample, features: Sequence[Feature], tokenizer: Tokenizer) -> bool:
         """See `Form.is_cut`: windows see the whole context, so only the question can lose something."""
-        asked = replace(example, context="")
+        alone = replace(example, context="")
         wide = replace(self.featurizer, max_tokens=_UNLIMITED, max_question=_UNLIMITED)
-        return _tokens(self.featurizer([asked], tokenizer)) < _tokens(wide([asked], tokenizer))
+        return _tokens(self.featurizer([alone], tokenizer)) < _tokens(wide([alone], tokenizer))
 
     def answer(self, example: QuestionExample, features: Sequence[Feature], outputs: Sequence[Outputs]) -> Answer:
         """See `Form.answer`."""

@@ -1,4 +1,4 @@
-"""From questions to answers: rows, batches, outputs, and what is told of them."""
+"""From questions to answers: rows, batches and outputs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -49,10 +49,10 @@ class QuestionRows:
 
     def fill(self, batch: Batch, tensors: Tensors) -> None:
         """Take what the graph gave for one batch; values that are not finite are an error of their rows."""
-        for place, row in enumerate(batch.rows):
+        for index, row in enumerate(batch.rows):
             tokens = len(self._features[row].input_ids)
             outputs = {
-                spec.name: tensors[spec.name][place][:tokens] if spec.per_token else tensors[spec.name][place]
+                spec.name: tensors[spec.name][index][:tokens] if spec.per_token else tensors[spec.name][index]
                 for spec in self.signature.outputs
             }
             if all(np.isfinite(value).all() for value in outputs.values()):
@@ -78,7 +78,7 @@ class QuestionRows:
 
 
 class TextPipeline:
-    """A graph as its users see it: it reads fields, and tells answers."""
+    """A graph with its tokenizer and its form: from fields of text to answers."""
 
     def __init__(self, declaration: TextDeclaration, tokenizer: Tokenizer) -> None:
         self.declaration = declaration
@@ -125,7 +125,7 @@ class TextPipeline:
         return QuestionRows(prepared, self._tokenizer.pad_id, self.declaration.signature, planner.plan(lengths))
 
     def answer(self, prepared: Prepared, outputs: Sequence[Outputs]) -> Answer:
-        """Return the answer to one question; ``truncated`` says whether a part of it was cut and seen nowhere."""
+        """Return the answer to one question; ``truncated`` is true where a part of it is in none of its rows."""
         return {**self.form.answer(prepared.example, prepared.features, outputs), "truncated": prepared.truncated}
 
     def ask(self, questions: Sequence[Question], endpoint: Endpoint, planner: BatchPlanner) -> list[Answer]:

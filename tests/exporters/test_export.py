@@ -13,6 +13,7 @@ from exporters.export import export_artifact
 from exporters.variants import VARIANTS, Variant
 from harness.artifacts.store import Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, CheckpointError, UsageError
+from harness.core.files import replace_folder
 from harness.core.heads import describe
 from harness.core.records import to_json
 from harness.core.tensors import pad
@@ -161,7 +162,7 @@ def test_probe_that_the_network_cannot_read_is_refused(row, complaint, checkpoin
         export_artifact(checkpoints["copa"], finetune("copa"), "fp32", tmp_path / "out", [*probes, np.array(row)], ())
 
 
-@pytest.mark.parametrize("place", ["write_graph", "parity", "_replace"])
+@pytest.mark.parametrize("place", ["write_graph", "parity", "replace_folder"])
 def test_failing_export_leaves_the_old_artifact(place: str, checkpoints, probes, tmp_path: Path, monkeypatch) -> None:
     out = tmp_path / "tiny" / "copa" / "fp32"
     export_artifact(checkpoints["copa"], finetune("copa"), "fp32", out, probes, ())
@@ -183,7 +184,7 @@ def test_old_artifact_comes_back_when_the_new_one_cannot_be_put(tmp_path: Path) 
     (out / "old").touch()
 
     with pytest.raises(FileNotFoundError):
-        exporters.export._replace(out, tmp_path / "missing", tmp_path / "retired")
+        replace_folder(out, tmp_path / "missing", tmp_path / "retired")
 
     assert [path.name for path in out.iterdir()] == ["old"]
 

@@ -83,7 +83,7 @@ def test_precision_that_a_family_cannot_compute_in_is_refused_with_the_reason(tm
     encoder = tiny_encoder(tmp_path / "encoder", "deberta-v2")
     checkpoint = fine_tuned(tmp_path / "checkpoint", encoder, CASES["tags"].head)
     with pytest.raises(
-        GateRefusal, match=r"tiny is not exported in fp16: .*become NaN \(microsoft/DeBERTa#77.*take another"
+        GateRefusal, match=r"tiny is not published in fp16: .*become NaN \(microsoft/DeBERTa#77.*choose another"
     ):
         export_artifact(checkpoint, finetune("tiny", CASES["tags"].head), "fp16", tmp_path / "out", probes_of(1, 2), ())
     assert not (tmp_path / "out").exists()
@@ -126,6 +126,7 @@ def test_pooler_of_a_lower_layer_is_refused(tmp_path: Path) -> None:
 def test_vocabulary_of_another_encoder_is_refused_at_export(tmp_path: Path) -> None:
     head = CASES["label"].head
     checkpoint = fine_tuned(tmp_path / "checkpoint", tiny_encoder(tmp_path / "encoder", "bert"), head)
+    assert read_checkpoint(checkpoint).metadata.finetune == "tiny"
     other = tiny_encoder(tmp_path / "other", "xlm-roberta")
     checkpoint = _with_tokenizer(tmp_path / "mixed", checkpoint, other / "tokenizer.json")
     with pytest.raises(CheckpointError, match=r"its padding has the id 1, pad_token_id in config\.json is 0"):
@@ -134,7 +135,8 @@ def test_vocabulary_of_another_encoder_is_refused_at_export(tmp_path: Path) -> N
 
 def _encoder_checkpoint(folder: Path, encoder: Path) -> Path:
     """Return a checkpoint of an encoder that nothing was trained on, as phase 1 or an import leaves it."""
-    return _written(folder, encoder, encoder / "tokenizer.json", {"phase": "pretrained", "model": "tiny", "recipe": {}})
+    metadata = {"phase": "pretrained", "model": "tiny", "parents": {}, "seen": {}}
+    return _written(folder, encoder, encoder / "tokenizer.json", metadata)
 
 
 def _with_tokenizer(folder: Path, checkpoint: Path, tokenizer: Path) -> Path:

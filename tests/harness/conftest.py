@@ -122,7 +122,7 @@ def make_artifact(
             digest="c" * 64, metadata=CheckpointMetadata(phase="target", model=model, seen={})
         ),
     )
-    return Artifact(model, kind, "fp32", directory, signature, digest, tokenizer, manifest)
+    return Artifact(directory, manifest)
 
 
 def set_weights_apart(artifact: Artifact) -> Artifact:
@@ -144,7 +144,7 @@ def set_weights_apart(artifact: Artifact) -> Artifact:
     if (artifact.directory / MANIFEST).is_file():
         written = json.loads((artifact.directory / MANIFEST).read_text(encoding="utf-8"))
         (artifact.directory / MANIFEST).write_text(json.dumps({**written, **digests}), encoding="utf-8")
-    return dataclasses.replace(artifact, graph_sha256=digests["graph_sha256"], manifest=manifest)
+    return dataclasses.replace(artifact, manifest=manifest)
 
 
 @pytest.fixture

@@ -66,3 +66,12 @@ def test_missing_checkpoint_names_the_command(tmp_path: Path) -> None:
     assert not is_complete(tmp_path / "c")
     with pytest.raises(CheckpointError, match="harness train"):
         read_checkpoint(tmp_path / "c")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_training_that_diverged_writes_no_checkpoint_and_keeps_the_older_one(number: float, tmp_path: Path) -> None:
+    older = write_checkpoint(tmp_path / "c", {**ANY, "steps": 1}, save)
+    with pytest.raises(CheckpointError, match=r"training of 'tiny' diverged: losses holds NaN or infinity.*lower the"):
+        write_checkpoint(tmp_path / "c", {**ANY, "losses": [{"step": 1, "loss": number}]}, save)
+    assert read_checkpoint(tmp_path / "c").digest == older.digest
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]

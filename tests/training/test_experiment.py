@@ -14,6 +14,8 @@ from harness.core.progress import Silent
 from training.checkpoint import read_checkpoint
 from training.experiment import Training, add_seen
 
+ANY = {"phase": "target", "model": "tiny", "parents": {}, "seen": {}}
+
 
 def test_examples_of_a_family_and_language_add_up() -> None:
     before = {"inference": {"en": 5, "ru": 1}}
@@ -38,7 +40,7 @@ def test_checkpoint_on_a_full_disk_is_told_and_the_older_one_stays(tmp_path: Pat
     training = Training(SimpleNamespace(name="try"), Workspace(tmp_path), Layout(tmp_path, None), Silent())  # type: ignore[arg-type]
     directory = training.directory("intermediate")
     states = training.folders("a" * 64, "").states
-    older = training.keep(directory, {"phase": "target", "model": "tiny", "key": "b" * 64}, lambda folder: None)
+    older = training.keep(directory, {**ANY, "key": "b" * 64}, lambda folder: None)
     states.mkdir(parents=True)
 
     def save(folder: Path) -> None:
@@ -46,10 +48,10 @@ def test_checkpoint_on_a_full_disk_is_told_and_the_older_one_stays(tmp_path: Pat
         raise failure
 
     with pytest.raises(CheckpointError, match="No space left on device"):
-        training.keep(directory, {"phase": "target", "model": "tiny", "key": "a" * 64}, save)
+        training.keep(directory, {**ANY, "key": "a" * 64}, save)
     assert read_checkpoint(directory).digest == older.digest
     assert sorted(path.name for path in directory.parent.iterdir()) == ["intermediate"]
     # What it would go on from is only dropped once the checkpoint is there.
     assert states.is_dir()
-    training.keep(directory, {"phase": "target", "model": "tiny", "key": "a" * 64}, lambda folder: None)
+    training.keep(directory, {**ANY, "key": "a" * 64}, lambda folder: None)
     assert not states.exists()

@@ -1,4 +1,4 @@
-"""Nearest neighbours of unit vectors, exactly: the only door to faiss."""
+"""Nearest neighbours of unit vectors, exactly: the only module that imports faiss."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

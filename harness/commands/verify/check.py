@@ -29,7 +29,7 @@ def require(expected: object, found: object, what: str, fix: str) -> None:
     """Refuse a value that is not the recorded one.
 
     Raises:
-        ArtifactError: they differ; says both, and how to mend it.
+        ArtifactError: they differ; the message has both values and the fix.
     """
     if expected != found:
         message = f"{what} is {short(found)}, {short(expected)} is expected; {fix}"

@@ -1,4 +1,7 @@
-"""Endpoints: one small protocol in front of whatever answers for a graph."""
+"""Endpoints: one small protocol for whatever computes a graph's outputs, in this process or behind Triton.
+
+Imports core and artifacts.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,28 +14,28 @@ from harness.core.tensors import GraphSignature, Tensors
 
 
 class Endpoint(Protocol):
-    """A loaded graph that answers. `infer` may be called from `concurrency` threads at once."""
+    """A loaded graph. `infer` may be called from `concurrency` threads at once."""
 
     @property
     def signature(self) -> GraphSignature:
-        """What the loaded graph itself says it takes and gives."""
+        """The inputs and outputs of the loaded graph itself."""
         ...
 
     @property
     def concurrency(self) -> int:
-        """How many calls of `infer` are worth having in flight."""
+        """How many calls of `infer` at once give the highest rate."""
         ...
 
     @property
     def backend(self) -> str:
-        """What computes the answers, as results print it: ``onnxruntime (python backend)``."""
+        """What computes the outputs, as results print it: ``onnxruntime (python backend)``."""
         ...
 
     def infer(self, inputs: Tensors) -> Tensors:
         """Return every output of the graph for one padded batch.
 
         Raises:
-            EndpointError: the graph or its server did not answer; names the model and the host.
+            EndpointError: the graph or its server gave no outputs; names the model and the host.
         """
         ...
 
@@ -63,7 +66,7 @@ class Closing:
 
 @dataclass
 class CallableEndpoint(Closing):
-    """An endpoint made of a function, for tests of everything above this seam."""
+    """An endpoint made of a function, for tests of what uses endpoints."""
 
     signature: GraphSignature
     function: Callable[[Tensors], Tensors]

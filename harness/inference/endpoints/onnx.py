@@ -1,8 +1,7 @@
-"""A graph in this process: the only door to onnxruntime.
+"""A graph in this process: the only module that imports onnxruntime.
 
-Where the graph computes is said, never guessed: `Device` names a provider and a card, and an endpoint
-refuses to open where the installed onnxruntime would answer from another one. onnxruntime itself falls
-back to the CPU and only prints so.
+`Device` names a provider and a GPU, and an endpoint refuses to open where the installed onnxruntime would use
+another one. onnxruntime itself falls back to the CPU and only prints that.
 """
 
 import contextlib
@@ -68,7 +67,7 @@ class Device:
         that PyTorch does not have (onnxruntime#19357). fp16 graphs do not come to it. TensorRT takes no such
         option (onnxruntime#26029) and needs the environment, see `OnnxEndpoint`; what it cannot compute,
         fused attention above all, the CUDA provider does. Varied shapes make the memory arena grow to the
-        next power of two each time unless told otherwise (onnxruntime#14474).
+        next power of two each time by default (onnxruntime#14474).
         """
         if self.kind == "cpu":
             return [(PROVIDERS["cpu"], {})]
@@ -84,7 +83,7 @@ def parse_device(endpoint: str) -> Device:
     """Return the device that an endpoint's name means: ``onnx``, ``onnx:cuda``, ``onnx:tensorrt``, ``onnx:cuda:1``.
 
     Raises:
-        UsageError: it is none of these; tells the nearest.
+        UsageError: it is none of these; names the nearest.
     """
     if endpoint == "onnx":
         return Device()
@@ -98,7 +97,7 @@ def parse_device(endpoint: str) -> Device:
 def session_options(threads: int) -> "ort.SessionOptions":
     """Return options for evaluation: explicit threads, and memory that varied shapes cannot grow.
 
-    The arena keeps what each new (rows, width) asked for, and a plan has hundreds of shapes
+    The arena keeps the memory of each new (rows, width), and a plan has hundreds of shapes
     (onnxruntime#13500, #14474), hence no memory pattern.
     """
     options = ort.SessionOptions()
@@ -133,11 +132,11 @@ class OnnxEndpoint(Closing):
             calls: how many calls may be in flight; they share the weights.
 
         Raises:
-            EndpointError: it cannot be loaded, or not there.
+            EndpointError: it cannot be loaded, or not on that device.
         """
         self.concurrency = calls
         self._device = device or Device()
-        _check_there(self._device)
+        _check_provider(self._device)
         try:
             self._session = ort.InferenceSession(
                 str(graph),
@@ -150,8 +149,8 @@ class OnnxEndpoint(Closing):
             message = f"{graph} cannot be loaded by onnxruntime {ort.__version__} on {self._device.name}: {error}"
             raise EndpointError(message) from error
         self._check_device(graph)
-        # ONNX Runtime reports dynamic axes by the names the exporter gave them, so the graph's own
-        # account can be compared with the head's.
+        # ONNX Runtime reports dynamic axes by the names that the exporter gave them, so the graph's signature
+        # can be compared with the head's.
         self.signature = GraphSignature(
             tuple(_spec(node) for node in self._session.get_inputs()),
             tuple(_spec(node) for node in self._session.get_outputs()),
@@ -165,12 +164,12 @@ class OnnxEndpoint(Closing):
     def of(
         cls, artifact: Artifact, device: Device | None = None, *, threads: int | None = None, calls: int = 1
     ) -> "OnnxEndpoint":
-        """Return an endpoint for an artifact's graph, on all cores of the CPU unless told otherwise."""
+        """Return an endpoint for an artifact's graph, on all cores of the CPU by default."""
         return cls(artifact.graph, threads=threads, device=device, calls=calls)
 
     @classmethod
     def for_batches(cls, artifact: Artifact) -> "OnnxEndpoint":
-        """Return an endpoint on the CPU for many batches, as an evaluation asks them: several calls at once.
+        """Return an endpoint on the CPU for many batches, as in an evaluation: several calls at once.
 
         Threads of one call wait for each other at every operator. Two calls of one thread gave 1.07 to 1.15 times
         the rate of one call of two, at base width in fp32 over the lengths of Tatoeba, XNLI and XQuAD (2 cores).
@@ -206,10 +205,10 @@ class OnnxEndpoint(Closing):
         """Return the outputs, after a run on the device's memory."""
         binding = self._session.io_binding()
         for name, value in inputs.items():
-            placed = ort.OrtValue.ortvalue_from_numpy(
+            moved = ort.OrtValue.ortvalue_from_numpy(
                 np.ascontiguousarray(value), self._device.memory, self._device.number
             )
-            binding.bind_ortvalue_input(name, placed)
+            binding.bind_ortvalue_input(name, moved)
         for name in self._outputs:
             binding.bind_output(name, self._device.memory, self._device.number)
         self._session.run_with_iobinding(binding)
@@ -217,7 +216,7 @@ class OnnxEndpoint(Closing):
         return answers
 
 
-def _check_there(device: Device) -> None:
+def _check_provider(device: Device) -> None:
     """Refuse a device for which the installed onnxruntime has no provider, or whose rules the environment breaks.
 
     Raises:

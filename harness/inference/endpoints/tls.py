@@ -39,13 +39,13 @@ class ClientTls:
 
     #: Who must have signed the servers' certificates.
     root: Path | None = None
-    #: Shown to servers that ask for one; both or neither.
+    #: Shown to servers that require one; both or neither.
     certificate: Path | None = None
     key: Path | None = None
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> Self:
-        """Return what ``HARNESS_TLS_ROOT``, ``HARNESS_TLS_CERTIFICATE`` and ``HARNESS_TLS_KEY`` say.
+        """Return what ``HARNESS_TLS_ROOT``, ``HARNESS_TLS_CERTIFICATE`` and ``HARNESS_TLS_KEY`` set.
 
         Raises:
             UsageError: a file cannot be read or is of another format, or a certificate has no key.
@@ -65,11 +65,11 @@ def remedy(reason: str, tls: ClientTls | None) -> str:
     """Return what to do about a server that cannot be reached.
 
     Args:
-        reason: what gRPC says.
+        reason: the message of gRPC.
         tls: the client's files; None where it speaks plain text.
     """
     if tls is None:
-        # How gRPC words that a server with TLS hung up on plain text.
+        # The message of gRPC when a server with TLS ends a connection in plain text.
         fix = "write tritons:// if it speaks TLS, or " if "Socket closed" in reason else ""
         return f"{fix}start one with `harness serve`"
     if "CERTIFICATE_VERIFY_FAILED" in reason or "Hostname Verification" in reason:

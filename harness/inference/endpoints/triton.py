@@ -1,6 +1,6 @@
-"""Graphs behind Triton, over gRPC, on one host or several: the only door to tritonclient.
+"""Graphs behind Triton, over gRPC, on one host or several.
 
-gRPC only: its client may be shared by threads, the HTTP one may not. ``triton://`` is plain text,
+Only gRPC: threads may share its client, but not the HTTP one. ``triton://`` is plain text,
 ``tritons://`` is TLS.
 """
 
@@ -34,9 +34,9 @@ _LOOPBACK = re.compile(r"(localhost|127\.[\d.]+|\[::1\]):")
 _WIRE = {"int64": "INT64", "float32": "FP32"}
 #: gRPC's own limit; its default for replies, 4 MB, is less than one batch of token logits.
 _MESSAGE_BYTES = 2**31 - 1
-#: Seconds to answer about itself. A server that is up answers at once, but may be computing on all cores.
+#: Seconds for metadata. A server that is up answers at once, unless it computes on all cores.
 _OPEN_TIMEOUT = 30.0
-#: A request that is itself wrong: another host would refuse it too.
+#: The status of a wrong request: another host would refuse it too.
 _REFUSED = "StatusCode.INVALID_ARGUMENT"
 
 
@@ -106,7 +106,7 @@ def open_client(address: str, tls: ClientTls | None = None) -> client.InferenceS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Served:
-    """What one host says about the model."""
+    """The metadata of the model on one host."""
 
     signature: GraphSignature
     version: str
@@ -125,7 +125,7 @@ def _spec(entry: Any, batched: bool) -> TensorSpec:
 
 
 def _backend(config: Any, server: Any) -> str:
-    # Both backends call the platform onnxruntime_onnx; only the runtime tells them apart.
+    # Both backends call the platform onnxruntime_onnx; only the runtime differs.
     kind = "python" if config.runtime.endswith(".py") else "c++" if config.runtime else "unknown"
     return f"{config.backend or config.platform} ({kind} backend) in Triton {server.version}"
 
@@ -138,13 +138,13 @@ class _Host:
         self.tls = tls
         self.client = open_client(address, tls)
         try:
-            self.served = self._ask(artifact)
+            self.served = self._metadata(artifact)
         except BaseException:
             self.client.close()
             raise
 
-    def _ask(self, artifact: Artifact) -> _Served:
-        """Return what the host serves, refusing another graph than the artifact's."""
+    def _metadata(self, artifact: Artifact) -> _Served:
+        """Return what the host serves under the artifact's name."""
         try:
             server = self.client.get_server_metadata(client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
@@ -178,13 +178,13 @@ class _Host:
         )
 
     def _newest(self, name: str, versions: Sequence[str]) -> str:
-        """Return the highest version that a server tells of.
+        """Return the highest version that a server reports.
 
         Raises:
-            EndpointError: it tells of none, or of one that is no number.
+            EndpointError: it reports none, or one that is no number.
         """
         if not versions or not all(version.isdecimal() for version in versions):
-            message = f"Triton at {self.address} tells versions {list(versions)} of {name!r}; restart `harness serve`"
+            message = f"Triton at {self.address} reports versions {list(versions)} of {name!r}; restart `harness serve`"
             raise EndpointError(message)
         return max(versions, key=int)
 
@@ -193,7 +193,7 @@ class _Host:
             # Not the repository's index, which needs the key of the control API.
             statistics = self.client.get_inference_statistics(client_timeout=_OPEN_TIMEOUT)
         except InferenceServerException as error:
-            return f"models that it does not tell ({_reason(error)})"
+            return f"models that it does not list ({_reason(error)})"
         return ", ".join(sorted({model.name for model in statistics.model_stats})) or "none"
 
     def check_graph(self, artifact: Artifact) -> None:
@@ -228,11 +228,11 @@ class TritonEndpoint(Closing):
         timeout: float = 900.0,
         closed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Connect to every host and see that each serves the artifact's graph.
+        """Connect to every host and check that each serves the artifact's graph.
 
         Args:
             hosts: ``host:port`` of each server's gRPC service.
-            artifact: the graph that is meant.
+            artifact: the graph that each host must serve.
             tls: None for plain text.
             timeout: seconds for one batch, its time in the server's queue included.
             closed: called once the connections are closed, also where one of them failed to open.
@@ -245,7 +245,7 @@ class TritonEndpoint(Closing):
         self._closed = closed
         self._lock = threading.Lock()
         self._turn = 0
-        #: Why each host that failed is no longer asked.
+        #: Host -> why it gets no more batches.
         self.failures: dict[str, str] = {}
         self._hosts: list[_Host] = []
         try:
@@ -333,7 +333,7 @@ class TritonEndpoint(Closing):
         raise EndpointError(message)
 
     def _fail(self, host: _Host, error: InferenceServerException, shape: tuple[int, ...]) -> None:
-        """Count a host out, unless it only refused what every host would refuse.
+        """Send no more batches to a host, unless it refused what every host would refuse.
 
         Raises:
             EndpointError: the request itself is wrong.

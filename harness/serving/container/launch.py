@@ -55,7 +55,7 @@ def _check_profile(root: Path, names: Sequence[str], profile: str) -> None:
         UsageError: names the models and the profiles that there are.
     """
     profiles = {name: {path.stem for path in (root / name / "configs").glob("*.pbtxt")} for name in names}
-    # A text model has one configuration, which is good for every profile of its graph.
+    # A text model has one configuration for every profile of its graph.
     lacking = [name for name, there in profiles.items() if there and profile not in there]
     if lacking or not any(profiles.values()):
         found = sorted({_PLAIN}.union(*profiles.values()))
@@ -100,7 +100,7 @@ def main() -> None:
         line = command(os.environ, sys.argv[1:])
         os.execvp(line[0], line)
     except HarnessError as error:
-        print(f"harness: {error}", file=sys.stderr)  # noqa: T201 - where a container words a failure
+        print(f"harness: {error}", file=sys.stderr)  # noqa: T201 - the log of a container
         sys.exit(2)
     except FileNotFoundError:
         print("harness: no tritonserver on the PATH; run this in NVIDIA's image", file=sys.stderr)  # noqa: T201

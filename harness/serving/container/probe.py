@@ -6,8 +6,8 @@
 
 Triton reports a model ready while the process behind it is dead, so each model is sent its known
 question. A model that is only busy must neither be restarted nor taken out of rotation, since the others
-would have to answer for it: a full queue counts as an answer, and so does a question that is not answered
-in time, for a dead process is told at once. The exit status is 0 if all live, else 1 after one sentence
+would get its requests: a full queue counts as an answer, and so does a question that is not answered
+in time, since Triton reports a dead process at once. The exit status is 0 if all live, else 1 after one sentence
 on stderr.
 """
 
@@ -27,13 +27,13 @@ from harness.serving.repository.known_answer import FILE, is_busy, read_known_an
 
 
 def _request(port: int, path: str, body: Mapping[str, Any] | None, seconds: float) -> Any:
-    """Return what the server on this machine says; None if it is too busy to answer a question.
+    """Return the reply of the server on this machine; None if it is too busy for a known question.
 
     Raises:
-        EndpointError: it answers with an error, or not at all; what is no question it must answer in time.
+        EndpointError: it answers with an error or not at all, or is late with anything but a known question.
     """
     if seconds <= 0:
-        message = f"no time is left to ask {path}; give a longer --timeout"
+        message = f"no time is left for {path}; give a longer --timeout"
         raise EndpointError(message)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
     try:
@@ -62,23 +62,22 @@ def _request(port: int, path: str, body: Mapping[str, Any] | None, seconds: floa
 def probe(variables: Mapping[str, str], port: int, timeout: float) -> list[str]:
     """Return the models that answered; those that are only busy count as well.
 
-    Which values they answer does not matter here: a dynamic int8 graph answers by the company that a
-    request has in its batch.
+    The values do not matter here: those of a dynamic int8 graph depend on the other rows of the batch.
 
     Args:
-        variables: the environment, which tells the repository and the models.
+        variables: the environment, which names the repository and the models.
         port: the server's HTTP port on this machine.
         timeout: seconds for all models together.
 
     Raises:
-        EndpointError: a model fails, serves no version or gives half an answer, or the server itself takes too long.
+        EndpointError: a model fails, has no version or answers incompletely, or the server itself takes too long.
         UsageError: the repository lacks a model.
     """
     deadline, names = time.monotonic() + timeout, models(variables)
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         path = f"/v2/models/{quote(name, safe='')}"
         # A busy model may not use up the time of those after it: one of them may be dead.
-        end = time.monotonic() + (deadline - time.monotonic()) / (len(names) - place)
+        end = time.monotonic() + (deadline - time.monotonic()) / (len(names) - position)
         served = [int(version) for version in _request(port, path, None, end - time.monotonic())["versions"]]
         if not served:
             message = f"Triton on port {port} serves no version of {name!r}"
@@ -89,13 +88,13 @@ def probe(variables: Mapping[str, str], port: int, timeout: float) -> list[str]:
             reply = _request(port, f"{path}/versions/{version}/infer", answer.request(), seconds)
             outputs = {} if reply is None else {each["name"]: each["data"] for each in reply["outputs"]}
             if reply is not None and (wrong := answer.gap(outputs)):
-                message = f"model {name!r} version {version} gives half an answer: {wrong}"
+                message = f"model {name!r} version {version} gives an incomplete answer: {wrong}"
                 raise EndpointError(message)
     return names
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask every model, and return the exit status."""
+    """Check every model, and return the exit status."""
     parser = argparse.ArgumentParser(prog="probe", description="Send every served model its known question.")
     parser.add_argument("--port", type=int, default=8000, help="the HTTP port on this machine")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for all models together")

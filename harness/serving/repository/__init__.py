@@ -1,4 +1,5 @@
 """Triton's model repository: configs, versions, known answers, text models.
 
-Imports core, artifacts, inference, text and tokenization.
+`layout` reads names and selections, `check` compares files with their digests, `store` publishes, `releases` selects
+other versions. Imports core, artifacts, benchmark, inference, text and tokenization.
 """

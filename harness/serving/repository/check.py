@@ -60,7 +60,7 @@ def check_version(repository: Path, name: str, version: int) -> ArtifactManifest
         version: its number.
 
     Raises:
-        UsageError: the graph has no such version; tells those it has.
+        UsageError: the graph has no such version; names those it has.
         ArtifactError: a file is missing, or is not the one that was published.
     """
     model = repository / name
@@ -88,14 +88,14 @@ def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -
 
     Args:
         version: the version's folder.
-        known: digests that are told elsewhere, and count more than those of files.json.
+        known: digests from the manifest, which come before those of files.json.
         needed: files that must be there besides.
     """
-    told = digests_of(version)
-    if told is None or needed - told.keys():
+    recorded = digests_of(version)
+    if recorded is None or needed - recorded.keys():
         _refuse(version / FILES, "is missing or damaged")
     found = {}
-    for name, digest in {**told, **known}.items():
+    for name, digest in {**recorded, **known}.items():
         path = version / name
         if not path.is_file():
             _refuse(path, "is missing")
@@ -106,7 +106,7 @@ def _check_files(version: Path, known: Mapping[str, object], needed: Set[str]) -
 
 
 def digests_of(version: Path) -> dict[str, str] | None:
-    """Return the digest of each file of a version, by its path from there; None where they are not told."""
+    """Return the digest of each file of a version, by its path from there; None where files.json is damaged."""
     try:
         value = json.loads((version / FILES).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -2,10 +2,10 @@
 
 A graph has two, since offline evaluation and online traffic want opposite things. `evaluation` is
 config.pbtxt: the client sends whole planned batches and no two requests are ever merged, so a dynamic
-int8 graph, whose answers depend on their neighbours in a batch, gives the same ones in a re-run.
+int8 graph, whose outputs depend on the other rows of a batch, gives the same ones in a re-run.
 `online` is configs/online.pbtxt, which ``--model-config-name=online`` chooses: small requests of any
-length are merged, and refused when too many wait. Triton takes config.pbtxt without a word where the
-other file is missing, so each config tells its profile in a parameter.
+length are merged, and refused when too many wait. Triton takes config.pbtxt without a message where the
+other file is missing, so each config names its profile in a parameter.
 
 For a GPU (`Serving.device`), both are for the C++ backend of NVIDIA's container alone: the project's own
 one answers on the CPU. No machine with a GPU was at hand, so they have been read by Triton's own parser only.
@@ -23,7 +23,7 @@ from harness.text.declaration import TextDeclaration
 
 #: Where the instances of a graph compute.
 Device = Literal["cpu", "gpu"]
-#: The parameter in which a config tells its profile.
+#: The parameter of a config that names its profile.
 PROFILE = "profile"
 
 _TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
@@ -44,7 +44,7 @@ class Serving:
     #: takes 0.05 ms, less than a hundredth of what a base graph takes for it. But Triton's batcher, where a queue
     #: has an end, looks for an idle instance only when a request comes or 500 ms have passed
     #: (dynamic_batch_scheduler.cc, default_wait_microseconds): if every client's request comes while the only
-    #: instance still puts away its last batch, all of them wait that long. With two, one is idle by then.
+    #: instance still finishes its last batch, all of them wait that long. With two, one is idle by then.
     text_instances: int = 2
     #: Of each instance. instances x threads should not exceed the cores: four or more times slower
     #: otherwise (onnxruntime_backend#34).
@@ -192,7 +192,7 @@ def render_config(
         "enable_mem_pattern": "0",
     }
     if serving.device == "gpu":
-        # By what a shape asks for, not to the next power of two each time (onnxruntime_backend#102). The C++ backend
+        # By what a shape needs, not to the next power of two each time (onnxruntime_backend#102). The C++ backend
         # takes this one from here: in the accelerator's block it is read, and then overwritten with its default.
         own["arena_extend_strategy"] = "1"
     if online:
@@ -217,7 +217,7 @@ def render_text_config(
 ) -> str:
     """Return the whole config.pbtxt of a text model, which is for online traffic in either profile of its graph.
 
-    It has no warm-up: that would ask the graph, which may not be loaded yet, and so fail the load.
+    It has no warm-up: that would call the graph, which may not be loaded yet, and so fail the load.
 
     Args:
         name: the text model's name, and its folder's.

@@ -14,8 +14,8 @@ from typing import Any
 from harness.core.errors import EndpointError
 
 FILE = "known_answer.json"
-#: What a server with too much to do says, in small letters: "Exceeds maximum queue size" where the queue is full,
-#: "Request timeout expired" where a request waited in it too long. Neither tells whether the model lives.
+#: What the message of a busy server has, in small letters: "Exceeds maximum queue size" where the queue is full,
+#: "Request timeout expired" where a request waited in it too long. Neither shows whether the model is alive.
 _BUSY = ("maximum queue size", "request timeout expired")
 #: Relative and absolute. Two builds of ONNX Runtime differ by less in fp32; another graph by more.
 TOLERANCE = 1e-3
@@ -33,7 +33,7 @@ class KnownAnswer:
         path.write_text(json.dumps({"inputs": self.inputs, "outputs": self.outputs}) + "\n", encoding="utf-8")
 
     def request(self) -> dict[str, Any]:
-        """Return the body of the request that asks for it, as the HTTP service takes it."""
+        """Return the body of the request for it, as the HTTP service takes it."""
         return {"inputs": [_tensor(name, rows) for name, rows in self.inputs.items()]}
 
     def difference(self, outputs: Mapping[str, list[Any]]) -> str:
@@ -57,7 +57,7 @@ class KnownAnswer:
     def gap(self, outputs: Mapping[str, list[Any]]) -> str:
         """Return what is missing from a server's outputs, or nothing; which values they have does not matter.
 
-        For a server in use: a dynamic int8 graph answers by the company that a request has in its batch.
+        For a server in use: the outputs of a dynamic int8 graph depend on the other rows of the batch.
         """
         for name, expected in self.outputs.items():
             if name not in outputs:
@@ -70,8 +70,8 @@ class KnownAnswer:
 
 
 def is_busy(reason: str) -> bool:
-    """Return whether a server refused a request only since others are before it."""
-    return any(words in reason.lower() for words in _BUSY)
+    """Return whether a server refused a request only because others wait before it."""
+    return any(part in reason.lower() for part in _BUSY)
 
 
 def _tensor(name: str, rows: list[Any]) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _leaves(value: Any) -> list[Any]:
-    """Return what lists and objects hold, in order; a text that is JSON counts as what it says."""
+    """Return what lists and objects hold, in order; a text that is JSON counts as its value."""
     leaves: list[Any] = []
     for leaf in _flat(value):
         if isinstance(leaf, str):

@@ -94,7 +94,7 @@ def published(repository: Path, names: Sequence[str]) -> list[str]:
     """Return the served names of graphs: all of them, or those that names of models or of graphs stand for.
 
     Raises:
-        UsageError: nothing is published, or a name stands for nothing; tells the nearest.
+        UsageError: nothing is published, or a name stands for nothing; names the nearest.
     """
     folders = (path for path in repository.glob("*") if (path / CONFIG).is_file())
     there = sorted(path.name for path in folders if not is_text(path.name))

@@ -23,7 +23,7 @@ class Move:
     after: int
 
     def describe(self) -> str:
-        """Return the line that tells of it."""
+        """Return the line that reports it."""
         if self.before == self.after:
             return f"{self.name}: version {self.after}, unchanged"
         return f"{self.name}: version {self.after}, was {self.before or 'none'}"
@@ -42,7 +42,7 @@ def promote(
         version: the same number for all; the newest of each where None.
 
     Raises:
-        UsageError: no such model, graph or version; tells what there is.
+        UsageError: no such model, graph or version; names what there is.
         ArtifactError: a version is damaged.
     """
 
@@ -108,15 +108,15 @@ def _graphs(repository: Path, model: str, variant: str | None, finetune: str | N
     """Return the served names of a model's graphs, filtered.
 
     Raises:
-        UsageError: none is left; tells what there is.
+        UsageError: none is left; names what there is.
     """
     own = [name for name in published(repository, [model]) if name.split("-")[0] == model]
     if not own:  # the name of a single graph
         message = f"{model!r} is a graph's name; give its model, {model.split('-')[0]!r}, and `--finetune`, `--variant`"
         raise UsageError(message)
     parts = [name.split("-", 2) for name in own]
-    for option, value, place in (("--finetune", finetune, 1), ("--variant", variant, 2)):
-        known = sorted({part[place] for part in parts})
+    for option, value, column in (("--finetune", finetune, 1), ("--variant", variant, 2)):
+        known = sorted({part[column] for part in parts})
         if value is not None and value not in known:
             message = (
                 f"`{option} {value}`: {model!r} has no such graph{nearest(value, known)}; it has {', '.join(known)}"

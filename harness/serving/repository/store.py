@@ -9,7 +9,7 @@
       <version>/model.onnx.data         the same, only for a graph whose weights one file cannot hold
       <version>/known_answer.json
       <version>/manifest.json           the artifact's, and its gate.json where it has one
-      <version>/configs/<profile>.pbtxt what the two files above say while this version is served
+      <version>/configs/<profile>.pbtxt the content of the two files above while this version is served
       <version>/files.json              the digest of each file above, and of the warm-up that it names
       warmup/probe-<digest>-<input>     raw little-endian int64, one row
     <repository>/<model>-<finetune>-<variant>_text/
@@ -23,7 +23,6 @@ what an older selection named, so warm-ups and versions are only ever added.
 import fcntl
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
 from harness.core.features import Feature, pad_features
-from harness.core.files import file_sha256
+from harness.core.files import file_sha256, link_or_copy
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import BatchPlanner
@@ -53,7 +52,7 @@ from harness.text.declaration import TextDeclaration
 from harness.text.pipeline import TextPipeline
 from harness.tokenization.tokenizer import FastTokenizer
 
-#: Makes the text model that asks one version of an artifact's graph, see `text_model`.
+#: Makes the text model of one version of an artifact's graph, see `text_model`.
 MakeText = Callable[[Artifact, int, Serving], TextModel]
 
 
@@ -81,10 +80,10 @@ def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
     )
     with OnnxEndpoint.of(artifact) as endpoint:
         (answer,) = pipeline.ask([pipeline.read(text.question)], endpoint, BatchPlanner())
-    told = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
+    outputs = answer if pipeline.form.vector else {"answer": json.dumps(answer, ensure_ascii=False)}
     return KnownAnswer(
         inputs={name: [row] for name, row in text.question.items()},
-        outputs={name: [value if isinstance(value, list) else [value]] for name, value in told.items()},
+        outputs={name: [value if isinstance(value, list) else [value]] for name, value in outputs.items()},
     )
 
 
@@ -132,14 +131,14 @@ class _Version:
         folder = model / str(self.number)
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
-        told, answer = digests_of(folder) or {}, folder / FILE
+        recorded, answer = digests_of(folder) or {}, folder / FILE
         there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
-        # What it tells of the other files follows from the files themselves.
-        if not there or told.keys() != self._places() or told[FILE] != file_sha256(answer):
+        # The other digests follow from the files themselves, which are compared below.
+        if not there or recorded.keys() != self._paths() or recorded[FILE] != file_sha256(answer):
             return False
         return all(path.is_file() and path.read_bytes() == value for path, value in wanted.items())
 
-    def _places(self) -> set[str]:
+    def _paths(self) -> set[str]:
         """Return the paths of its files from the version's folder."""
         shared = {f"../{name}" for name in self.shared}
         return {*self.files, FILE, *shared, *(path.name for path in self.linked)}
@@ -150,24 +149,22 @@ class _Version:
         for name, value in self.files.items():
             _write(draft / name, value)
         for path in self.linked:
-            _link(path, draft / path.name)
+            link_or_copy(path, draft / path.name)
         answer.write(draft / FILE)
         for name, value in self.shared.items():
             _write(staged / self.name / name, value)
             (model / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(staged / self.name / name, model / name)
         model.mkdir(exist_ok=True)
-        place = model / str(self.number)
-        digests = {
-            name: file_sha256(model / name[3:] if name[:3] == "../" else draft / name) for name in self._places()
-        }
+        folder = model / str(self.number)
+        digests = {name: file_sha256(model / name[3:] if name[:3] == "../" else draft / name) for name in self._paths()}
         _write(draft / FILES, (json.dumps(digests, indent=1, sort_keys=True) + "\n").encode())
-        if not place.exists():
-            draft.rename(place)
+        if not folder.exists():
+            draft.rename(folder)
             return
         # The digests last: a change that was cut short is seen by them.
         for path in sorted((path for path in draft.rglob("*") if path.is_file()), key=lambda path: path.name == FILES):
-            target = place / path.relative_to(draft)
+            target = folder / path.relative_to(draft)
             target.parent.mkdir(exist_ok=True)
             os.replace(path, target)
 
@@ -175,13 +172,6 @@ class _Version:
 def _write(path: Path, value: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(value)
-
-
-def _link(source: Path, destination: Path) -> None:
-    try:
-        os.link(source.resolve(), destination)
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, destination)
 
 
 def select(repository: Path, chosen: Mapping[str, int]) -> None:
@@ -204,7 +194,7 @@ def select(repository: Path, chosen: Mapping[str, int]) -> None:
             moves.append((kept / f"{profile}.pbtxt", config_path(repository, name, profile)))
     before = {path: path.read_bytes() if path.is_file() else None for _, path in moves}
     with tempfile.TemporaryDirectory(prefix=".select-", dir=repository) as scratch:
-        drafts = [(Path(scratch) / str(place), path) for place, (_, path) in enumerate(moves)]
+        drafts = [(Path(scratch) / str(index), path) for index, (_, path) in enumerate(moves)]
         for (kept, path), (draft, _) in zip(moves, drafts, strict=True):
             draft.write_bytes(kept.read_bytes())
             path.parent.mkdir(exist_ok=True)

@@ -26,7 +26,7 @@ class TextModel:
     """What lies in the model repository for one version of a text model."""
 
     name: str
-    #: The whole config.pbtxt, good for both profiles of the graph.
+    #: The whole config.pbtxt, for both profiles of the graph.
     config: str
     #: Files of the version's folder, by name.
     files: Mapping[str, bytes]
@@ -73,7 +73,7 @@ def text_model(artifact: Artifact, version: int, serving: Serving) -> TextModel:
 
     Args:
         artifact: the graph.
-        version: the graph's version, and the text model's: each asks its own graph, never another one.
+        version: the graph's version, and the text model's: each calls its own version of the graph.
         serving: batching and queue of the profile online.
 
     Raises:

@@ -1,4 +1,5 @@
 """A Triton server on this machine: started, watched, healed and stopped.
 
-Imports the repository beside it, and what that imports.
+`running` sends requests to a server, `local` starts one, `service` follows the repository and heals models, `serve` is
+behind `harness serve`. Imports the repository and what that imports.
 """

@@ -1,4 +1,4 @@
-"""What this machine lacks for evaluating and serving, each with what to do about it."""
+"""What this machine lacks for evaluating and serving, and what to do about it."""
 
 import importlib.util
 import os
@@ -110,21 +110,21 @@ def _runnable(wheel: Wheel, folder: Path) -> list[Check]:
         build_runtime(wheel, folder)
         variables = environment(wheel, folder)
     except HarnessError as error:
-        return [*checks, _check("tritonserver", False, str(error), "mend the entries above first")]
-    status, said = _run([str(wheel.server), "--help"], variables)
+        return [*checks, _check("tritonserver", False, str(error), "fix the entries above first")]
+    status, output = _run([str(wheel.server), "--help"], variables)
     # 127 is the loader's: a shared library is missing.
-    stub_status, stub_said = _run([str(folder / "backends" / "python" / wheel.stub.name)], variables)
+    stub_status, stub_printed = _run([str(folder / "backends" / "python" / wheel.stub.name)], variables)
     checks += [
         _check(
             "tritonserver",
-            "--model-repository" in said,
-            f"nvidia-pytriton {wheel.version}" if "--model-repository" in said else f"exit {status}: {said[:200]}",
+            "--model-repository" in output,
+            f"nvidia-pytriton {wheel.version}" if "--model-repository" in output else f"exit {status}: {output[:200]}",
             f"{_SERVE} again, in a fresh environment",
         ),
         _check(
             "stub finds its libraries",
             stub_status != 127,
-            "it starts" if stub_status != 127 else stub_said[:200],
+            "it starts" if stub_status != 127 else stub_printed[:200],
             f"`apt-get install libpython{short}`",
         ),
     ]

@@ -1,10 +1,9 @@
 """A Triton Inference Server on this machine, from the nvidia-pytriton wheel: no Docker, no GPU.
 
-It lives exactly as long as its parent: leaving the context stops the server and waits for it, and
-`harness.serving.server.supervisor` does so if the parent dies, even by kill -9.
+It ends with its parent: leaving the context stops the server and waits for it, and
+`harness.serving.server.supervisor` stops it if the parent dies, even by kill -9.
 """
 
-import http.client
 import json
 import logging
 import os
@@ -22,10 +21,10 @@ from typing import Any, Self
 
 from harness.core.errors import EndpointError, UsageError, nearest
 from harness.serving.access import Access
-from harness.serving.repository.config import PROFILE, check_name
-from harness.serving.repository.known_answer import FILE, KnownAnswer, is_busy, read_known_answer
-from harness.serving.repository.layout import Profile, is_text
+from harness.serving.repository.config import check_name
+from harness.serving.repository.layout import Profile
 from harness.serving.server.process import Member, check_host, free_ports, is_free, members, spawn, stop
+from harness.serving.server.running import RunningTriton
 from harness.serving.server.supervisor import clean
 from harness.serving.server.wheel import Wheel, build_runtime, environment, find_wheel
 
@@ -41,22 +40,13 @@ _CLASH = re.compile(r"failed to start \S+ service: .*already in use")
 #: Logged just before a service that then fails to start, hence needed but not enough.
 _STARTED = ("Started GRPCInferenceService", "Started HTTPService", "Started Metrics Service")
 _LOADED = re.compile(r"successfully loaded '([^']+)'")
-#: Triton's lines look like `E1122 13:30:11.123456 4242 model_lifecycle.cc:641] "text"`.
-_ERROR = re.compile(r"^E\d{4} \S+ +\d+ [\w.]+:\d+\] \"?(.*?)\"?$", re.MULTILINE)
-
-#: Every start on a machine without a GPU logs it as an error.
-_HARMLESS = "CudaDriverHelper has not been initialized"
 
 
-class Busy(EndpointError):
-    """A model refuses or delays a question since others are before it; whether it lives is not known."""
-
-
-class LocalTriton:
+class LocalTriton(RunningTriton):
     """A local server as a context; inside it, every model is ready and has given its known answer.
 
     Without models, entering returns at once while the server starts; `add` waits for it, loads one, and
-    `remove` lets it go. Those two may be called from any thread. Start it from the main thread: the
+    `remove` unloads it. Those two may be called from any thread. Start it from the main thread: the
     kernel ends the server with the thread that started it.
     """
 
@@ -86,29 +76,24 @@ class LocalTriton:
             host: the address to listen on; the default is reachable from this machine only.
             profile: which of a graph's configs is loaded.
             access: who may call what; its default closes the control API to all but this object.
-            log: gets the server's output; what was in it is lost.
-            progress: called as each model comes nearer to being ready.
+            log: gets the server's output; it is emptied first.
+            progress: called for each step of a model towards ready.
             timeout: seconds until all models must be ready; a graph of 1.1 GB loads in 6-9 s.
 
         Raises:
             UsageError: the repository lacks a model; names the nearest.
         """
-        self.repository = repository.absolute()
+        super().__init__(repository, host=host, profile=profile, access=access or Access(), log=log, timeout=timeout)
         self.models = list(dict.fromkeys(models))
-        self.host = host
-        self.profile = profile
-        self.access = access or Access()
-        self.log = log
         self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
         self._progress: Progress = progress or (lambda _model, _state: None)
-        self._timeout = timeout
         self._loaded: set[str] = set()
         self._process: Popen[bytes] | None = None
         self._folder: Path | None = None
         #: Held while one thread waits for the server to listen, and while one loads a model.
         self._starting, self._loading = threading.Lock(), threading.Lock()
         self._listening = False
-        #: What `remove` let go and may still be there.
+        #: What `remove` unloaded and may still be in memory.
         self._leaving: set[str] = set()
         self._check_published(self.models)
 
@@ -127,11 +112,6 @@ class LocalTriton:
     def uri(self) -> str:
         """Return what `--endpoint` takes: ``triton://127.0.0.1:8001``, or ``tritons://`` with TLS."""
         return f"triton{'s' if self.access.tls else ''}://{self.host}:{self.grpc_port}"
-
-    @property
-    def http_host(self) -> str:
-        """Return the address of the HTTP service, which has no TLS and therefore may be another one than gRPC's."""
-        return self.access.http_host(self.host)
 
     @property
     def pid(self) -> int:
@@ -235,8 +215,8 @@ class LocalTriton:
         check_host(self.host)
         given = [port for port in self._wanted_ports.values() if port is not None]
         if len(given) > len(set(given)):
-            told = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
-            message = f"`{told}`: each service needs a port of its own"
+            given_ports = " ".join(f"--{service}-port {port}" for service, port in self._wanted_ports.items() if port)
+            message = f"`{given_ports}`: each service needs a port of its own"
             raise UsageError(message)
         for service, port in self._wanted_ports.items():
             if port is not None and not is_free(self.host, port):
@@ -279,7 +259,7 @@ class LocalTriton:
             self._report_loaded(text)
             if _CLASH.search(text):
                 break
-            if all(line in text for line in _STARTED) and self._is_ready():
+            if all(line in text for line in _STARTED) and self.is_ready():
                 return True
             if time.monotonic() > limit:
                 raise EndpointError(self._failure(f"Triton was not ready after {self._timeout:.0f} s"))
@@ -292,117 +272,30 @@ class LocalTriton:
                 self._loaded.add(name)
                 self._progress(name, "loaded")
 
-    def _is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(self.http_host, self.http_port, timeout=1)
-        try:
-            connection.request("GET", "/v2/health/ready")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    def check(self, name: str) -> None:
-        """Send a model its known question: a model may report ready while its stub is dead.
-
-        Raises:
-            EndpointError: it does not answer, or wrongly.
-        """
-        for version in self.served_versions(name):
-            answer = read_known_answer(self.repository / name / str(version) / FILE)
-            if wrong := answer.difference(self._ask(name, version, answer, self._timeout)):
-                message = (
-                    f"model {name!r} version {version} is loaded but answers wrongly: {wrong}; "
-                    "publish it again with `harness export`"
-                )
-                raise EndpointError(message)
-
-    def check_alive(self, name: str, timeout: float) -> None:
-        """Send a model in use its known question: it must give an answer, whatever the values.
-
-        Args:
-            name: a served model.
-            timeout: seconds for each answer, the time in the queue included.
-
-        Raises:
-            Busy: it refuses since its queue is full, or does not answer in time.
-            EndpointError: it fails.
-        """
-        for version in self.served_versions(name):
-            answer = read_known_answer(self.repository / name / str(version) / FILE)
-            if wrong := answer.gap(self._ask(name, version, answer, timeout)):
-                message = f"model {name!r} version {version} gives half an answer: {wrong}"
-                raise EndpointError(message)
-
-    def _ask(self, name: str, version: int, answer: KnownAnswer, timeout: float) -> dict[str, list[Any]]:
-        path = f"/v2/models/{name}/versions/{version}/infer"
-        reply = self._request("POST", path, name, answer.request(), timeout)
-        return {output["name"]: output["data"] for output in reply["outputs"]}
-
-    def check_profile(self, name: str) -> None:
-        """Refuse a model that was loaded in another profile: Triton takes config.pbtxt where the profile's is missing.
-
-        Raises:
-            EndpointError: names both profiles.
-        """
-        parameters = self.config(name).get("parameters", {})
-        loaded = parameters.get(PROFILE, {}).get("string_value", "none")
-        wanted = "online" if is_text(name) else self.profile
-        if loaded != wanted:
-            message = (
-                f"model {name!r} was loaded in the profile {loaded!r}, {wanted!r} was asked for; "
-                "publish it again with `harness export`"
-            )
-            raise EndpointError(message)
-
-    def config(self, name: str) -> dict[str, Any]:
-        """Return a model's configuration as it was loaded, in the JSON form that `load` takes."""
-        loaded: dict[str, Any] = self._request("GET", f"/v2/models/{name}/config", name)
-        return loaded
-
     def members(self, name: str) -> list[Member]:
         """Return the living backend processes of a model, of all its versions."""
         stub = re.compile(rf"{re.escape(name)}_\d+_\d+")  # group and instance
-        return [member for member in members(self.pid) if any(stub.fullmatch(word) for word in member.words)]
+        return [member for member in members(self.pid) if any(stub.fullmatch(word) for word in member.command)]
 
     def lost_processes(self, name: str) -> int:
         """Return how many backend processes of a model are gone; Triton starts none again.
 
-        It tells a dead model from a busy one where no question is answered.
+        Without an answer to a known question, this is how a dead model and a busy one differ.
         """
         instances = sum(int(group["count"]) for group in self.config(name)["instance_group"])
         return max(0, instances * len(self.served_versions(name)) - len(self.members(name)))
 
     def kill(self, name: str, *, only_stopped: bool = False) -> None:
-        """Kill a model's backend processes: one that hangs would keep its memory, and whoever asked it waiting."""
+        """Kill a model's backend processes: one that hangs would keep its memory and its requests."""
         for member in self.members(name):
             if member.is_stopped or not only_stopped:
                 with suppress(ProcessLookupError):  # it ended meanwhile
                     os.kill(member.pid, signal.SIGKILL)
 
-    def answered(self, name: str) -> tuple[int, int]:
-        """Return how many requests a model has answered since it was loaded, in how many calls of its backend."""
-        entries = self._request("GET", f"/v2/models/{name}/stats", name)["model_stats"]
-        return (
-            sum(int(entry["inference_stats"]["success"]["count"]) for entry in entries),
-            sum(int(entry["execution_count"]) for entry in entries),
-        )
-
-    def served_versions(self, name: str) -> list[int]:
-        """Return the versions that answer."""
-        return [int(version) for version in self._request("GET", f"/v2/models/{name}", name)["versions"]]
-
-    def states(self, name: str) -> dict[int, str]:
-        """Return the state of each version that the server knows: LOADING, READY, UNLOADING or UNAVAILABLE."""
-        index = self._request("POST", "/v2/repository/index", name, {})
-        return {
-            int(entry["version"]): entry["state"] for entry in index if entry["name"] == name and entry.get("version")
-        }
-
     def add(self, name: str, config: Mapping[str, Any] | None = None) -> None:
         """Load one more model; return when it gave its known answer.
 
-        Models that `remove` let go leave first, so that there is never memory for more than those in use.
+        Waits until what `remove` unloaded is gone, so that memory holds no more than the models in use.
 
         Args:
             name: the model.
@@ -434,9 +327,9 @@ class LocalTriton:
             raise
 
     def remove(self, name: str) -> None:
-        """Let go what `add` loaded, at once; its memory comes back within two seconds.
+        """Unload what `add` loaded, without waiting; its memory comes back within two seconds.
 
-        Where the server has ended, there is nothing to let go.
+        Where the server has ended, there is nothing to unload.
 
         Raises:
             EndpointError: the server refuses.
@@ -449,7 +342,7 @@ class LocalTriton:
         self.models.remove(name)
 
     def wait_until_gone(self, name: str, seconds: float, versions: Sequence[int] | None = None) -> None:
-        """Wait until versions of a model have answered what they were asked and left the memory; all where None.
+        """Wait until versions of a model have answered their requests and are unloaded; all versions where None.
 
         Raises:
             EndpointError: they are still there after so many seconds, or the server ended.
@@ -464,65 +357,3 @@ class LocalTriton:
                 raise EndpointError(message)
             self.wait(_POLL)
         self._leaving.discard(name)
-
-    def load(self, name: str, config: Mapping[str, Any]) -> None:
-        """Load a model, or load it again beside what it serves, with this configuration; return when it is ready.
-
-        Always with a configuration: having once been given one, Triton does not read the file again.
-
-        Raises:
-            EndpointError: it did not load; what was served before goes on.
-        """
-        body = {"parameters": {"config": json.dumps(config)}}
-        self._request("POST", f"/v2/repository/models/{name}/load", name, body)
-        missing = set(config["version_policy"]["specific"]["versions"]) - set(self.served_versions(name))
-        if missing:  # of several versions, Triton leaves out those without a folder, and says nothing
-            message = f"model {name!r} has no version {', '.join(map(str, sorted(missing)))} in {self.repository}"
-            raise EndpointError(message)
-
-    def unload(self, name: str) -> None:
-        """Unload a model; running requests complete, new ones are refused.
-
-        Raises:
-            EndpointError: the server refuses.
-        """
-        self._request("POST", f"/v2/repository/models/{name}/unload", name, {})
-
-    def _request(
-        self, method: str, path: str, name: str, body: Mapping[str, Any] | None = None, timeout: float | None = None
-    ) -> Any:
-        connection = http.client.HTTPConnection(self.http_host, self.http_port, timeout=timeout or self._timeout)
-        text = None if body is None else json.dumps(body)
-        try:
-            connection.request(method, path, text, self.access.headers())
-            response = connection.getresponse()
-            said = response.read()
-            value = json.loads(said) if said else {}
-        except TimeoutError as error:
-            message = f"model {name!r} gave no answer in {timeout or self._timeout:.0f} s"
-            raise Busy(message) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            message = self._failure(f"model {name!r} gives no answer ({error!r})")
-            raise EndpointError(message) from error
-        finally:
-            connection.close()
-        if response.status != 200:
-            # A model that does not load tells it over several lines.
-            reason = " ".join(str(value.get("error", value)).split()).rstrip("; ")
-            if is_busy(reason):
-                message = f"model {name!r} is busy: {reason}"
-                raise Busy(message)
-            what = f"model {name!r} is loaded but fails its known question: {reason}"
-            what = what if path.endswith("/infer") else f"model {name!r}: {reason}"
-            message = f"{what}; the whole log is {self.log}"
-            raise EndpointError(message)
-        return value
-
-    def _log_text(self) -> str:
-        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.is_file() else ""
-
-    def _failure(self, what: str) -> str:
-        text = self._log_text()
-        lines = [line for line in dict.fromkeys(_ERROR.findall(text)) if not line.startswith(_HARMLESS)]
-        lines = lines or text.strip().splitlines()
-        return f"{what}: {' | '.join(lines[-4:]) or 'it wrote nothing'}; the whole log is {self.log}"

@@ -71,8 +71,8 @@ class Member:
     """A living process of a session."""
 
     pid: int
-    #: Its command line.
-    words: tuple[str, ...]
+    #: Its program and arguments.
+    command: tuple[str, ...]
     #: Processor time that it has used, all threads together.
     seconds: float
     #: Whether a signal or a debugger holds it.
@@ -88,11 +88,11 @@ def members(session: int) -> list[Member]:
                 continue
             process = psutil.Process(pid)
             with process.oneshot():
-                status, times, words = process.status(), process.cpu_times(), process.cmdline()
+                status, times, command = process.status(), process.cpu_times(), process.cmdline()
         except (ProcessLookupError, psutil.NoSuchProcess):  # it ended meanwhile; a zombie is one too
             continue
         if status not in _ENDED:
-            found.append(Member(pid, tuple(words), times.user + times.system, status in _HELD))
+            found.append(Member(pid, tuple(command), times.user + times.system, status in _HELD))
     return found
 
 

@@ -1,36 +1,27 @@
-"""`harness serve`: a local Triton that follows its repository, and whose models are asked, not believed.
+"""The watch over a local Triton: it follows the repository, and sends known questions to find dead models.
 
-A version that the repository newly selects is proven in a server of its own (`harness.serving.server.trial`),
-then loaded beside the old one, and only then is the old one let go: no request fails. A model whose
-backend process died or hangs is loaded again; Triton itself goes on reporting it ready. A model that is
-only busy is left alone, as long as its processes compute or its requests get answers.
+A version that the repository newly selects is tried in a server of its own (`harness.serving.server.trial`),
+then loaded beside the old one, and only then is the old one unloaded: no request fails. A model whose
+backend process died or hangs is loaded again; Triton itself still reports it ready. A model that is only
+busy stays, as long as its processes compute or its requests get answers.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
-from harness.core.errors import ArtifactError, EndpointError, HarnessError, UsageError, nearest
-from harness.core.progress import Progress, counted
-from harness.serving.access import Access
-from harness.serving.repository.check import check_version
+from harness.core.errors import ArtifactError, EndpointError
+from harness.core.progress import Progress
 from harness.serving.repository.layout import (
-    Profile,
-    config_path,
     is_text,
-    published,
-    read_config,
-    selected,
-    selected_in,
     text_name,
-    with_text,
 )
-from harness.serving.server.local import Busy, LocalTriton
+from harness.serving.server.local import LocalTriton
+from harness.serving.server.running import Busy
+from harness.serving.server.selection import Selection, selection
 from harness.serving.server.trial import VersionTrial
 
 #: Seconds between two looks at the repository.
@@ -47,82 +38,13 @@ _HUNG = 6 * _QUESTION
 _STUCK = 900.0
 #: The share of its time for which a waiting process computes at most: it looks for messages now and then.
 _IDLE = 0.02
-#: Looks at the repository during which a selection may be half written before that is said.
+#: Looks at the repository for which a selection may be half written before that is reported.
 _HALF_WRITTEN = 5
 #: So often a model is loaded again within `_WINDOW` seconds; more often means that it cannot be healed.
 _HEALINGS = 3
 _WINDOW = 300.0
-#: Seconds for a version to finish its running requests and leave.
+#: Seconds for a version to finish its running requests and be unloaded.
 _LEAVE = 300.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Where the services listen; a free port where None."""
-
-    http: int | None = None
-    grpc: int | None = None
-    metrics: int | None = None
-
-
-def check_profile(name: str) -> Profile:
-    """Return the profile of a name.
-
-    Raises:
-        UsageError: there is no such profile.
-    """
-    known = get_args(Profile)
-    if name not in known:
-        message = f"no profile {name!r}{nearest(name, known)}; the profiles are {' and '.join(known)}"
-        raise UsageError(message)
-    return cast("Profile", name)
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What the repository selects for a graph and its text model."""
-
-    version: int
-    #: The text of each model's config, by served name.
-    configs: Mapping[str, str]
-    #: When the files were written: a version that was refused is tried again once they are written anew.
-    written: tuple[int, ...]
-
-
-def selection(repository: Path, names: Sequence[str], profile: Profile) -> Selection:
-    """Return what is selected for a graph and its text model.
-
-    Args:
-        repository: the model repository.
-        names: the graph's served name, and its text model's where that is served too.
-        profile: which of the graph's configs is meant.
-
-    Raises:
-        ArtifactError: a config cannot be read, or they select different versions, as they do while that is
-            being changed.
-    """
-    paths = [config_path(repository, name, profile) for name in names]
-    try:
-        written = tuple(path.stat().st_mtime_ns for path in paths)
-    except OSError as error:
-        message = f"{error.filename} cannot be read ({error.strerror})"
-        raise ArtifactError(message) from error
-    configs = {name: read_config(path) for name, path in zip(names, paths, strict=True)}
-    found = {name: selected_in(configs[name], path) for name, path in zip(names, paths, strict=True)}
-    (version, *others) = set(found.values())
-    if version is None or others:
-        message = ", ".join(f"{name} selects version {chosen or 'none'}" for name, chosen in found.items())
-        raise ArtifactError(message)
-    return Selection(version, configs, written)
-
-
-def read_configs(repository: Path, names: Sequence[str], profile: Profile) -> dict[str, str]:
-    """Return the text of each model's config, by served name.
-
-    Raises:
-        ArtifactError: one cannot be read.
-    """
-    return {name: read_config(config_path(repository, name, profile)) for name in names}
 
 
 def beside(old: Mapping[str, Any], new: Mapping[str, Any], versions: Sequence[int]) -> dict[str, Any]:
@@ -170,13 +92,13 @@ class Service:
     """Watches over a server that has started."""
 
     def __init__(self, server: LocalTriton, configs: Mapping[str, str], progress: Progress) -> None:
-        """Take note of what is served.
+        """Note what is served.
 
         Args:
             server: a server that runs.
             configs: the text of each model's config as it was before the server read it: what is selected
                 while models load differs from it, and is followed.
-            progress: told of everything that changes.
+            progress: shows everything that changes.
         """
         self._server = server
         self._progress = progress
@@ -213,7 +135,7 @@ class Service:
                 self._server.wait(POLL)
                 self.follow()
                 if time.monotonic() >= due:
-                    self.ask_all()
+                    self.check_all()
                     due = time.monotonic() + ROUND
         finally:
             if self._trial is not None:
@@ -258,7 +180,7 @@ class Service:
         return [each for each in (name, text_name(name)) if each in self._server.models]
 
     def _selection(self, name: str) -> Selection | None:
-        """Return what is selected for a graph; None where that is not clear, which is said once it stays so."""
+        """Return what is selected for a graph; None where that is not clear, which is reported if it stays so."""
         try:
             wanted = selection(self._server.repository, self._pair(name), self._server.profile)
         except ArtifactError as error:
@@ -267,7 +189,7 @@ class Service:
             self._unclear[name] = str(error), looks
             if looks == _HALF_WRITTEN:
                 self._progress.say(
-                    f"{name}: version {self._versions[name]} goes on, what is selected is not clear: {error}; "
+                    f"{name}: version {self._versions[name]} is still served, what is selected is not clear: {error}; "
                     "select a version again with `harness models promote`"
                 )
             return None
@@ -277,11 +199,11 @@ class Service:
     def _refuse(self, name: str, wanted: Selection, reason: str) -> None:
         self._refused[name] = wanted
         self._progress.say(
-            f"{name}: version {wanted.version} is refused, version {self._versions[name]} goes on: {reason}"
+            f"{name}: version {wanted.version} is refused, version {self._versions[name]} is still served: {reason}"
         )
 
     def _switch(self, name: str, wanted: Selection, configs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Serve what a trial has proven; whoever asks meanwhile gets an answer from one version or the other."""
+        """Serve what passed its trial; a request meanwhile gets an answer from one version or the other."""
         before = self._versions[name]
         try:
             if wanted.version != before:
@@ -299,11 +221,11 @@ class Service:
             self._versions[each] = wanted.version
             self._loaded[each] = dict(configs[each])
         self._configs.update(wanted.configs)
-        what = "new settings" if wanted.version == before else f"version {before} has left"
+        what = "new settings" if wanted.version == before else f"version {before} is unloaded"
         self._progress.say(f"{name}: version {wanted.version} is served, {what}")
 
     def _put_back(self, name: str) -> None:
-        """Load what was served, the graph before the text model that asks it."""
+        """Load what was served, the graph before the text model that calls it."""
         for each in self._pair(name):
             try:
                 self._server.load(each, self._loaded[each])
@@ -319,15 +241,15 @@ class Service:
         if text in configs:
             self._server.load(text, configs[text])
             self._server.check_alive(text, _LEAVE)
-            # Requests that the old one still answers ask the old graph.
+            # Requests that the old one still answers call the old graph.
             self._server.wait_until_gone(text, _LEAVE, [before])
         self._server.load(name, configs[name])
         self._server.wait_until_gone(name, _LEAVE, [before])
 
     # Health
 
-    def ask_all(self) -> None:
-        """Send each model its known question, graphs before the text models that ask them; heal those that fail.
+    def check_all(self) -> None:
+        """Send each model its known question, graphs before the text models that call them; heal those that fail.
 
         Raises:
             EndpointError: a model failed again and again, or the server ended.
@@ -351,7 +273,7 @@ class Service:
         try:
             lost = self._server.lost_processes(name)
             hangs = None if lost or waits else self._hangs(name)
-        except Busy:  # the server itself has too much to do to tell
+        except Busy:  # the server itself has too much to do
             return
         except EndpointError as error:
             self._heal(name, str(error))
@@ -392,9 +314,9 @@ class Service:
         self._silent.pop(name, None)
         self._progress.say(f"{name}: does not answer, loading it again: {reason}")
         try:
-            # Triton refuses to ask a stopped process, but leaves it there with its memory.
+            # Triton sends nothing to a stopped process, but keeps it and its memory.
             self._server.kill(name, only_stopped=True)
-            # Nobody waits for the old one to be gone: without its process it takes long, and nothing comes of it.
+            # Without waiting for the old one to be gone: without its process that takes long, and changes nothing.
             self._server.unload(name)
             self._server.load(name, self._loaded[name])
             self._server.check_alive(name, _QUESTION)
@@ -405,149 +327,3 @@ class Service:
             self._progress.say(f"{name}: still does not answer: {error}")
             return
         self._progress.say(f"{name}: answers again")
-
-
-def check_published(repository: Path, graphs: Sequence[str], profile: Profile) -> None:
-    """Check the selected version of each graph, and its text model's, before a server reads them.
-
-    Raises:
-        ArtifactError: one is damaged; names it, and how the others can be served.
-    """
-    broken: dict[str, HarnessError] = {}
-    for name in graphs:
-        try:
-            version = selected(config_path(repository, name, profile))
-            if version is None:
-                message = f"its config for the profile {profile} selects no version; publish it with `harness export`"
-                raise ArtifactError(message)
-            check_version(repository, name, version)
-        except HarnessError as error:
-            broken[name] = error
-    if broken:
-        first, reason = next(iter(broken.items()))
-        more = f" (nor can {len(broken) - 1} more)" if len(broken) > 1 else ""
-        others = ",".join(name for name in graphs if name not in broken)
-        hint = f"; the others are served with `--models {others}`" if others else ""
-        message = f"{first} cannot be served{more}: {reason}{hint}"
-        raise ArtifactError(message)
-
-
-def serve(
-    repository: Path,
-    wanted: Sequence[str],
-    *,
-    ports: Ports,
-    host: str,
-    profile: Profile,
-    access: Access,
-    log: Path,
-    progress: Progress,
-) -> Iterator[str]:
-    """Serve models until Ctrl-C; yield the lines that say where.
-
-    Args:
-        repository: the model repository.
-        wanted: names of models or of graphs; all that is published where empty.
-        ports: where the services listen.
-        host: the address they listen on.
-        profile: which of each graph's configs is loaded; text models belong to ``online``.
-        access: who may call what.
-        log: gets the server's output.
-        progress: told of each model, and of everything that changes.
-
-    Raises:
-        UsageError: nothing is published under such a name.
-        ArtifactError: what a graph selects is damaged; tells how the others can be served.
-        EndpointError: the server does not start or ends by itself, or a model cannot be healed.
-    """
-    with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):
-        address = f"http://{server.http_host}"
-        yield (
-            f"Triton serves {counted(len(server.models), 'models')}: gRPC {server.uri}, "
-            f"HTTP {address}:{server.http_port}, metrics {address}:{server.metrics_port}/metrics"
-        )
-        if profile == "evaluation":
-            yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
-        else:
-            yield f"ask with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
-        service.run()
-
-
-@contextmanager
-def background(
-    repository: Path,
-    wanted: Sequence[str],
-    *,
-    ports: Ports,
-    profile: Profile,
-    access: Access,
-    log: Path,
-    progress: Progress,
-) -> Iterator[LocalTriton]:
-    """Serve models on loopback inside a `with` block; a thread follows the repository and heals as `serve` does.
-
-    Args:
-        repository: the model repository.
-        wanted: names of models or of graphs; all that is published where empty.
-        ports: where the services listen.
-        profile: which of each graph's configs is loaded.
-        access: who may call what.
-        log: gets the server's output.
-        progress: shows each model, and everything that changes.
-
-    Raises:
-        UsageError, ArtifactError, EndpointError: see `serve`; an error of the thread is raised when the block ends.
-    """
-    failed: list[Exception] = []
-    stopped = threading.Event()
-    with _started(repository, wanted, ports, "127.0.0.1", profile, access, log, progress) as (server, service):
-
-        def watch() -> None:
-            try:
-                service.run(stopped)
-            except EndpointError as error:
-                failed.append(error)
-
-        watcher = threading.Thread(target=watch, name="service", daemon=True)
-        watcher.start()
-        try:
-            yield server
-        finally:
-            stopped.set()
-            watcher.join()
-    if failed:
-        raise failed[0]
-
-
-@contextmanager
-def _started(
-    repository: Path,
-    wanted: Sequence[str],
-    ports: Ports,
-    host: str,
-    profile: Profile,
-    access: Access,
-    log: Path,
-    progress: Progress,
-) -> Iterator[tuple[LocalTriton, Service]]:
-    """Check what is published, start a server of it, and give both the server and what watches over it."""
-    graphs = published(repository, wanted)
-    names = with_text(repository, graphs) if profile == "online" else graphs
-    check_published(repository, graphs, profile)
-    configs = read_configs(repository, names, profile)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with LocalTriton(
-        repository,
-        names,
-        http_port=ports.http,
-        grpc_port=ports.grpc,
-        metrics_port=ports.metrics,
-        host=host,
-        profile=profile,
-        access=access,
-        log=log,
-    ) as server:
-        service = Service(server, configs, progress)
-        for name in names:
-            progress.say(f"{name}: version {service.version(name)}, {profile}, ready")
-        yield server, service

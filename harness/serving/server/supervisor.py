@@ -1,8 +1,8 @@
 """The process between a client and its server: neither server nor stub outlives the client.
 
-Run as a script, with nothing but the standard library. The kernel tells it when the client dies; it
-stops the server, gives its children time to leave, kills what is left and removes its files. The
-server alone is not enough: killed while it loads a model, it leaves a stub that waits for ever.
+Run as a script, with the standard library only. The kernel signals it when the client dies; it stops the
+server, gives its children time to end, kills what is left and removes its files. The
+server alone is not enough: killed while it loads a model, it leaves a stub that waits forever.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from pathlib import Path
 
 #: Seconds between SIGTERM and SIGKILL. A stop takes 3 s, more where a batch is being answered.
 PATIENCE = 15.0
-#: Seconds that stubs have to leave once the server is gone: 0.75 measured.
+#: Seconds that stubs have to end once the server is gone: 0.75 measured.
 _STUB_PATIENCE = 2.0
 _WATCHED = {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}
 #: From linux/prctl.h.
@@ -24,7 +24,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def _die_with(parent: int) -> bool:
-    """Ask for SIGTERM at the parent's death; False if it died before that."""
+    """Request SIGTERM at the parent's death; False if it died before that."""
     return ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) == 0 and os.getppid() == parent
 
 
@@ -64,7 +64,7 @@ def _outlast(server: int) -> int:
             if alive and deadline == math.inf:
                 os.kill(server, signal.SIGTERM)
                 deadline = time.monotonic() + PATIENCE
-            else:  # asked a second time
+            else:  # the second signal
                 deadline = 0.0
 
 

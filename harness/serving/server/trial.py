@@ -1,7 +1,7 @@
-"""A new version loaded and asked in a server of its own, before the server that others use loads it.
+"""A new version is loaded in a server of its own and must give its known answer, before the server in use loads it.
 
 Run as a program: a warm-up that fails while Triton loads a model over a good version can crash the
-whole server, and this one nobody else uses. What it prints is the configuration that was proven.
+whole server, and this one nobody else uses. It prints the configuration that was loaded.
 """
 
 import json
@@ -33,7 +33,7 @@ class VersionTrial:
         """
         command = [sys.executable, "-m", __name__, str(repository), profile, str(log), str(version), *names]
         # In a session of its own: Ctrl-C in the terminal is for the service, which stops the trial.
-        # What it says goes to files: a pipe that nobody reads stops it after 64 KiB.
+        # Its output goes to files: a pipe that nobody reads stops it after 64 KiB.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the trial
         self._failure = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = Popen(
@@ -44,11 +44,11 @@ class VersionTrial:
         """Return the configuration of each model as it was loaded; None while the trial runs.
 
         Raises:
-            EndpointError: the version did not load or did not answer rightly; says why.
+            EndpointError: the version did not load or gave a wrong answer; has the reason.
         """
         if self._process.poll() is None:
             return None
-        printed, failure = _said(self._printed), _said(self._failure)
+        printed, failure = _text(self._printed), _text(self._failure)
         if self._process.returncode:
             reason = failure.strip().splitlines() or [f"the trial ended with exit status {self._process.returncode}"]
             raise EndpointError(reason[-1])
@@ -61,7 +61,7 @@ class VersionTrial:
         self._process.wait()
 
 
-def _said(stream: IO[bytes]) -> str:
+def _text(stream: IO[bytes]) -> str:
     stream.seek(0)
     return stream.read().decode(errors="replace")
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -235,7 +236,13 @@ def published(root: Path, variant: str, digest: str = "d", **gate: object) -> No
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network) -> ArtifactStore:
     exact = network("mnli").exact
-    monkeypatch.setattr(ArtifactStore, "find", lambda self, model, finetune, variant: replace(exact, variant=variant))
+    monkeypatch.setattr(
+        ArtifactStore,
+        "find",
+        lambda self, model, finetune, variant: replace(
+            exact, manifest=msgspec.structs.replace(exact.manifest, variant=variant)
+        ),
+    )
     return ArtifactStore(tmp_path)
 
 

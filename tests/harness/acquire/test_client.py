@@ -1,4 +1,4 @@
-"""The client to the hub's packages, on local files and a cache made by hand: there is no network."""
+"""The module that reads the hub's packages, on local files and a cache made by hand: there is no network."""
 
 import io
 import json

@@ -3,6 +3,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -72,7 +73,8 @@ def test_graph_with_token_types_gets_them(graph_of: Callable, tmp_path) -> None:
 
     rows = [Feature(0, np.array([2, 5, 3, 6, 3]), token_types=np.array([0, 0, 0, 1, 1])), Feature(1, np.array([2, 3]))]
     plain = graph_of("mnli")
-    artifact = replace(plain, signature=SequenceClassification(("a", "b", "c")).signature(4, token_types=True))
+    signature = SequenceClassification(("a", "b", "c")).signature(4, token_types=True)
+    artifact = replace(plain, manifest=msgspec.structs.replace(plain.manifest, signature=signature))
     plan = BatchPlanner().plan([len(row.input_ids) for row in rows])
     for each in (plain, artifact):
         with Journal(tmp_path / f"{len(each.signature.inputs)}.sqlite") as journal:

@@ -267,7 +267,7 @@ def test_containers_command_serves_and_its_probe_notices_a_dead_model(
     file = Path(running.variables[REPOSITORY]) / running.artifact.name / "1" / FILE
     right = json.loads(file.read_text())
     file.write_text(json.dumps({**right, "outputs": {"embedding": [[1.0]]}}))
-    with pytest.raises(EndpointError, match=r"version 1 gives half an answer: .* instead of 1"):
+    with pytest.raises(EndpointError, match=r"version 1 gives an incomplete answer: .* instead of 1"):
         probe(running.variables, http, 30)
     file.write_text(json.dumps(right))
     with pytest.raises(EndpointError, match="no time is left"):

@@ -27,7 +27,7 @@ Members = Callable[[int], dict[int, str]]
 CHILD = """
 import sys, time
 from pathlib import Path
-from harness.serving import local
+from harness.serving.server import local
 
 def spawn(*arguments):
     process = start(*arguments)

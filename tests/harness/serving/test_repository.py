@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -163,7 +164,7 @@ def test_graph_that_cannot_answer_its_probe_publishes_nothing(artifact: Make, tm
 
 def test_name_with_a_path_in_it_is_refused(artifact: Make, probe: list[int], tmp_path: Path) -> None:
     graph = artifact()
-    bad = Artifact("../tiny", *(getattr(graph, field) for field in list(graph.__dataclass_fields__)[1:]))
+    bad = dataclasses.replace(graph, manifest=msgspec.structs.replace(graph.manifest, model="../tiny"))
     with pytest.raises(UsageError, match="cannot name a served model"):
         publish(bad, tmp_path / "repository", SERVING, probe_ids=probe)
     assert not (tmp_path / "repository").exists()

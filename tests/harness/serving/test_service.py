@@ -28,19 +28,14 @@ from harness.serving.repository.releases import promote, rollback
 from harness.serving.repository.store import publish
 from harness.serving.repository.text_model import text_model
 from harness.serving.server import local, wheel
+from harness.serving.server import serve as serving
 from harness.serving.server import service as module
-from harness.serving.server.local import Busy, LocalTriton
+from harness.serving.server.local import LocalTriton
 from harness.serving.server.process import Member
-from harness.serving.server.service import (
-    Ports,
-    Service,
-    beside,
-    check_profile,
-    check_published,
-    read_configs,
-    selection,
-    serve,
-)
+from harness.serving.server.running import Busy
+from harness.serving.server.selection import check_published, read_configs, selection
+from harness.serving.server.serve import Ports, check_profile, serve
+from harness.serving.server.service import Service, beside
 from harness.serving.server.trial import VersionTrial, attempt
 
 ROOT = Path(__file__).parents[3]
@@ -147,7 +142,7 @@ def repository(exported: Make, probe: list[int], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def notes(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    monkeypatch.setattr(module, "Trial", Proven)
+    monkeypatch.setattr(module, "VersionTrial", Proven)
     monkeypatch.setattr(Proven, "started", [])
     return Notes(repository, tmp_path)
 
@@ -179,7 +174,7 @@ def test_new_version_comes_beside_the_old_one_before_that_leaves(
     assert service.version(GRAPH) == service.version(TEXT) == 1
     assert lines.said == [
         f"{GRAPH}: trying version 1 in another process",
-        f"{GRAPH}: version 1 is served, version 2 has left",
+        f"{GRAPH}: version 1 is served, version 2 is unloaded",
     ]
     service.follow()
     assert len(Proven.started) == 1
@@ -194,7 +189,7 @@ def test_version_that_fails_its_trial_is_refused_until_it_is_written_anew(
         service.follow()
     assert len(Proven.started) == 1
     assert notes.calls == []
-    assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 goes on: the graph is damaged"
+    assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 is still served: the graph is damaged"
     monkeypatch.setattr(Proven, "failure", "")
     config = repository / GRAPH / "configs" / "online.pbtxt"
     os.utime(config, ns=(1, config.stat().st_mtime_ns + 1))
@@ -225,7 +220,7 @@ def test_what_fails_while_switching_is_put_back(
     service.follow()
     assert notes.calls[-2:] == [("load", GRAPH, [2]), ("load", TEXT, [2])]
     assert service.version(GRAPH) == 2
-    assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 goes on: out of memory"
+    assert lines.said[-1] == f"{GRAPH}: version 1 is refused, version 2 is still served: out of memory"
 
 
 def test_what_cannot_be_put_back_is_left_to_healing(
@@ -238,11 +233,11 @@ def test_what_cannot_be_put_back_is_left_to_healing(
     assert notes.calls[-2:] == [("load", GRAPH, [2]), ("load", TEXT, [2])]
     assert lines.said[-2:] == [
         f"{GRAPH}: version 2 could not be put back: out of memory",
-        f"{GRAPH}: version 1 is refused, version 2 goes on: out of memory",
+        f"{GRAPH}: version 1 is refused, version 2 is still served: out of memory",
     ]
     notes.refuses = lambda _name, _wanted: False
     notes.failing = {GRAPH: EndpointError("it is not loaded")}
-    service.ask_all()
+    service.check_all()
     assert notes.calls[-2:] == [("unload", GRAPH, []), ("load", GRAPH, [2])]
 
 
@@ -287,7 +282,9 @@ def test_selection_that_stays_unclear_is_said_once_and_what_is_served_goes_on(
     for _ in range(4):
         service.follow()
     (said,) = lines.said
-    assert said.startswith(f"{GRAPH}: version 2 goes on, what is selected is not clear: {reason}; select a version ")
+    assert said.startswith(
+        f"{GRAPH}: version 2 is still served, what is selected is not clear: {reason}; select a version "
+    )
     assert (notes.calls, Proven.started) == ([], [])
 
 
@@ -335,7 +332,7 @@ def test_dead_model_is_loaded_again_with_what_it_was_loaded_with(service: Servic
         notes.failing.clear()
 
     notes.load = load  # type: ignore[method-assign]
-    service.ask_all()
+    service.check_all()
     assert notes.calls == [("unload", TEXT, []), ("load", TEXT, [2])]
     assert lines.said == [
         f"{TEXT}: does not answer, loading it again: its process is not healthy",
@@ -346,22 +343,22 @@ def test_dead_model_is_loaded_again_with_what_it_was_loaded_with(service: Servic
 def test_model_that_cannot_be_healed_ends_the_service(service: Service, notes: Notes) -> None:
     notes.failing = {GRAPH: EndpointError("its process is not healthy")}
     for _ in range(3):
-        service.ask_all()
+        service.check_all()
     assert len(notes.calls) == 6
     with pytest.raises(EndpointError, match=rf"'{GRAPH}' was loaded again 3 times in \d+ s and fails: its process"):
-        service.ask_all()
+        service.check_all()
 
 
 def test_busy_model_is_left_alone_until_its_process_is_dead(service: Service, notes: Notes, lines: Lines) -> None:
     """Whoever sends long texts may keep a model busy for minutes, without one answer in many rounds."""
     notes.failing = {GRAPH: Busy("its queue is full")}
     for _ in range(30):
-        service.ask_all()
+        service.check_all()
     notes.lost = {GRAPH: -1}
-    service.ask_all()
+    service.check_all()
     assert (notes.calls, lines.said) == ([], [])
     notes.lost = {GRAPH: 1}
-    service.ask_all()
+    service.check_all()
     assert notes.calls == [("unload", GRAPH, []), ("load", GRAPH, [2])]
     assert lines.said == [
         f"{GRAPH}: does not answer, loading it again: 1 of its processes are gone; its queue is full",
@@ -414,7 +411,7 @@ def test_address_that_cannot_be_is_refused_before_the_start(
 
 def test_log_of_a_service_is_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr(module, "serve", lambda _repository, _wanted, **options: given.update(options) or [])
+    monkeypatch.setattr(serving, "serve", lambda _repository, _wanted, **options: given.update(options) or [])
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("HARNESS_HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["harness", "serve"])
@@ -436,7 +433,7 @@ def silent_rounds(
 ) -> None:
     """Ask all models until so many seconds are over, at one round in fifteen."""
     for _ in range(int(seconds // 15) + 1):
-        service.ask_all()
+        service.check_all()
         clock[0] += 15
         each()
 
@@ -620,9 +617,9 @@ def test_version_is_switched_there_and_back_under_load_without_a_failed_request(
     assert server.served_versions(GRAPH) == server.served_versions(TEXT) == [1]
     assert [line.partition(": ")[2] for line in lines.said] == [
         "trying version 2 in another process",
-        "version 2 is served, version 1 has left",
+        "version 2 is served, version 1 is unloaded",
         "trying version 1 in another process",
-        "version 1 is served, version 2 has left",
+        "version 1 is served, version 2 is unloaded",
     ]
 
 
@@ -638,7 +635,7 @@ def test_damaged_version_is_refused_and_a_killed_process_is_healed(
     graph.write_bytes(b"damaged after it was promoted")
     before = {name: ask(server, name) for name in (GRAPH, TEXT)}
     follow_until(service, lambda: any("refused" in line for line in lines.said))
-    assert "version 2 is refused, version 1 goes on" in lines.said[-1]
+    assert "version 2 is refused, version 1 is still served" in lines.said[-1]
     assert "model.onnx is not the file that was published" in lines.said[-1]
     assert service.version(GRAPH) == 1
 
@@ -648,7 +645,7 @@ def test_damaged_version_is_refused_and_a_killed_process_is_healed(
     os.kill(victim, signal.SIGKILL)
     assert (server.lost_processes(GRAPH), server.lost_processes(TEXT)) == (1, 0)
     assert "not healthy" in ask(server, GRAPH)
-    service.ask_all()
+    service.check_all()
     # What the repository selects is damaged, so the healed model must be the version that was served.
     assert {name: ask(server, name) for name in (GRAPH, TEXT)} == before
     assert lines.said[-1] == f"{GRAPH}: answers again"
@@ -660,7 +657,7 @@ def heal(server: LocalTriton, service: Service, lines: Lines, name: str) -> None
     limit = time.monotonic() + 60
     while f"{name}: answers again" not in lines.said:
         assert time.monotonic() < limit, lines.said
-        service.ask_all()
+        service.check_all()
 
 
 @pytest.mark.triton
@@ -722,7 +719,7 @@ def test_process_that_hangs_is_healed(
         with ThreadPoolExecutor(8) as clients:
             # Somebody else's requests hang too; each instance has one.
             waiting = [clients.submit(ask, server, name) for _ in range(8)]
-            service.ask_all()
+            service.check_all()
             trigger.unlink()
             heal(server, service, lines, name)
             assert all(future.result() for future in waiting)

@@ -18,13 +18,10 @@ import pytest
 import tritonclient.grpc as client
 from tritonclient.utils import InferenceServerException
 
-from harness.artifacts.store import Artifact, read_artifact
+from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
-from harness.benchmark import finetunes
 from harness.commands import predict
 from harness.core.errors import EndpointError
-from harness.core.files import file_sha256
-from harness.core.heads import describe
 from harness.core.tensors import pad
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.endpoints.triton import TritonEndpoint, open_client
@@ -108,35 +105,12 @@ def counts(address: str, name: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def online(
-    tmp_path_factory: pytest.TempPathFactory, tokenizer_file: Path, probe: list[int], request: pytest.FixtureRequest
+    tmp_path_factory: pytest.TempPathFactory, write_artifact: Callable[..., Artifact], probe: list[int]
 ) -> Iterator[Online]:
-    write_graph = request.config.pluginmanager.get_plugin(str(Path(__file__).parents[1] / "conftest.py")).write_graph
     root = tmp_path_factory.mktemp("online")
-
-    def exported(model: str, finetune: str) -> Artifact:
-        directory = root / "artifacts" / model / finetune / "fp32"
-        directory.mkdir(parents=True)
-        head = finetunes.load(finetune).head
-        write_graph(directory / "model.onnx", head.signature(8), seed=len(finetune))
-        shutil.copy(tokenizer_file, directory / "tokenizer.json")
-        manifest = {
-            "model": model,
-            "finetune": finetune,
-            "variant": "fp32",
-            "head": describe(head),
-            "signature": head.signature(8).to_json(),
-            "graph_sha256": file_sha256(directory / "model.onnx"),
-            "tokenizer_sha256": file_sha256(directory / "tokenizer.json"),
-            "vocabulary": 50,
-            "hidden": 8,
-            "pad_id": 1,
-            "checkpoint": {"digest": "c" * 64, "account": {"phase": "target", "model": model, "seen": {}}},
-        }
-        (directory / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-        return read_artifact(directory)
-
-    artifacts = {finetune: exported("mixed_ru", finetune) for finetune in FINETUNES}
-    artifacts["full"] = exported("full", "mnli")
+    folder = root / "artifacts"
+    artifacts = {name: write_artifact(folder, name, model="mixed_ru", seed=len(name)) for name in FINETUNES}
+    artifacts["full"] = write_artifact(folder, "mnli", model="full", seed=len("mnli"))
     # A delay, so that requests that are sent together are answered together.
     usual = Serving(threads=1, text_instances=1, queue_delay_us=100_000)
     full = Serving(threads=1, text_instances=1, queue_delay_us=400_000, max_queue_size=3)

@@ -24,9 +24,9 @@ _NOTHING = 0
 
 
 class BatchMember(NamedTuple):
-    """One request's place among all, and what it sends: arrays of one shape (rows, tokens)."""
+    """A request's number, and its inputs: arrays of one shape (rows, tokens)."""
 
-    place: int
+    number: int
     feed: Feed
 
 
@@ -85,13 +85,13 @@ class TritonPythonModel:
         for index, request in enumerate(requests):
             try:
                 feed = self._feed(request)
-            except Exception as error:  # whatever it is, it must not reach the neighbours
+            except Exception as error:  # whatever it is, the other requests must not fail by it
                 answers[index] = self._failure(error)
                 continue
             groups.setdefault(frozenset(request.requested_output_names()), []).append(BatchMember(index, feed))
         for names, members in groups.items():
             for member, answer in self._answers(members, sorted(names)):
-                answers[member.place] = answer
+                answers[member.number] = answer
         return answers
 
     def _feed(self, request: Any) -> Feed:
@@ -126,7 +126,7 @@ class TritonPythonModel:
         return feed
 
     def _answers(self, members: list[BatchMember], outputs: list[str]) -> list[tuple[BatchMember, Any]]:
-        """Return a response for each member; all ask for the same outputs."""
+        """Return a response for each member; all want the same outputs."""
         if not self._merges and len(members) > 1:
             return [pair for member in members for pair in self._answers([member], outputs)]
         try:
@@ -163,12 +163,12 @@ class TritonPythonModel:
             for name in self._inputs:
                 fill = self._fill.get(name, _NOTHING)
                 padded[name] = np.full((len(batch.rows), batch.width), fill, dtype=rows[0][0][name].dtype)
-                for place, number in enumerate(batch.rows):
+                for row_index, number in enumerate(batch.rows):
                     feed, row = rows[number]
-                    padded[name][place, : feed[name].shape[1]] = feed[name][row]
+                    padded[name][row_index, : feed[name].shape[1]] = feed[name][row]
             for name, value in self._run(padded, outputs).items():
-                for place, number in enumerate(batch.rows):
-                    answered[name][number] = value[place]
+                for row_index, number in enumerate(batch.rows):
+                    answered[name][number] = value[row_index]
         return answered
 
     def _own(self, values: dict[str, Any], member: BatchMember, start: int, rows: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A Python-based Triton backend that reads texts, asks a graph of the same server and tells its answers.
+"""A Python-based Triton backend that reads texts, sends rows to a graph of the same server and returns answers.
 
-Triton runs this file in a stub process per instance. Reading and telling is `harness.text`'s; what is
-done here is Triton's part: requests, batches over all of them, and errors that stay with their request.
+Triton runs this file in a stub process for each instance. `harness.text` reads texts and makes answers; here are
+requests, batches over all of them, and errors that fail their own request only.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from harness.text.forms import Answer
 from harness.text.pipeline import Prepared, QuestionRows, TextPipeline
 from harness.tokenization.tokenizer import FastTokenizer
 
-#: Batches that the graph has at a time: one to compute and some to merge with those of other instances. All
+#: Batches that are sent to the graph at a time: one to compute and some to merge with those of other instances. All
 #: at once could fill its queue: a context of 64 KiB gives a hundred rows.
 _IN_FLIGHT = 4
 
 
-class _Asked(NamedTuple):
-    """One request: which of its rows are which questions."""
+class _RequestQuestions(NamedTuple):
+    """One request and the question of each of its rows."""
 
     request: Any
     questions: list[Question]
 
 
 class GraphError(Exception):
-    """What the graph's own model answered instead of an answer, with the code of that."""
+    """The error of the graph's own model, with its code."""
 
     def __init__(self, message: str, code: Any) -> None:
         super().__init__(message)
@@ -68,7 +68,7 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         declaration = _declaration(folder / "text.json")
         self._name = args["model_name"]
-        # Version N of the text asks version N of the graph, so that a switch changes both or neither.
+        # Version N of the text model calls version N of the graph, so that a switch changes both or neither.
         self._version = int(args["model_version"])
         self._graph = declaration.graph
         self._outputs = [spec.name for spec in declaration.signature.outputs]
@@ -80,14 +80,14 @@ class TritonPythonModel:
     async def execute(self, requests: list[Any]) -> list[Any]:
         """Answer each request for itself: an exception that left here would fail all of them."""
         answers: list[Any] = [None] * len(requests)
-        asked: dict[int, _Asked] = {}
+        read: dict[int, _RequestQuestions] = {}
         for index, request in enumerate(requests):
             try:
-                asked[index] = _Asked(request, self._read(request))
-            except Exception as error:  # whatever it is, it must not reach the neighbours
+                read[index] = _RequestQuestions(request, self._read(request))
+            except Exception as error:  # whatever it is, the other requests must not fail by it
                 answers[index] = self._failure(error)
-        found = iter(await self._ask([question for each in asked.values() for question in each.questions]))
-        for index, each in asked.items():
+        found = iter(await self._ask([question for each in read.values() for question in each.questions]))
+        for index, each in read.items():
             answers[index] = self._response(each.request, [next(found) for _ in each.questions])
         return answers
 
@@ -126,7 +126,7 @@ class TritonPythonModel:
             return [self._prepare([question])[0] for question in questions]
 
     async def _infer(self, rows: QuestionRows, batch: Batch, gate: asyncio.Semaphore) -> None:
-        """Ask the graph for one batch; where it fails on several rows, for the halves of it.
+        """Run the graph on one batch; where it fails on several rows, on the halves of it.
 
         A graph model that answers with NaN or infinity fails its whole batch, in which other requests have
         rows as well. A refusal (a full queue, a wrong version) is the same for every half.
@@ -165,30 +165,30 @@ class TritonPythonModel:
 
     def _response(self, request: Any, answers: list[Answer | Exception]) -> Any:
         """Return the response to one request: it fails with its first row that does."""
-        told: list[Answer] = []
+        whole: list[Answer] = []
         for row, answer in enumerate(answers):
             if isinstance(answer, Exception):
                 return self._failure(answer, f"row {row + 1} of {len(answers)}: " if len(answers) > 1 else "")
-            told.append(answer)
+            whole.append(answer)
         try:
             if self._pipeline.form.vector:
                 values = {
-                    "embedding": np.asarray([answer["embedding"] for answer in told], dtype=np.float32),
-                    "truncated": np.asarray([[answer["truncated"]] for answer in told], dtype=np.bool_),
+                    "embedding": np.asarray([answer["embedding"] for answer in whole], dtype=np.float32),
+                    "truncated": np.asarray([[answer["truncated"]] for answer in whole], dtype=np.bool_),
                 }
             else:
-                texts = [[json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()] for answer in told]
+                texts = [[json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()] for answer in whole]
                 values = {"answer": np.asarray(texts, dtype=np.object_)}
             wanted = request.requested_output_names()
             return pb_utils.InferenceResponse([pb_utils.Tensor(name, values[name]) for name in wanted])
         except Exception as error:
             return self._failure(error)
 
-    def _failure(self, error: Exception, place: str = "") -> Any:
+    def _failure(self, error: Exception, prefix: str = "") -> Any:
         if isinstance(error, GraphError):
             message, code = f"model {self._graph!r} gave no answer: {error}", error.code
         elif isinstance(error, HarnessError):
             message, code = str(error), pb_utils.TritonError.INVALID_ARG
         else:
             message, code = f"{type(error).__name__}: {error}", pb_utils.TritonError.INTERNAL
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"model {self._name!r}: {place}{message}", code))
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(f"model {self._name!r}: {prefix}{message}", code))

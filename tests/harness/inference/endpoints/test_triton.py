@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from tritonclient.grpc import InferenceServerClient
@@ -157,14 +158,16 @@ def test_inputs_of_another_kind_are_named(served, inputs: Tensors, reason: str) 
 
 @pytest.mark.triton
 def test_another_graph_under_the_same_name_is_refused(served) -> None:
-    other = dataclasses.replace(served.artifacts["choice"], graph_sha256="ab" * 32)
+    choice = served.artifacts["choice"]
+    other = dataclasses.replace(choice, manifest=msgspec.structs.replace(choice.manifest, graph_sha256="ab" * 32))
     with pytest.raises(EndpointError, match=r"from another graph \(sha256 .*, the artifact has abababababab\)"):
         TritonEndpoint(served.hosts, other)
 
 
 @pytest.mark.triton
 def test_unknown_model_is_refused_with_what_is_served(served) -> None:
-    other = dataclasses.replace(served.artifacts["choice"], model="large")
+    choice = served.artifacts["choice"]
+    other = dataclasses.replace(choice, manifest=msgspec.structs.replace(choice.manifest, model="large"))
     with pytest.raises(EndpointError, match=r"has no model 'large-choice-fp32' .*it serves bounded-.*harness export"):
         TritonEndpoint(served.hosts, other)
 

@@ -2,7 +2,7 @@
 
 Everything that leaves it is plain Python: a row is a dictionary, a class label is its name, and None
 where the hub has -1 or nothing. A commit is checked, never trusted: offline, `datasets` takes the
-newest thing that its cache has of a repository, whatever commit was asked for.
+newest thing that its cache has of a repository, whatever commit was wanted.
 """
 
 import sys
@@ -19,7 +19,7 @@ _Namer = Callable[[Any], Any]
 
 
 class NamedRows:
-    """Rows with names instead of class numbers, as often as they are asked for."""
+    """Rows with names instead of class numbers, as often as they are read."""
 
     def __init__(self, features: Any, table: Iterable[Row]) -> None:
         self._namers = {column: _namer(feature) for column, feature in (features or {}).items()}
@@ -31,7 +31,7 @@ class NamedRows:
 
 
 def _packages() -> tuple[Any, Any]:
-    """Return `datasets` and `huggingface_hub`, quiet where nobody watches.
+    """Return `datasets` and `huggingface_hub`, without progress bars where standard error is no terminal.
 
     Raises:
         MissingExtra: they are not installed.

@@ -1,4 +1,4 @@
-"""`harness data get`: from rows to files, each written aside, read back, counted, and only then put in place."""
+"""`harness data get`: from rows to files, each written aside, read back, counted, and then moved to its folder."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -231,9 +231,9 @@ class _Writer:
         return unit.outcome("refused", reason=str(error).replace(str(self._staging), str(self._dest)))
 
     def _missing(self, unit: Unit) -> list[Path]:
-        """Return the files that reading opens and that are neither staged nor in place.
+        """Return the files that reading opens and that are neither staged nor in the data folder.
 
-        Files that are in place are linked, so that they are read beside the staged ones.
+        Files of the data folder are linked, so that they are read beside the staged ones.
         """
         missing = []
         for path in unit.needed(self._stage):

@@ -120,12 +120,12 @@ def _too_many(command: Command, given: Sequence[str], extra: Sequence[str], path
         extra: those of them that it does not take, in order.
         path: how the command was called.
     """
-    place = given.index(extra[0])
-    option, value = given[max(place - 2, 0)], given[max(place - 1, 0)]
+    first = given.index(extra[0])
+    option, value = given[max(first - 2, 0)], given[max(first - 1, 0)]
     lists = {name for each in command.params if "comma" in (getattr(each, "help", "") or "") for name in each.opts}
     if option in lists:
-        stop = next((i for i, word in enumerate(given[place:], start=place) if word.startswith("-")), len(given))
-        words = [value, *given[place:stop]]
+        stop = next((i for i, word in enumerate(given[first:], start=first) if word.startswith("-")), len(given))
+        words = [value, *given[first:stop]]
         return (
             f"`{option} {' '.join(words)}` has spaces, and a list is written with commas: `{option} {','.join(words)}`"
         )
@@ -187,8 +187,8 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        _fail(f"{place}{error.strerror or repr(error)}")
+        file = f"{error.filename}: " if error.filename is not None else ""
+        _fail(f"{file}{error.strerror or repr(error)}")
         sys.exit(2)
     if interrupts or status == 130:
         # typer ends a command that was interrupted without a word.
@@ -209,4 +209,4 @@ def _hint(error: Any) -> str | None:
 
 
 def _fail(message: str) -> None:
-    print(f"harness: {message}", file=sys.stderr)  # noqa: T201 - the one place that words a failure
+    print(f"harness: {message}", file=sys.stderr)  # noqa: T201 - nothing else prints a failure

@@ -12,14 +12,14 @@ data_app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode=None
 app.add_typer(
     data_app,
     name="data",
-    help="List, check and get the data of tasks and training sets.",
+    help="List, check and get data; write label files.",
     epilog="harness data check --tasks xnli,udpos",
 )
 
 
 @data_app.command(name="list", cls=Command, epilog="harness data list")
 def data_list() -> None:
-    """List what each task and training set needs, and where it comes from."""
+    """List the data that tasks and training sets need."""
     from harness.commands.data import list_data
 
     for line in list_data().lines:
@@ -34,7 +34,10 @@ def data_check(
     splits: Annotated[str | None, typer.Option(help="Only these splits, comma-separated.  [default: all]")] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Check which files are there and whole; exit code 1 if something is missing."""
+    """Check which files are there and whole.
+
+    The exit code is 1 if something is missing or changed.
+    """
     from harness.commands.data import check_data
 
     answer = check_data(
@@ -62,7 +65,10 @@ def data_get(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Get data from the hub or a local folder into one layout; files that are there and whole are kept."""
+    """Get data from the hub or a local folder.
+
+    It is converted into one layout; files that are there and whole are kept.
+    """
     from harness.commands.data import get_data
 
     answer = get_data(wanted, data, origin, names(languages), repository, revision, progress(quiet))
@@ -79,7 +85,7 @@ def data_labels(
     tasks: Annotated[str, typer.Option(help="Tasks, comma-separated, or all.")] = "all",
     quiet: Quiet = False,
 ) -> None:
-    """Write the labels of the test sets as `harness score` reads them."""
+    """Write the label files that `harness score` reads."""
     from harness.commands.data import write_labels
 
     for line in write_labels(data, suite, names(tasks), output, current_workspace(quiet=True), progress(quiet)):

@@ -94,7 +94,10 @@ def eval_command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Evaluate models on tasks and print scores per language, script and family."""
+    """Score models on tasks, per language, script and family.
+
+    The same evaluation again answers only what is missing. Scores and answers are kept in the folder of the run.
+    """
     from harness import api
     from harness.commands import evaluate
     from harness.evaluation.request import EvaluationRequest
@@ -142,7 +145,10 @@ def tune(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Find the fastest setting of each graph on this machine; `harness eval` then uses it."""
+    """Find the fastest setting of each graph on this machine.
+
+    `harness eval` then uses it: engine, threads, batches and variant.
+    """
     from harness.commands import tune as search
 
     request = search.TuneRequest(
@@ -165,7 +171,10 @@ def rescore(
     submission: Submission = None,
     quiet: Quiet = False,
 ) -> None:
-    """Compute a run's scores again from its journal; no graph is queried."""
+    """Compute a run's scores again from its journal.
+
+    No graph is queried. What answered stays on record beside what scored.
+    """
     from harness.commands import evaluate
 
     workspace = current_workspace(quiet)
@@ -179,7 +188,10 @@ def verify(
     target: Annotated[str, typer.Argument(help="Folder or name of a run, or a model.")],
     quiet: Quiet = False,
 ) -> None:
-    """Recompute every digest from checkpoints to scores; exit code 2 at the first that does not hold."""
+    """Check every digest from checkpoints to scores.
+
+    All are computed again; the exit code is 2 at the first that does not hold.
+    """
     from harness.commands.verify import chain
 
     for line in chain.verify(target, current_workspace(quiet), progress(quiet)):

@@ -36,9 +36,10 @@ def export_command(
     device: Annotated[str, typer.Option(help="What Triton computes on: cpu, or gpu for NVIDIA's container.")] = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Export a model to ONNX, compare each graph with PyTorch (the gate), and publish those that pass.
+    """Export a model to ONNX graphs, check them, publish them.
 
-    Graphs are made by Optimum and published to the Triton model repository under model_repository/.
+    Optimum makes the graphs. The gate compares each with PyTorch on real sentences of every task and script, and those
+    that pass are published to the Triton model repository under model_repository/.
     """
     current_workspace(quiet)
     publish(

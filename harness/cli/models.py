@@ -11,7 +11,7 @@ models_app = typer.Typer(cls=Commands, rich_markup_mode=None)
 app.add_typer(
     models_app,
     name="models",
-    help="List the models; choose which published version is served.",
+    help="List the models; choose which version is served.",
     epilog="harness models",
 )
 
@@ -39,7 +39,10 @@ def promote(
         int | None, typer.Option(min=1, help="The version.  [default: the newest of each graph]")
     ] = None,
 ) -> None:
-    """Serve a published version of a model's graphs; a server that runs follows."""
+    """Serve a published version of a model's graphs.
+
+    A server that runs follows.
+    """
     from harness.serving.repository import releases
 
     repository = current_workspace().model_repository
@@ -53,7 +56,10 @@ def rollback(
     variant: OnlyVariant = None,
     finetune: OnlyFinetune = None,
 ) -> None:
-    """Serve the version before the served one; a server that runs follows."""
+    """Serve the version before the served one.
+
+    A server that runs follows.
+    """
     from harness.serving.repository import releases
 
     repository = current_workspace().model_repository

@@ -48,9 +48,13 @@ def names(values: str | Sequence[str] | None) -> list[str]:
 
 def progress(quiet: bool) -> "Progress":
     """Return what shows progress on the terminal, or nothing."""
-    from harness.core import terminal
+    from harness.core.progress import Silent
 
-    return terminal.Quiet() if quiet else terminal.Terminal()
+    if quiet:
+        return Silent()
+    from harness.core.terminal import Terminal
+
+    return Terminal()
 
 
 def current_workspace(quiet: bool = False, *, makes: bool = False) -> "Workspace":

@@ -15,10 +15,7 @@ def predict(
     task: Annotated[str, typer.Option(help="The task whose graph answers; `harness tasks` lists them.")],
     texts: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="The texts of one question: two sentences (xnli, pawsx); premise, question and choices (xcopa); "
-            "question and context (xquad, mlqa, tydiqa); one text (udpos, panx, tatoeba, bucc2018)."
-        ),
+        typer.Argument(help="The texts of one question, as listed above."),
     ] = None,
     file: Annotated[
         Path | None,
@@ -33,7 +30,18 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each answer as one line of JSON.")] = False,
 ) -> None:
-    """Answer questions about your own texts with a model's graph."""
+    """Answer questions about your own texts.
+
+    The texts of one question, or the fields of one line of a file, are by task:
+
+    \b
+      xnli, pawsx           text, text_pair: two sentences
+      xcopa                 text, question (may be ""), choices: two or more
+      xquad, mlqa, tydiqa   question, context
+      udpos, panx           text: words with spaces between them
+      tatoeba, bucc2018     text: one sentence
+      mewslix, lareqa       text, side: query or candidate
+    """  # noqa: D301 - the mark of a paragraph whose lines stay as they are
     from harness.commands import predict as prediction
 
     request = prediction.PredictionRequest(

@@ -33,7 +33,10 @@ def score(
         typer.Option("--official-missing", help="Count missing and extra predictions as the official scorer does."),
     ] = False,
 ) -> None:
-    """Score prediction files as the official XTREME scorer does; no model is needed."""
+    """Score prediction files as the official scorer does.
+
+    No model is needed: both folders have TASK/test-LANGUAGE files, as submissions to XTREME do.
+    """
     from harness.commands import scoring
 
     request = scoring.ScoringRequest(

@@ -40,7 +40,10 @@ def serve(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Serve published models with a local Triton until Ctrl-C; it follows `harness models promote`."""
+    """Serve published models with a local Triton until Ctrl-C.
+
+    It follows `harness models promote` and `rollback` while it runs.
+    """
     from harness.serving.access import Access
     from harness.serving.server import serve as serving
 
@@ -62,7 +65,10 @@ def serve(
 
 @app.command(cls=Command, epilog="harness doctor")
 def doctor() -> None:
-    """Check that this machine can evaluate and serve; exit code 1 if it cannot."""
+    """Check that this machine can evaluate and serve.
+
+    The exit code is 1 if it cannot.
+    """
     from harness.serving.server.doctor import checks
 
     failed = False

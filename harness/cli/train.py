@@ -66,9 +66,10 @@ def train(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the phases of recipes that are not done, and write their checkpoints.
+    """Train the phases of recipes that are not done yet.
 
-    Phase 1 is the pretrained encoder, phase 2 the intermediate tasks, phase 3 one English training set for each task.
+    Each phase writes a checkpoint under checkpoints/. Phase 1 is the pretrained encoder, phase 2 the intermediate
+    tasks, phase 3 one English training set for each graph that answers tasks.
     """
     from training.recipe_files import find_recipe, load_recipe
 
@@ -110,7 +111,10 @@ def sweep_layers_command(
     data: Data = None,
     quiet: Quiet = False,
 ) -> None:
-    """Score a retrieval task at every hidden state of a model, in PyTorch; it changes no setting."""
+    """Score a retrieval task at every hidden state of a model.
+
+    It computes in PyTorch and changes no setting.
+    """
     try:
         from training.sweep import sweep_layers
     except ImportError as error:

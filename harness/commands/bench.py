@@ -89,7 +89,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
     Raises:
         UsageError: there is no such benchmark.
         MissingExtra: it needs a package that is not installed.
-        SystemExit: its options are wrong, its help was asked for, or it found a promise broken.
+        SystemExit: its options are wrong, its help was printed, or a promise does not hold.
     """
     found = benches()
     if name not in found:

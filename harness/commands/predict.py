@@ -37,7 +37,7 @@ _Ask: TypeAlias = Callable[[Sequence[Question]], Iterable[Answer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionRequest:
-    """What the command line asks for."""
+    """What is answered, by which graph, and where."""
 
     model: str
     task: str
@@ -118,11 +118,11 @@ def _lines(path: Path, fields: Sequence[Field]) -> Iterator[Question]:
     name, number = ("standard input" if path == Path("-") else str(path)), 0
     try:
         with _opened(path) as stream:
-            for place, line in enumerate(stream, start=1):
+            for current, line in enumerate(stream, start=1):
                 if not line.strip():
                     continue
-                number = place
-                yield _of_line(line, f"{name}, line {place}", fields)
+                number = current
+                yield _of_line(line, f"{name}, line {current}", fields)
     except OSError as error:
         message = f"{name} cannot be read ({error.strerror}); give a file with one JSON object a line"
         raise DataError(message) from error
@@ -142,32 +142,32 @@ def _opened(path: Path) -> Iterator[Iterable[bytes]]:
         yield stream
 
 
-def _of_line(line: bytes, place: str, fields: Sequence[Field]) -> Question:
+def _of_line(line: bytes, where: str, fields: Sequence[Field]) -> Question:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:
         # Python's own sentence counts lines too, and always says 1.
         reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        message = f"{place} is not JSON ({reason}); give one object a line, in UTF-8"
+        message = f"{where} is not JSON ({reason}); give one object a line, in UTF-8"
         raise DataError(message) from error
     if not isinstance(value, dict):
-        message = f"{place} is {type(value).__name__}; give an object with {', '.join(field.name for field in fields)}"
+        message = f"{where} is {type(value).__name__}; give an object with {', '.join(field.name for field in fields)}"
         raise DataError(message)
-    return _of_fields(value, place, fields)
+    return _of_fields(value, where, fields)
 
 
-def _of_fields(value: Mapping[str, Any], place: str, fields: Sequence[Field]) -> Question:
+def _of_fields(value: Mapping[str, Any], where: str, fields: Sequence[Field]) -> Question:
     given = {}
     for name, entry in value.items():
         texts = list(entry) if isinstance(entry, list | tuple) else [entry]
         if not all(isinstance(text, str) for text in texts):
-            message = f"{place}: input {name!r} is {json.dumps(entry)[:40]}; give a text, or a list of texts"
+            message = f"{where}: input {name!r} is {json.dumps(entry)[:40]}; give a text, or a list of texts"
             raise DataError(message)
         given[name] = texts
     try:
         return read_fields(fields, given)
     except DataError as error:
-        message = f"{place}: {error}"
+        message = f"{where}: {error}"
         raise DataError(message) from error
 
 
@@ -190,7 +190,7 @@ def _asker(request: PredictionRequest, task: AnyTask, form: Form, workspace: Wor
 
 
 def _is_exported(request: PredictionRequest, workspace: Workspace) -> bool:
-    """Return whether this machine has the model; one that only asks a server need not have it."""
+    """Return whether this machine has the model; where a server answers, it need not."""
     return request.model in workspace.artifacts.models()
 
 
@@ -230,7 +230,7 @@ def _served(uri: str, name: str, form: Form) -> Iterator[_Ask]:
 
     hosts = parse_hosts(uri)
     if len(hosts) > 1:
-        message = f"{uri!r} names {len(hosts)} hosts; `harness predict` asks one"
+        message = f"{uri!r} names {len(hosts)} hosts; `harness predict` takes one"
         raise UsageError(message)
     with (
         TextEndpoint(hosts[0], name, form, tls=parse_tls(uri, os.environ)) as server,

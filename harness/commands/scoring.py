@@ -28,7 +28,7 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoringRequest:
-    """What the command line asked for."""
+    """What is scored, and how."""
 
     predictions: Path
     labels: Path

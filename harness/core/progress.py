@@ -8,6 +8,10 @@ from typing import Protocol
 Advance = Callable[[int], None]
 
 
+#: Units whose singular has another ending.
+_SINGULAR = {"corpora": "corpus"}
+
+
 class Progress(Protocol):
     """Shows steps of work; each call is one bar."""
 
@@ -20,10 +24,16 @@ class Progress(Protocol):
         ...
 
 
+def unit_of(count: int, units: str) -> str:
+    """Return a unit, which is given in the plural, as it stands behind a number."""
+    if count != 1:
+        return units
+    return _SINGULAR.get(units) or (units.removesuffix("es") if units.endswith("ches") else units.removesuffix("s"))
+
+
 def counted(count: int, units: str) -> str:
     """Return a number with its unit, which is given in the plural: ``1 batch``, ``3,000 rows``."""
-    singular = units.removesuffix("es") if units.endswith("ches") else units.removesuffix("s")
-    return f"{count:,} {singular if count == 1 else units}"
+    return f"{count:,} {unit_of(count, units)}"
 
 
 class Silent:

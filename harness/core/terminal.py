@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from harness.core.progress import Advance, counted
+from harness.core.progress import Advance, counted, unit_of
 
 #: Steps that took less time say nothing outside a terminal.
 _WORTH_SAYING = 2.0
@@ -41,7 +41,7 @@ class Terminal:
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit_of(total, unit)),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
@@ -53,16 +53,4 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """See `harness.core.progress.Progress`."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - the one place that writes status lines
-
-
-class Quiet(Terminal):
-    """Shows status lines of failures only, that is: none."""
-
-    @contextmanager
-    def step(self, description: str, total: int, unit: str) -> Iterator[Advance]:
-        """See `harness.core.progress.Progress`."""
-        yield lambda newly: None
-
-    def say(self, line: str) -> None:
-        """See `harness.core.progress.Progress`."""
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - nothing else writes status lines

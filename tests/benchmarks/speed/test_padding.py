@@ -11,7 +11,7 @@ from benchmarks.speed.padding import SORTED, TO_LONGEST, TO_MAXIMUM, FileLengths
 from harness.benchmark import tasks
 from harness.core.errors import UsageError
 from harness.core.layout import Layout
-from harness.core.terminal import Quiet
+from harness.core.progress import Silent
 from harness.evaluation.workload import Job
 from harness.inference.planner import BatchPlanner
 from harness.tokenization.tokenizer import FastTokenizer
@@ -88,7 +88,7 @@ def languages(write: Callable[[str, str], Path]) -> None:
 
 @pytest.fixture
 def found(languages: None, layout: Layout, tokenizer: FastTokenizer) -> list[Any]:
-    return measure([Job(XNLI, code, "test") for code in ("en", "ru")], layout, tokenizer, None, Quiet())
+    return measure([Job(XNLI, code, "test") for code in ("en", "ru")], layout, tokenizer, None, Silent())
 
 
 def test_every_baseline_and_the_limit_are_rows(found) -> None:
@@ -107,7 +107,7 @@ def test_ratios_are_theirs_over_ours(found) -> None:
 def test_several_tasks_are_summed(languages, write, layout: Layout, tokenizer: FastTokenizer) -> None:
     write("pawsx/test-de.tsv", "aa\tbb\t1\n")
     jobs = [Job(XNLI, "en", "test"), Job(tasks.load("pawsx"), "de", "test")]
-    rows = measure(jobs, layout, tokenizer, None, Quiet())
+    rows = measure(jobs, layout, tokenizer, None, Silent())
     works = list(dict.fromkeys(row.work.split(",")[0] for row in rows))
     assert works == ["xnli", "pawsx", "all 2 tasks"]
     useful = {row.work.split(",")[0]: row.details["useful_tokens"] for row in rows}
@@ -115,7 +115,7 @@ def test_several_tasks_are_summed(languages, write, layout: Layout, tokenizer: F
 
 
 def test_the_limit_is_spread_over_each_file(languages, layout: Layout, tokenizer: FastTokenizer) -> None:
-    rows = measure([Job(XNLI, "en", "test")], layout, tokenizer, 2, Quiet())
+    rows = measure([Job(XNLI, "en", "test")], layout, tokenizer, 2, Silent())
     # The first and the third of four rows.
     assert rows[0].details["useful_tokens"] == (4 + 3 + 1) + (4 + 3 + 3)
 

@@ -19,7 +19,7 @@ from benchmarks.speed.startup import (
     parts,
 )
 from harness.core.errors import HarnessError, UsageError
-from harness.core.terminal import Quiet
+from harness.core.progress import Silent
 
 #: Stands for the command: its cache is a file in the workspace, its journal one row a batch that was asked.
 FAKE = """
@@ -65,7 +65,7 @@ def calls(home: Path) -> list[str]:
 
 
 def test_commands_run_once_more_than_they_are_timed(setting, tmp_path: Path) -> None:
-    rows = command_rows(Process(setting().command, tmp_path), 2, Quiet())
+    rows = command_rows(Process(setting().command, tmp_path), 2, Silent())
     assert calls(tmp_path) == ["--help"] * 3 + ["tasks"] * 3
     assert [(row.work, row.baseline, row.repeats) for row in rows] == [
         ("harness --help", "at most 0.3 seconds", 2),
@@ -74,7 +74,7 @@ def test_commands_run_once_more_than_they_are_timed(setting, tmp_path: Path) -> 
 
 
 def test_second_model_reads_what_the_first_one_left(setting, tmp_path: Path) -> None:
-    rows = evaluation_rows(setting(second="b"), tmp_path, Quiet())
+    rows = evaluation_rows(setting(second="b"), tmp_path, Silent())
     assert [line.split("--model ")[1].split()[0] for line in calls(tmp_path)] == ["a", "b", "b", "b"]
     share, first, kept, again = rows
     assert (share.ours, share.details["tokenized_rows"], share.reached) == (100.0, 0, True)
@@ -84,13 +84,13 @@ def test_second_model_reads_what_the_first_one_left(setting, tmp_path: Path) -> 
 
 
 def test_what_is_done_twice_misses_the_target(setting, tmp_path: Path) -> None:
-    share, _, kept, _ = evaluation_rows(setting(forgets=1), tmp_path, Quiet())
+    share, _, kept, _ = evaluation_rows(setting(forgets=1), tmp_path, Silent())
     assert (share.ours, share.details["tokenized_rows"], share.reached) == (0.0, 10, False)
     assert (kept.details["new_batches"], kept.reached) == (2, False)
 
 
 def test_each_endpoint_has_a_run_of_its_own(setting, tmp_path: Path) -> None:
-    evaluation_rows(setting(endpoints=("in process", "local Triton"), repeats=1), tmp_path, Quiet())
+    evaluation_rows(setting(endpoints=("in process", "local Triton"), repeats=1), tmp_path, Silent())
     reported = [("--endpoint onnx" in line, line.split("--output ")[1].split()[0]) for line in calls(tmp_path)]
     first, second, third = (str(tmp_path / name) for name in ("first", "second-0", "second-1"))
     assert reported == [(True, first), (True, second), (True, second), (False, third), (False, third)]
@@ -106,7 +106,7 @@ def test_the_data_and_the_limit_are_handed_on(setting, tmp_path: Path) -> None:
 
 def test_a_command_that_fails_is_reported_with_its_error(setting, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match=r"was refused: no task 'broken'; there are others$"):
-        evaluation_rows(setting(tasks="broken"), tmp_path, Quiet())
+        evaluation_rows(setting(tasks="broken"), tmp_path, Silent())
 
 
 def test_the_command_is_the_harness(tmp_path: Path) -> None:
@@ -118,11 +118,11 @@ def test_the_command_is_the_harness(tmp_path: Path) -> None:
 
 def test_a_command_that_crashes_keeps_its_traceback(setting, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"ended with exit code 1:\n(.|\n)*ValueError: a bug"):
-        evaluation_rows(setting(tasks="crash"), tmp_path, Quiet())
+        evaluation_rows(setting(tasks="crash"), tmp_path, Silent())
 
 
 def test_the_three_parts_are_reported(setting, tmp_path: Path) -> None:
-    first = evaluation_rows(setting(), tmp_path, Quiet())[1]
+    first = evaluation_rows(setting(), tmp_path, Silent())[1]
     reported = "imports 0.50 s, opening the graph 0.25 s, the rest up to the first batch 0.12 s; all stages took 1.50 s"
     assert f": {reported}, the process {first.details['process_seconds']:.2f} s" in parts(first)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from harness.acquire import client as door
+from harness.acquire import client
 from harness.cli import app
 from harness.core.errors import DataError, UsageError
 
@@ -35,7 +35,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
         asked.append(key)
         return QUESTIONS
 
-    monkeypatch.setattr(door, "load_rows", load_rows)
+    monkeypatch.setattr(client, "load_rows", load_rows)
     return asked
 
 

@@ -165,7 +165,7 @@ def test_standard_input_is_a_file(workspace: Callable[..., Workspace], monkeypat
         ({"model": "tyny"}, UsageError, "no exported model 'tyny'.*did you mean 'tiny'"),
         ({"variant": "int9"}, UsageError, "no variant 'int9'"),
         ({"endpoint": "onxx"}, UsageError, "no endpoint 'onxx', did you mean 'onnx'"),
-        ({"endpoint": "triton://a:1,b:2"}, UsageError, "names 2 hosts; `harness predict` asks one"),
+        ({"endpoint": "triton://a:1,b:2"}, UsageError, "names 2 hosts; `harness predict` takes one"),
     ],
 )
 def test_wrong_names_are_refused(

@@ -11,7 +11,6 @@ from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, UsageError
 from harness.core.progress import Advance, Silent
 from harness.core.tensors import pad
-from harness.core.terminal import Quiet
 from harness.evaluation.connection import Connection, connection
 from harness.inference.endpoints import Endpoint
 from harness.inference.endpoints.tls import ROOT
@@ -28,12 +27,12 @@ Make = Callable[..., Artifact]
 )
 def test_endpoint_of_another_kind_is_refused(endpoint: str, hint: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"no endpoint '{endpoint}'{hint}.*it is `onnx`, .*`triton.s.://host:port"):
-        connection(endpoint, [], tmp_path, Quiet()).__enter__()
+        connection(endpoint, [], tmp_path, Silent()).__enter__()
 
 
 @pytest.mark.parametrize("endpoint", ["triton://a:8001,b:8001", "tritons://a:8001"])
 def test_running_server_is_named_as_it_was_given(endpoint: str, tmp_path: Path) -> None:
-    with connection(endpoint, [], tmp_path, Quiet()) as found:
+    with connection(endpoint, [], tmp_path, Silent()) as found:
         assert (found.name, found.remote) == (endpoint, True)
 
 
@@ -42,8 +41,8 @@ def test_root_that_cannot_be_read_is_told_before_anything_is_asked(
 ) -> None:
     monkeypatch.setenv(ROOT, str(tmp_path / "none.pem"))
     with pytest.raises(UsageError, match=r"HARNESS_TLS_ROOT, \S+none.pem cannot be read"):
-        connection("tritons://a:8001", [], tmp_path, Quiet()).__enter__()
-    with connection("triton://a:8001", [], tmp_path, Quiet()) as found:
+        connection("tritons://a:8001", [], tmp_path, Silent()).__enter__()
+    with connection("triton://a:8001", [], tmp_path, Silent()) as found:
         assert found.remote
 
 
@@ -99,13 +98,13 @@ def test_graph_that_is_not_published_is_refused_before_anything_starts(
 ) -> None:
     missing = artifact("span")
     with pytest.raises(UsageError, match=f"model '{missing.name}' is not published in .* `harness export"):
-        connection(None, [*graphs.values(), missing], tmp_path / "repository", Quiet()).__enter__()
+        connection(None, [*graphs.values(), missing], tmp_path / "repository", Silent()).__enter__()
     assert servers == []
 
 
 @pytest.mark.parametrize("endpoint", ["onnx", "triton://a:8001"])
 def test_other_kinds_have_nothing_to_begin(endpoint: str, tmp_path: Path) -> None:
-    with connection(endpoint, [], tmp_path, Quiet()) as found:
+    with connection(endpoint, [], tmp_path, Silent()) as found:
         found.begin()
 
 
@@ -162,7 +161,7 @@ def test_memory_of_a_graph_comes_back_when_its_endpoint_is_closed(
         status = [Path(f"/proc/{member.pid}/status").read_text() for member in members]
         return sum(int(re.search(r"VmRSS:\s+(\d+) kB", text)[1]) for text in status)
 
-    with connection(None, [graph], tmp_path / "repository", Quiet()) as found:
+    with connection(None, [graph], tmp_path / "repository", Silent()) as found:
         with found.open(graph):
             loaded = resident()
             stub = servers[0].members(graph.name)[0].pid
@@ -180,7 +179,7 @@ def test_graph_that_does_not_load_is_named_and_the_log_kept(graphs: dict[str, Ar
     config.write_text(config.read_text().replace('key: "intra_op_thread_count"', 'key: "another"'))
     with (
         pytest.raises(EndpointError, match=f"model '{graph.name}': .*lacks intra_op_thread_count.*; the whole log is"),
-        connection(None, list(graphs.values()), tmp_path / "repository", Quiet()) as found,
+        connection(None, list(graphs.values()), tmp_path / "repository", Silent()) as found,
     ):
         found.open(graph)
     assert len(list((tmp_path / "runs").iterdir())) == 1
@@ -205,7 +204,7 @@ def test_ctrl_c_while_a_graph_loads_leaves_no_process(
     with (
         ThreadPoolExecutor(1) as background,
         pytest.raises(KeyboardInterrupt),
-        connection(None, list(graphs.values()), tmp_path / "repository", Quiet()) as found,
+        connection(None, list(graphs.values()), tmp_path / "repository", Silent()) as found,
     ):
         interrupted(found)
     assert isinstance(waiting[0].exception(), EndpointError)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from exporters.modules import Decision
+from harness.artifacts.adapted import adapt_task
 from harness.benchmark import tasks
 from harness.core.examples import first
 from harness.core.features import Feature, Tokenizer, pad_features
@@ -139,7 +140,7 @@ def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, co
     zero-shot score may be at chance while the model is not.
     """
     samples = []
-    answered = tasks.answered_by(finetune.name)
+    answered = [adapt_task(task, finetune) for task in tasks.answered_by(finetune.name)]
     for task in answered:
         there = {code: split for code in task.all_languages(None) if (split := split_there(task, layout, code))}
         written = [language(code).script for code in there]

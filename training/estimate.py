@@ -266,7 +266,7 @@ def _public(training: Training) -> Iterator[tuple[Planned, _Start]]:
     """Give a public checkpoint: its shape and its tokenizer, after its weights were compared."""
     inputs, config = public_inputs(training), public_config(training)
     checkpoint = inputs.checkpoint()
-    name = f"phase 1: {training.recipe.pretrained.checkpoint}"
+    name = f"phase 1: {training.recipe.pretrained.checkpoint or training.recipe.pretrained.encoder}"
     with tempfile.TemporaryDirectory(prefix="harness-tokenizer-") as folder:
         if checkpoint is None:
             save_public_tokenizer(training, Path(folder))

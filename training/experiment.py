@@ -15,7 +15,9 @@ from harness.core.errors import CheckpointError
 from harness.core.files import file_sha256
 from harness.core.layout import Layout
 from harness.core.progress import Progress
+from harness.core.records import to_json
 from harness.core.version import __version__, packages
+from harness.encoders.catalogue import Known, find
 from harness.evaluation.provenance import commit
 from training.checkpoint import Checkpoint, is_complete, read_checkpoint, write_checkpoint
 from training.distributed import once, rank
@@ -57,8 +59,17 @@ class Training:
 
     @property
     def retrieval_layer(self) -> int | None:
-        """Return the hidden state that retrieval pools, where the recipe says one."""
-        return self.recipe.pretrained.retrieval_layer
+        """Return the hidden state that retrieval pools, where the recipe or its known encoder says one."""
+        start, known = self.recipe.pretrained, self.known
+        if start.retrieval_layer is not None or known is None or known.pooling == "pooler":
+            return start.retrieval_layer
+        return known.retrieval_layer
+
+    @property
+    def known(self) -> Known | None:
+        """Return the known encoder that the recipe starts from; None where it names none."""
+        name = self.recipe.pretrained.encoder
+        return None if name is None else find(name)
 
     def directory(self, phase: str, finetune: str | None = None) -> Path:
         """Return where a checkpoint of phase 2 or 3 lies."""
@@ -141,6 +152,12 @@ def metadata_of(
         "git": commit(),
         **more,
     }
+
+
+def origin_of(parent: Checkpoint) -> dict[str, Any]:
+    """Return the origin that a checkpoint passes on to those that start from it; empty where it has none."""
+    found = parent.metadata.origin
+    return {} if found is None else {"origin": to_json(found)}
 
 
 def add_seen(

@@ -12,7 +12,7 @@ from harness.core.task import AnyFinetune
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import MixedBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
-from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of
+from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of, origin_of
 from training.modules import MultiTask, freeze
 from training.pretraining import encoder_of, text_batches, text_model_of
 from training.recipe import Intermediate, Mixed
@@ -70,7 +70,7 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
         training, "intermediate", inputs.identity, {"pretrained": parent.digest},
         data_sha256=inputs.data, steps=steps, **fitted.to_json(),
         drawn=drawn, text_steps=batches.text_steps(), source_examples=given,
-        seen=add_seen(parent.metadata.seen, taught(mix, tasks, drawn, aligned)),
+        seen=add_seen(parent.metadata.seen, taught(mix, tasks, drawn, aligned)), **origin_of(parent),
     )  # fmt: skip
     return training.keep(inputs.directory, metadata, saving(model.shared_encoder(), parent))
 

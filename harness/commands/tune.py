@@ -33,7 +33,7 @@ from harness.evaluation.tuning.record import (
     write,
 )
 from harness.evaluation.tuning.search import Comparison, placements, search
-from harness.evaluation.workload import Job, available, checked
+from harness.evaluation.workload import Job, answered_by, available, checked
 from harness.serving.repository.check import serves
 
 
@@ -134,7 +134,7 @@ def _subject(
             left_out.append(f"{finetune} {variant} is left out: it is not published in {repository}")
         else:
             artifacts[variant] = checked(store.find(request.model, finetune, variant), jobs[0].task)
-    return _Subject(finetune=finetune, artifacts=artifacts, jobs=jobs, left_out=left_out)
+    return _Subject(finetune=finetune, artifacts=artifacts, jobs=answered_by(exact, jobs), left_out=left_out)
 
 
 def _passed(artifact: Artifact) -> bool:

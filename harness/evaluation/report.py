@@ -128,6 +128,8 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
         parts += [task.label, *filter(None, (task.task.protocol, task.representation, task.task.caution))]
         if task.stand_in:
             parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
+        if not task.exposure_declared:
+            parts.append("exposure not declared")
         if task.selected_on:
             parts.append(f"{task.selected_on} dev also chose the model's step")
         if task.leak:

@@ -46,6 +46,8 @@ class TaskScore:
     leak: str = ""
     #: The language whose dev set chose the model's steps and is scored here; empty if none is.
     selected_on: str = ""
+    #: Whether it is known what the model was taught; languages have an exposure only then.
+    exposure_declared: bool = True
 
     @property
     def complete(self) -> bool:
@@ -137,6 +139,7 @@ class TaskScore:
             "stand_in": self.stand_in,
             "leak": self.leak,
             "selected_on": self.selected_on,
+            "exposure_declared": self.exposure_declared,
             "languages": {row.language: _fields(row) for row in self.languages},
             "scripts": self.by_script(),
             "families": self.by_family(),
@@ -162,6 +165,7 @@ class TaskScore:
             stand_in=record.stand_in,
             leak=record.leak,
             selected_on=record.selected_on,
+            exposure_declared=record.exposure_declared,
         )
 
 

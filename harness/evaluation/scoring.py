@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.artifacts.store import Artifact
+from harness.benchmark import finetunes
 from harness.benchmark.suites import SUITES
 from harness.benchmark.tasks import names as task_names
 from harness.core.examples import scored
 from harness.core.files import write_text
+from harness.core.heads import SentenceEmbedding
 from harness.core.progress import Progress
 from harness.core.task import AnyTask, Pool
 from harness.evaluation.exposure import exposure
@@ -50,8 +52,7 @@ def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows:
     shared = task.source is task.finetune.train and taught_by in (None, task.finetune.name)
     chosen_by = recorded.development or {}
     selected = {code for code, found in chosen_by.items() if shared and found.get("origin") == "dev"}
-    layer, layers = artifact.manifest.retrieval_layer, artifact.manifest.layers
-    answered_by = [] if layer is None else [f"hidden state {layer} of {layers}"]
+    answered_by = [*representation(artifact)]
     answered_by += [] if artifact.variant == evaluation.variant else [f"answered in {artifact.variant}"]
     return TaskScore(
         task=task,
@@ -61,7 +62,27 @@ def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows:
         selected_on=next((row.language for row in rows if row.split == "dev" and row.language in selected), ""),
         stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
         representation=", ".join(answered_by),
+        exposure_declared=recorded.exposure_declared,
     )
+
+
+def representation(artifact: Artifact) -> Iterator[str]:
+    """Yield what a graph's answers are made of, beyond the task's own declaration."""
+    recorded, declared = artifact.checkpoint, finetunes.load(artifact.finetune).head
+    if artifact.manifest.retrieval_layer is not None:
+        if not isinstance(declared, SentenceEmbedding):
+            yield "the encoder's own vectors, not trained for the task"
+        yield f"hidden state {artifact.manifest.retrieval_layer} of {artifact.manifest.layers}"
+        pooling = artifact.manifest.head.pooling if artifact.manifest.head is not None else None
+        if pooling is not None and pooling != getattr(declared, "pooling", None):
+            yield f"pooling {pooling}"
+    prompts = recorded.prompts
+    if prompts is not None and (prompts.query or prompts.candidate):
+        # Translations are of one kind, so both sides have the query's.
+        sides = [prompts.query] if isinstance(declared, SentenceEmbedding) else [prompts.query, prompts.candidate]
+        yield f"prompt {' and '.join(repr(text) for text in sides)}"
+    if recorded.origin is not None and recorded.origin.weights:
+        yield f"trained from {recorded.origin.weights}" if recorded.steps else recorded.origin.weights
 
 
 def predict(workload: GraphWorkload, journal: Journal) -> Iterator[tuple[FeaturizedJob, Sequence[Any], int | None]]:
@@ -114,7 +135,9 @@ def score_language(
         and job.limit is None
         and whole
         and task.size(examples, totals) == task.official_count(job.language),
-        exposure=exposure(task, job.language, artifact.checkpoint.seen),
+        exposure=(
+            exposure(task, job.language, artifact.checkpoint.seen) if artifact.checkpoint.exposure_declared else None
+        ),
     )
 
 

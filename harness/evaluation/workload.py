@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.artifacts.adapted import task_of
 from harness.artifacts.store import EXACT, Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.examples import first
@@ -215,10 +216,22 @@ def group(jobs: Sequence[Job], store: ArtifactStore, model: str, variant: str) -
     by_finetune: dict[str, list[Job]] = {}
     for job in jobs:
         by_finetune.setdefault(job.task.finetune.name, []).append(job)
-    return [
-        GraphWorkload(checked(_graph(store, model, variant, members[0].task), members[0].task), members)
-        for members in by_finetune.values()
-    ]
+    return [_workload(store, model, variant, members) for members in by_finetune.values()]
+
+
+def _workload(store: ArtifactStore, model: str, variant: str, jobs: list[Job]) -> GraphWorkload:
+    task = jobs[0].task
+    artifact = checked(_graph(store, model, variant, task), task)
+    return GraphWorkload(artifact, answered_by(artifact, jobs))
+
+
+def answered_by(artifact: Artifact, jobs: Sequence[Job]) -> list[Job]:
+    """Return jobs with their tasks as a graph answers them: its order of labels, its encoder's prompts.
+
+    Raises:
+        ArtifactError: the graph's labels are not a task's.
+    """
+    return [replace(job, task=task_of(artifact, job.task)) for job in jobs]
 
 
 def _graph(store: ArtifactStore, model: str, variant: str, task: AnyTask) -> Artifact:

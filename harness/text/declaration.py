@@ -16,6 +16,9 @@ from harness.text.forms import FORMS, Form
 #: The only classes that a declaration can name.
 _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in (*FORMS, BestLabel, BestChoice, FirstPieceTags, BestSpan)}
 
+#: Fields that declarations of earlier versions lack; their defaults are what those versions did.
+_NEWER = {"prompt", "query_prompt", "candidate_prompt"}
+
 
 def _described(value: Any) -> dict[str, Any] | None:
     if value is None:
@@ -30,7 +33,8 @@ def _built(value: Mapping[str, Any] | None) -> Any:
         return None
     kind = _KINDS[value["kind"]]
     given = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items() if name != "kind"}
-    if given.keys() != {entry.name for entry in fields(kind)}:
+    known = {entry.name for entry in fields(kind)}
+    if not known - _NEWER <= given.keys() <= known:
         message = f"{value['kind']} has {', '.join(given)}"
         raise ValueError(message)
     return kind(**given)

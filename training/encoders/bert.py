@@ -11,11 +11,12 @@ from transformers import (
     BertForTokenClassification,
     BertModel,
     BertPreTrainedModel,
+    PretrainedConfig,
     PreTrainedModel,
 )
 
 from harness.core.heads import ChoiceScore, DualEncoder, SequenceClassification, SpanExtraction, TokenClassification
-from harness.encoders.bert import FAMILY
+from harness.encoders.bert import E5_ROWS, FAMILY
 from training.encoders.networks import DualEncoding, Networks
 
 
@@ -42,6 +43,11 @@ class _Networks(Networks):
     }
     masked = BertForMaskedLM
     alone = {"add_pooling_layer": False}  # noqa: RUF012
+
+    def settle(self, config: PretrainedConfig) -> None:
+        """See `Networks.settle`: multilingual-e5-small says 0 for padding, and its tokenizer is XLM-R's, with 1."""
+        if config.vocab_size == E5_ROWS:
+            config.pad_token_id = 1
 
     def choice_logits(self, network: PreTrainedModel, **inputs: Tensor) -> Tensor:
         found: Tensor = network.classifier(network.dropout(network.bert(**inputs).pooler_output))

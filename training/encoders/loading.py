@@ -188,9 +188,33 @@ def read_tensors(source: CheckpointSource) -> dict[str, Stored]:
             return _read(path)
         if index is not None:
             return _read_shards(source, index)
+    raise _no_weights(source)
+
+
+def weight_files(source: CheckpointSource) -> list[Path]:
+    """Return the files of a checkpoint's weights, in alphabetical order.
+
+    Raises:
+        CheckpointError: there are none, or one that the index names is missing.
+    """
+    for single, several in _FILES:
+        with _worded(source):
+            path, index = source.file(single), source.file(several)
+        if path is not None:
+            return [path]
+        if index is not None:
+            with _worded(source):
+                shards = {name: source.file(name) for name in sorted(set(read_index(index).values()))}
+            check_index(
+                read_index(index), {name: {} if path is None else _read(path) for name, path in shards.items()}, index
+            )
+            return [path for path in shards.values() if path is not None]
+    raise _no_weights(source)
+
+
+def _no_weights(source: CheckpointSource) -> CheckpointError:
     names = ", ".join(name for pair in _FILES for name in pair)
-    message = f"{source.name!r} has no weights; a checkpoint has one of {names}"
-    raise CheckpointError(message)
+    return CheckpointError(f"{source.name!r} has no weights; a checkpoint has one of {names}")
 
 
 def _read_shards(source: CheckpointSource, index: Path) -> dict[str, Stored]:

@@ -18,6 +18,9 @@ class DualFeaturizer:
 
     query_tokens: int
     candidate_tokens: int
+    #: Before each text of a side: some encoders were trained so.
+    query_prompt: str = ""
+    candidate_prompt: str = ""
 
     @property
     def max_tokens(self) -> int:
@@ -27,7 +30,8 @@ class DualFeaturizer:
     def __call__(self, examples: Sequence[SentenceExample | MatchExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
         rows = [(number, side, text) for number, example in enumerate(examples) for side, text in _sides(example)]
-        subwords = tokenizer.subwords([text for _, _, text in rows])
+        prompts = {QUERY: self.query_prompt, CANDIDATE: self.candidate_prompt}
+        subwords = tokenizer.subwords([prompts[side] + text for _, side, text in rows])
         frame = len(tokenizer.single([]))
         room = {QUERY: self.query_tokens - frame, CANDIDATE: self.candidate_tokens - frame}
         return [

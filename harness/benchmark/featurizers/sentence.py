@@ -14,11 +14,13 @@ class SentenceFeaturizer:
     """Rows ``<s> x </s>``, cut at `max_tokens`; nothing is predicted, so there is no target."""
 
     max_tokens: int = 512
+    #: Before each text: some encoders were trained so.
+    prompt: str = ""
 
     def __call__(self, examples: Sequence[SentenceExample], tokenizer: Tokenizer) -> list[Feature]:
         """See `harness.core.features.Featurizer`."""
         room = self.max_tokens - len(tokenizer.single([]))
         return [
             Feature(number, np.asarray(tokenizer.single(ids[:room]), dtype=np.int64))
-            for number, ids in enumerate(tokenizer.subwords([example.text for example in examples]))
+            for number, ids in enumerate(tokenizer.subwords([self.prompt + example.text for example in examples]))
         ]

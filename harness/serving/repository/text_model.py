@@ -6,9 +6,9 @@ tokenizer and `text.json`. The code is the `text` backend's (`backends/text/mode
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
+from harness.artifacts.adapted import finetune_of
 from harness.artifacts.store import TOKENIZER, Artifact
 from harness.benchmark import finetunes
 from harness.core.errors import ArtifactError, UsageError
@@ -48,24 +48,16 @@ def declaration(artifact: Artifact) -> TextDeclaration:
     except UsageError as error:
         message = f"graph {artifact.name!r} takes no text: {error}"
         raise ArtifactError(message) from error
-    recorded = artifact.manifest.head
-    head = describe(finetune.head) if recorded is None else to_json(recorded)
-    labels = tuple(head.get("labels") or ())
+    recorded, adapted = artifact.manifest.head, finetune_of(artifact, finetune)
     vector = [spec.name for spec in artifact.signature.outputs] == ["embedding"]
     return TextDeclaration(
         graph=artifact.name,
         finetune=artifact.finetune,
-        head=head,
+        head=describe(finetune.head) if recorded is None else to_json(recorded),
         signature=artifact.signature,
-        featurizer=_labelled(finetune.featurizer, labels),
-        postprocess=None if vector else _labelled(finetune.postprocess, labels),
+        featurizer=adapted.featurizer,
+        postprocess=None if vector else adapted.postprocess,
     )
-
-
-def _labelled(value: Any, labels: tuple[str, ...]) -> Any:
-    """Return a featurizer or postprocessor with these labels, where it has any."""
-    named = {name: labels for name in ("labels", "tags") if hasattr(value, name)}
-    return replace(value, **named) if named else value
 
 
 def text_model(artifact: Artifact, version: int, serving: Serving) -> TextModel:

@@ -483,7 +483,8 @@ def _check_tokenizers(name: str, made: Sequence[_Target]) -> None:
         if other.tokenizer != first.tokenizer:
             message = (
                 f"{other.weights.source.name!r} has another tokenizer than {first.weights.source.name!r}, and the "
-                f"graphs of one model share one; add them under two names, such as {name} and {name}_{other.finetune.name}"
+                f"graphs of one model share one; add them under two names, such as {name} and "
+                f"{name}_{other.finetune.name}"
             )
             raise CheckpointError(message)
 

@@ -319,7 +319,8 @@ def _encoder_problems(start: Pretrained) -> Iterator[str]:
         if start.source is not None:
             yield f"source {start.source!r} belongs to 'encoder'; a 'checkpoint' is a folder or a hub id itself"
     elif known is None:
-        yield f"encoder {start.encoder!r} is not known{nearest(start.encoder, catalogue())}; `harness encoders` lists them"
+        hint = nearest(start.encoder, catalogue())
+        yield f"encoder {start.encoder!r} is not known{hint}; `harness encoders` lists them"
     elif start.source is None:
         wheel = ', "wheel"' if known.wheel else ""
         yield f"encoder {start.encoder!r} needs its 'source': \"hub\"{wheel}, or a folder"

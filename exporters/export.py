@@ -1,5 +1,6 @@
 """One checkpoint to one artifact: trace, parity, variant's steps, gate, and only then the directory."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -129,6 +130,7 @@ def export_artifact(
             probes=probes,
         )
         write_json(draft / MANIFEST, described)
+        _link_equal(draft / GRAPH, out.parents[1])
         replace_folder(out, draft, Path(scratch) / "retired")
     shutil.rmtree(refused, ignore_errors=True)
     return read_artifact(out)
@@ -235,6 +237,20 @@ def _apply(variant: Variant, graph: Path, loaded: Loaded) -> None:
             after = Path(scratch) / graph.name
             step(graph, after, loaded)
             move_graph(after, graph)
+
+
+def _link_equal(graph: Path, model: Path) -> None:
+    """Make a graph one file with an equal one of the same model: an encoder may answer several training sets."""
+    size, digest = graph.stat().st_size, file_sha256(graph)
+    for other in sorted(model.glob(f"*/*/{GRAPH}")):
+        if other.stat().st_size == size and file_sha256(other) == digest:
+            link = graph.with_name(f"{GRAPH}.link")
+            try:
+                os.link(other, link)
+            except OSError:  # a file system without hard links
+                return
+            os.replace(link, graph)
+            return
 
 
 def _clear(out: Path, own: Path) -> None:

@@ -20,8 +20,9 @@ from harness.core.layout import Layout, Split
 from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source
 from harness.evaluation.workload import Job
 
-#: Candidates that are searched where a task shares a pool: the first ones of it.
-CANDIDATES = 1_000
+#: Candidates that are searched where a task shares a pool, the first ones of it: so many, and for each example of a
+#: script at most so many. Where values are held equal few examples are compared, and few candidates show as much.
+CANDIDATES, CANDIDATES_OF_EXAMPLE = 1_000, 5
 #: Rows that the check of the trace compares; two of each language and task, up to this many.
 PROBES = 24
 
@@ -116,7 +117,8 @@ def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, co
         written = [language(code).script for code in there]
         for code, split in there.items():
             share = math.ceil(count / written.count(language(code).script))
-            samples.append(_sample(task, Job(task, code, split, share), layout, tokenizer))
+            limit = min(CANDIDATES, CANDIDATES_OF_EXAMPLE * count)
+            samples.append(_sample(task, Job(task, code, split, share), layout, tokenizer, limit))
     source = finetune.train
     if source is not None and finetune.metric is not None and all(task.source is not source for task in answered):
         samples += [_own(finetune, source, code, layout, tokenizer, count) for code in finetune.languages]
@@ -131,9 +133,9 @@ def split_there(task: AnyTask, layout: Layout, code: str) -> Split | None:
     return None
 
 
-def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer) -> GateSample:
+def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer, limit: int) -> GateSample:
     featurizer, examples = task.finetune.featurizer, job.read(layout)
-    candidates = list(islice(task.pool.source.read(layout, job.split), CANDIDATES)) if task.pool else []
+    candidates = list(islice(task.pool.source.read(layout, job.split), limit)) if task.pool else []
     return GateSample(
         name=task.name,
         language=job.language,

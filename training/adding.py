@@ -1,4 +1,4 @@
-"""`harness add`: an encoder or fine-tuned networks from elsewhere, as checkpoints that training could write.
+"""`harness add`: an encoder or fine-tuned networks that were trained elsewhere, as checkpoints of a model.
 
 Everything is checked before anything is written: weights tensor by tensor, tokenizers, label names. What is
 written is then exported, evaluated, served and verified as a trained model is.
@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import PretrainedConfig, PreTrainedModel
 
+from harness.artifacts.adapted import Labelled
 from harness.artifacts.checkpoint import PHASE_FILE, OriginRecord, read_metadata
 from harness.artifacts.workspace import SAMPLE, Workspace
 from harness.benchmark import finetunes, tasks
@@ -37,7 +38,6 @@ from training.encoders.loading import CheckpointSource, load, read_config, write
 from training.encoders.networks import Networks
 from training.encoders.sentence_transformers import SentenceModel, read_sentence_model
 from training.experiment import LOADING, identity_of
-from training.modules import labels_of
 from training.recipe import NAME
 
 #: Training sets whose graphs may be the encoder itself.
@@ -117,9 +117,7 @@ def _check(request: AddRequest) -> None:
         message = "`--checkpoint` and `--encoder` both name the encoder; give one of them"
         raise UsageError(message)
     if request.checkpoint is None and request.encoder is None and not request.heads:
-        message = (
-            "nothing to add; name an encoder with `--encoder` or `--checkpoint`, or a network with `--head TASK=DIR`"
-        )
+        message = "nothing to add; name an encoder (`--encoder`, `--checkpoint`) or a network (`--head TASK=DIR`)"
         raise UsageError(message)
     if request.source is not None and request.encoder is None:
         message = "`--source` belongs to `--encoder`; `--checkpoint` is a folder or a hub id itself"
@@ -253,9 +251,7 @@ def _pooling(request: AddRequest, known: Known | None, own: SentenceModel | None
     if own is None:
         return cast(Pooling, networks.family.pooling)
     if own.pooling is None:
-        message = (
-            f"{own.source.name!r}: {own.problem}; say with `--pooling` what makes a vector, if that is right for it"
-        )
+        message = f"{own.source.name!r}: {own.problem}; say with `--pooling` what makes a vector"
         raise CheckpointError(message)
     return own.pooling
 
@@ -354,7 +350,7 @@ def _head(
         message = f"{source.name!r} holds {found}, task {task!r} needs {kind.__name__}; give a network that ends so"
         raise CheckpointError(message)
     head = finetune.head
-    if labels_of(head) is not None and hasattr(head, "labels"):
+    if isinstance(head, Labelled):
         order = _label_order(task, source, config, head.labels, _given_labels(request, task))
         head = replace(cast(Any, head), labels=order)
         config.id2label = dict(enumerate(order))
@@ -393,7 +389,7 @@ def _given_labels(request: AddRequest, task: str) -> tuple[str, ...] | None:
 
 
 def _has_labels(task: str) -> bool:
-    return hasattr(tasks.load(task).finetune.head, "labels")
+    return isinstance(tasks.load(task).finetune.head, Labelled)
 
 
 def _label_order(
@@ -483,8 +479,7 @@ def _check_tokenizers(name: str, made: Sequence[_Target]) -> None:
         if other.tokenizer != first.tokenizer:
             message = (
                 f"{other.weights.source.name!r} has another tokenizer than {first.weights.source.name!r}, and the "
-                f"graphs of one model share one; add them under two names, such as {name} and "
-                f"{name}_{other.finetune.name}"
+                f"graphs of one model share one; add them under two names, {name} and {name}_{other.finetune.name}"
             )
             raise CheckpointError(message)
 

@@ -6,14 +6,23 @@ take the declaration from here, so that they cannot differ.
 """
 
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from harness.artifacts.checkpoint import CheckpointMetadata, HeadRecord
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
-from harness.core.heads import Head, Pooling, SentenceEmbedding, is_retrieval
+from harness.core.heads import (
+    Head,
+    Pooling,
+    SentenceEmbedding,
+    SequenceClassification,
+    TokenClassification,
+    is_retrieval,
+)
 from harness.core.task import AnyFinetune, AnyTask
 
+#: Heads whose outputs have names.
+Labelled: TypeAlias = SequenceClassification | TokenClassification
 #: A featurizer's field -> the prompt that it takes.
 _PROMPTS = {"prompt": "query", "query_prompt": "query", "candidate_prompt": "candidate"}
 #: A featurizer's fields that limit a row of one text.
@@ -30,9 +39,8 @@ def head_of(declared: Head, recorded: HeadRecord | None) -> Head:
     if recorded.kind == SentenceEmbedding.__name__ and is_retrieval(declared) and recorded.pooling is not None:
         layers = declared.layers if isinstance(declared, SentenceEmbedding) else {}
         return SentenceEmbedding(layers=layers, pooling=cast(Pooling, recorded.pooling))
-    if recorded.labels and recorded.kind == type(declared).__name__ and hasattr(declared, "labels"):
-        changed: Head = replace(cast(Any, declared), labels=tuple(recorded.labels))
-        return changed
+    if recorded.labels and recorded.kind == type(declared).__name__ and isinstance(declared, Labelled):
+        return replace(declared, labels=tuple(recorded.labels))
     return declared
 
 

@@ -125,3 +125,25 @@ def encoders() -> None:
     from harness.commands.listing import encoder_table
 
     typer.echo(encoder_table().text())
+
+
+@app.command(cls=Command, epilog="harness gc")
+def gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """List what nothing refers to (states, superseded versions, refused drafts), and remove it when asked to."""
+    from harness.artifacts.workspace import Workspace
+    from harness.commands import clean
+    from harness.core.files import size_text
+
+    workspace = Workspace.current()
+    found = clean.unused(workspace)
+    if not found:
+        typer.echo(f"nothing to remove under {workspace.root}")
+        return
+    for line in clean.lines(found, workspace):
+        typer.echo(line)
+    if not yes and not typer.confirm("remove these?"):
+        typer.echo("nothing was removed")
+        return
+    typer.echo(f"removed; {size_text(clean.remove(found, workspace))} are free")

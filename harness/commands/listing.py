@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from harness.artifacts.checkpoint import PHASE_FILE, Checkpoint, CheckpointMetadata, read_metadata
 from harness.artifacts.store import read_artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import tasks
 from harness.core.errors import ArtifactError, CheckpointError
+from harness.core.files import disk_bytes, size_text
 from harness.core.languages import language
 from harness.core.tables import EMPTY, Table
 from harness.core.task import AnyTask
@@ -105,6 +107,8 @@ class _Node:
     seed: int | None = None
     #: What was exported of it and is served.
     graphs: Sequence[str] = (EMPTY, EMPTY)
+    #: What it takes on disk: checkpoint, graphs, published versions.
+    paths: Sequence[Path] = ()
     children: "list[_Node]" = field(default_factory=list)
 
 
@@ -128,10 +132,12 @@ def model_table(workspace: Workspace) -> ModelTable:
             trained.add((artifact.model, artifact.finetune))
             orphan = orphans.setdefault(artifact.model, _Node(f"{artifact.model} (graphs only, no checkpoint here)"))
             graphs = _served(workspace, artifact.model, artifact.finetune)
-            orphan.children.append(_Node(artifact.finetune, graphs=graphs))
+            paths = _paths(workspace, artifact.model, artifact.finetune)
+            orphan.children.append(_Node(artifact.finetune, graphs=graphs, paths=paths))
     rows = [row for root in [*roots, *orphans.values()] for row in _rows(root, 0)]
-    columns = ["model", "seed", "steps", "dev score", "variants", "served versions", "leak"]
-    return ModelTable(Table(f"models under {workspace.root}", columns, rows), problems)
+    columns = ["model", "seed", "steps", "dev score", "variants", "served versions", "size", "leak"]
+    total = size_text(disk_bytes([workspace.checkpoints, workspace.artifacts.root, workspace.model_repository]))
+    return ModelTable(Table(f"models under {workspace.root}, {total} in all", columns, rows), problems)
 
 
 def _read_checkpoints(workspace: Workspace) -> tuple[list[Checkpoint], list[str]]:
@@ -152,9 +158,9 @@ def _read_checkpoints(workspace: Workspace) -> tuple[list[Checkpoint], list[str]
 
 def _tree(workspace: Workspace, checkpoints: Sequence[Checkpoint]) -> list[_Node]:
     """Return the starts, with everything that was trained from them."""
-    nodes = {checkpoint.digest: _Node(_label(checkpoint.metadata), checkpoint.metadata) for checkpoint in checkpoints}
+    nodes = {checkpoint.digest: _node(workspace, checkpoint) for checkpoint in checkpoints}
     roots: list[_Node] = []
-    #: Start and model -> the node of a model without phase 2, or whose phase 2 is not here.
+    #: Start and model -> the node of a model without phase 2, or whose phase 2 is not here, or that was added.
     groups: dict[tuple[str, str], _Node] = {}
 
     def start(digest: str, phase: str) -> _Node:
@@ -163,30 +169,47 @@ def _tree(workspace: Workspace, checkpoints: Sequence[Checkpoint]) -> list[_Node
             roots.append(nodes[digest])
         return nodes[digest]
 
+    def group(siblings: list[_Node], digest: str, metadata: CheckpointMetadata, remark: str) -> _Node:
+        key = (digest, metadata.model)
+        if key not in groups:
+            groups[key] = _Node(f"{metadata.model} ({remark})", seed=metadata.seed)
+            siblings.append(groups[key])
+        return groups[key]
+
     for checkpoint in checkpoints:
         metadata, node = checkpoint.metadata, nodes[checkpoint.digest]
         if not metadata.parents:
-            roots.append(node)
+            own = roots if metadata.finetune is None else group(roots, "", metadata, "added").children
+            own.append(node)
         for phase, digest in metadata.parents.items():
             parent = start(digest, phase)
-            if metadata.finetune is not None:
-                node.graphs = _served(workspace, metadata.model, metadata.finetune)
-                # Without phase 2 nothing but its name holds a model's graphs together.
-                if parent.metadata is None or parent.metadata.model != metadata.model:
-                    key = (digest, metadata.model)
-                    if key not in groups:
-                        remark = "no phase 2" if phase == "pretrained" else "phase 2 is not here"
-                        groups[key] = _Node(f"{metadata.model} ({remark})", seed=metadata.seed)
-                        parent.children.append(groups[key])
-                    parent = groups[key]
+            # Without phase 2 nothing but its name holds a model's graphs together.
+            alone = parent.metadata is None or parent.metadata.model != metadata.model
+            if metadata.finetune is not None and alone:
+                remark = "no phase 2" if phase == "pretrained" else "phase 2 is not here"
+                parent = group(parent.children, digest, metadata, remark)
             parent.children.append(node)
     return roots
+
+
+def _node(workspace: Workspace, checkpoint: Checkpoint) -> _Node:
+    """Return a checkpoint's node with its graphs; phases lie in folders beside each other."""
+    metadata = checkpoint.metadata
+    node = _Node(_label(metadata), metadata, paths=[checkpoint.directory])
+    if metadata.finetune is not None:
+        node.graphs = _served(workspace, metadata.model, metadata.finetune)
+        node.paths = [checkpoint.directory, *_paths(workspace, metadata.model, metadata.finetune)]
+    return node
 
 
 def _label(metadata: CheckpointMetadata) -> str:
     """Return how the tree calls a checkpoint: by its graph, its model, or where phase 1 lies."""
     if metadata.body is not None:
         return f"{metadata.finetune} (after {metadata.body.finetune})"
+    origin = metadata.origin
+    if origin is not None and not metadata.steps:
+        made = ", ".join(filter(None, (origin.name, origin.weights)))
+        return f"{metadata.finetune or metadata.model} ({made})"
     return (metadata.finetune or metadata.model) + (f" ({metadata.source})" if metadata.source else "")
 
 
@@ -201,6 +224,7 @@ def _rows(node: _Node, depth: int) -> Iterator[list[str]]:
         EMPTY if steps is None else f"{steps:,}",
         EMPTY if metadata is None else _development(metadata),
         *node.graphs,
+        size_text(disk_bytes(node.paths)) if node.paths else EMPTY,
         f"LEAK: {leak}" if leak else EMPTY,
     ]
     for child in node.children:
@@ -216,6 +240,12 @@ def _development(metadata: CheckpointMetadata) -> str:
         for name, value in values.items()
         if isinstance(value, float)
     )
+
+
+def _paths(workspace: Workspace, model: str, finetune: str) -> list[Path]:
+    """Return where the graphs of a training set lie, and their published versions."""
+    served = workspace.model_repository.glob(f"{model}-{finetune}-*")
+    return [workspace.artifacts.root / model / finetune, *served]
 
 
 def _served(workspace: Workspace, model: str, finetune: str) -> list[str]:

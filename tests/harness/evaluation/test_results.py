@@ -44,6 +44,7 @@ def test_json_has_every_score_of_every_language() -> None:
         "stand_in": "",
         "leak": "",
         "selected_on": "",
+        "exposure_declared": True,
         "languages": {
             "ru": {
                 "exact_match": 50, "f1": 60, "examples": 10, "split": "test", "official": True, "exposure": None

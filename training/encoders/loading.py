@@ -268,7 +268,10 @@ def write_tokenizer(source: CheckpointSource, path: Path) -> None:
     """
     networks, _ = read_config(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main")
+        # transformers 4.57.3 and later warn of Mistral's pattern for every local folder, whatever its model.
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.name, revision=source.revision or "main", fix_mistral_regex=False
+        )
         text = tokenizer.backend_tokenizer.to_str()
     except Exception as error:  # tokenizers raises a bare Exception for every failure
         cause = " ".join(str(error).split())

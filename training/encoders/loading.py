@@ -261,7 +261,10 @@ def write_tokenizer(source: Source, path: Path) -> None:
     """
     networks, _ = read_config(source)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.name, revision=source.revision or "main")
+        # transformers takes large vocabularies in a folder for Mistral's, and says that they are wrong.
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.name, revision=source.revision or "main", fix_mistral_regex=False
+        )
         text = tokenizer.backend_tokenizer.to_str()
     except Exception as error:  # tokenizers raises a bare Exception for every failure
         cause = " ".join(str(error).split())

@@ -64,7 +64,8 @@ class Encoder:
     """Plain transformers: text to unit vectors."""
 
     def __init__(self, folder: Path, device: str) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        # transformers takes large vocabularies in a folder for Mistral's, and says that they are wrong.
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, fix_mistral_regex=False)
         self.network = AutoModel.from_pretrained(folder, add_pooling_layer=False).eval().to(device)
         self.device = device
         self.seconds = 0.0

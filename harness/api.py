@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.artifacts.run import SCORES, RunRecord, read_run
-from harness.artifacts.workspace import Workspace
+from harness.artifacts.workspace import SAMPLE, Workspace
 from harness.core.errors import HarnessError, MissingExtra, UsageError
 from harness.core.progress import Progress, Silent
 from harness.evaluation.request import JOURNAL, EvaluationRequest
@@ -464,7 +464,11 @@ def add_request(
 
     for checkpoint in add(request, _workspace(home), progress or Silent()):
         (progress or Silent()).say(f"{request.name}: {checkpoint.metadata.finetune} in {checkpoint.directory}")
-    return export(request.name, home=home, progress=progress) if export_graphs else []
+    if not export_graphs:
+        return []
+    # Of a model that is there already, the data and variants of this request count, not those that it records.
+    named = None if request.data in (None, SAMPLE) else request.data
+    return export(request.name, variants=request.variants, data=named, home=home, progress=progress)
 
 
 @dataclass(frozen=True, slots=True)

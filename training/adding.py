@@ -487,7 +487,7 @@ def _check_tokenizers(name: str, made: Sequence[_Target]) -> None:
 def _write(request: AddRequest, made: Sequence[_Target], workspace: Workspace, progress: Progress) -> list[Checkpoint]:
     """Write the checkpoints that are not there: all of them or none."""
     root = workspace.checkpoints / request.name
-    keys = {target.finetune.name: _key(request, target) for target in made}
+    keys = {target.finetune.name: _key(target) for target in made}
     there = _present(request.name, root, keys, made[0].tokenizer)
     workspace.checkpoints.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{request.name}-", dir=workspace.checkpoints))
@@ -541,7 +541,8 @@ def _present(name: str, root: Path, keys: Mapping[str, str], tokenizer: str) -> 
     return there
 
 
-def _key(request: AddRequest, target: _Target) -> str:
+def _key(target: _Target) -> str:
+    """Return the identity of a checkpoint; the data that it is checked on do not change it."""
     return identity_of(
         "added",
         target.finetune.name,
@@ -549,8 +550,6 @@ def _key(request: AddRequest, target: _Target) -> str:
         to_json(target.weights.origin),
         target.tokenizer,
         dict(target.more),
-        request.data,
-        list(request.variants),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ def test_an_encoder_alone_gives_a_checkpoint_for_each_retrieval_graph(tmp_path: 
     # The tiny encoder has 64 positions, a task's rows up to 512 tokens.
     assert made[0].metadata.row_tokens == 64
     before = {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*") if path.is_file()}
-    add(request, workspace, Silent())
+    add(replace(request, data=str(tmp_path)), workspace, Silent())
     assert {path: path.stat().st_mtime_ns for path in workspace.root.rglob("*") if path.is_file()} == before
 
 

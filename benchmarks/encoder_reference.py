@@ -43,7 +43,7 @@ BATCH = 32
 
 
 @dataclass(frozen=True)
-class Row:
+class LanguageResult:
     """One task and language: the reference's score, and how its rankings compare with the run's."""
 
     task: str
@@ -142,7 +142,9 @@ class XquadR:
             yield f"{code}_{name}", self.gold[name], self.names, candidates @ vector, 20
 
 
-def compare(task: str, language: str, rows: Iterator[tuple[Any, ...]], run: dict[str, Any], run_score: float) -> Row:
+def compare(
+    task: str, language: str, rows: Iterator[tuple[Any, ...]], run: dict[str, Any], run_score: float
+) -> LanguageResult:
     """Return how the reference's rankings compare with a run's predictions."""
     equal = ties = different = count = 0
     largest, total = 0.0, 0.0
@@ -164,7 +166,7 @@ def compare(task: str, language: str, rows: Iterator[tuple[Any, ...]], run: dict
                 precision += hits / rank
         total += precision / min(len(gold), depth)
         count += 1
-    return Row(task, language, count, 100 * total / count, run_score, equal, ties, different, largest)
+    return LanguageResult(task, language, count, 100 * total / count, run_score, equal, ties, different, largest)
 
 
 def mined(encoder: Encoder, data: Path, language: str, prompts: tuple[str, str]) -> tuple[set[tuple[str, str]], float]:
@@ -223,7 +225,9 @@ Prompts = tuple[str, str]
 Cells = dict[str, Any]
 
 
-def _tatoeba(encoder: Encoder, data: Path, language: str, prompts: Prompts, found: dict[str, Any], cells: Cells) -> Row:
+def _tatoeba(
+    encoder: Encoder, data: Path, language: str, prompts: Prompts, found: dict[str, Any], cells: Cells
+) -> LanguageResult:
     return compare("tatoeba", language, tatoeba(encoder, data, language, prompts), found, cells["accuracy"])
 
 
@@ -232,17 +236,23 @@ def _xquad(data: Path) -> XquadR:
     return XquadR(data)
 
 
-def _lareqa(encoder: Encoder, data: Path, language: str, prompts: Prompts, found: dict[str, Any], cells: Cells) -> Row:
+def _lareqa(
+    encoder: Encoder, data: Path, language: str, prompts: Prompts, found: dict[str, Any], cells: Cells
+) -> LanguageResult:
     return compare("lareqa", language, _xquad(data).rows(encoder, language, prompts), found, cells["map@20"])
 
 
-def _bucc(encoder: Encoder, data: Path, language: str, prompts: Prompts, found: dict[str, Any], cells: Cells) -> Row:
+def _bucc(
+    encoder: Encoder, data: Path, language: str, prompts: Prompts, found: dict[str, Any], cells: Cells
+) -> LanguageResult:
     if cells["split"] != "dev":
         message = f"bucc2018 {language} of the run is {cells['split']}; evaluate it with `--split dev`"
         raise SystemExit(message)
     pairs, f1 = mined(encoder, data, language, prompts)
     own = {(name, value[0]) for name, value in found.items() if value}
-    return Row("bucc2018", language, len(own | pairs), f1, cells["f1"], len(own & pairs), 0, len(own ^ pairs), 0.0)
+    return LanguageResult(
+        "bucc2018", language, len(own | pairs), f1, cells["f1"], len(own & pairs), 0, len(own ^ pairs), 0.0
+    )
 
 
 #: Task -> its reference.

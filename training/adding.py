@@ -33,7 +33,7 @@ from harness.encoders.catalogue import Known, find, of_hub
 from harness.encoders.vocabulary import check_vocabulary
 from harness.evaluation.provenance import commit
 from training.checkpoint import Checkpoint, write_checkpoint
-from training.encoders.known import Weights, of_source, weights_of
+from training.encoders.known import SourcedWeights, of_source, weights_of
 from training.encoders.loading import CheckpointSource, load, read_config, write_tokenizer
 from training.encoders.networks import Networks
 from training.encoders.sentence_transformers import SentenceModel, read_sentence_model
@@ -78,7 +78,7 @@ class _Target:
 
     finetune: AnyFinetune
     head: Mapping[str, Any]
-    weights: Weights
+    weights: SourcedWeights
     #: Loads the network; it has been loaded once, so that this cannot fail for what it holds.
     network: Callable[[], PreTrainedModel]
     #: The text of tokenizer.json.
@@ -220,7 +220,7 @@ def _is_dual(name: str) -> bool:
     return is_retrieval(head) and not isinstance(head, SentenceEmbedding) and bool(tasks.answered_by(name))
 
 
-def _named(request: AddRequest, workspace: Workspace) -> tuple[Known | None, Weights, SentenceModel | None]:
+def _named(request: AddRequest, workspace: Workspace) -> tuple[Known | None, SourcedWeights, SentenceModel | None]:
     """Return the encoder that is named, its weights, and what sentence-transformers wrote beside them."""
     if request.encoder is not None:
         known = find(request.encoder)

@@ -21,7 +21,7 @@ from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import Checkpoint
 from training.distributed import once
 from training.encoders import xlm_roberta
-from training.encoders.known import Weights, weights_of
+from training.encoders.known import SourcedWeights, weights_of
 from training.encoders.loading import CheckpointSource, load, load_encoder, read_config, write_tokenizer
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
@@ -218,7 +218,7 @@ def public_source(training: Training) -> CheckpointSource:
     )
 
 
-def public_weights(training: Training) -> Weights:
+def public_weights(training: Training) -> SourcedWeights:
     """Return the weights of the known encoder that the recipe names.
 
     Raises:
@@ -229,10 +229,10 @@ def public_weights(training: Training) -> Weights:
 
 
 @cache
-def _weights(name: str, source: str | None, revision: str | None, checkpoints: Path) -> Weights:
+def _weights(name: str, source: str | None, revision: str | None, checkpoints: Path) -> SourcedWeights:
     """Return the weights of a known encoder; files are compared with their digests once in a process."""
 
-    def found() -> Weights:
+    def found() -> SourcedWeights:
         return weights_of(find(name), source, revision, checkpoints)
 
     return once(found, found)

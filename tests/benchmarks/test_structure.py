@@ -12,7 +12,7 @@ FILES = {
     "harness/core/__init__.py": "",
     "harness/core/errors.py": "class Wrong(Exception):\n    pass\n\n\nclass Twice:\n    pass\n",
     "harness/core/a.py": "import harness.core.b\n\nvalue = manifest['x']\n",
-    "harness/core/b.py": "import harness.core.a\n# what it says\n",
+    "harness/core/b.py": "import harness.core.a\n# what it tells\n",
     "harness/core/c.py": (
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from harness.loose import Twice\nelse:\n    pass\n"
     ),

@@ -1,5 +1,6 @@
 """The import contracts of pyproject.toml fail where they should: each is broken once in a copy of the tree."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -63,3 +64,17 @@ def is_room(path: Path) -> bool:
 
 def test_at_most_four_modules_lie_loose() -> None:
     assert len([path for path in (ROOT / "harness").glob("*.py") if path.name != "__init__.py"]) <= 4
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "harness/serving/backends").glob("*/*.py")), ids=lambda path: path.parent.name
+)
+def test_backends_import_only_rooms_below_serving(path: Path) -> None:
+    """Triton loads them as files, so their folders are no packages and import-linter does not see them."""
+    layers = SETTINGS["contracts"][0]["layers"]
+    below = {name for layer in layers[layers.index("harness.serving") :] for name in layer.split(" | ")}
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    own = {".".join(name.split(".")[:2]) for name in imported if name.startswith("harness.")}
+    assert own
+    assert own <= below

@@ -206,7 +206,7 @@ def test_finished_run_is_scored_again_to_the_same_numbers(home: Path, in_process
     before = scores(in_process)["tasks"]
     (in_process / "scores.json").rename(in_process / "kept.json")
     lost = harness(home, "rescore", str(in_process))
-    assert (lost.returncode, "scores.json is missing" in lost.stderr) == (2, True)
+    assert (lost.returncode, "no folder with scores.json" in lost.stderr) == (2, True)
     (in_process / "kept.json").rename(in_process / "scores.json")
     submission = home / "submission"
     done = harness(home, "rescore", str(in_process), "--submission", str(submission))

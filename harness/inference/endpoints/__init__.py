@@ -3,8 +3,6 @@
 Imports core and artifacts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -62,20 +60,6 @@ class Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-@dataclass
-class CallableEndpoint(Closing):
-    """An endpoint made of a function, for tests of what uses endpoints."""
-
-    signature: GraphSignature
-    function: Callable[[Tensors], Tensors]
-    concurrency: int = 1
-    backend: str = "function"
-
-    def infer(self, inputs: Tensors) -> Tensors:
-        """See `harness.inference.endpoints.Endpoint`."""
-        return self.function(inputs)
 
 
 def check_signature(endpoint: Endpoint, artifact: Artifact) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from callable_endpoint import CallableEndpoint
 
 from harness.artifacts.store import Artifact, ArtifactStore, read_artifact
 from harness.benchmark import tasks
@@ -30,7 +31,6 @@ from harness.evaluation.request import Evaluation
 from harness.evaluation.results import RunResult
 from harness.evaluation.stages import Stages
 from harness.evaluation.workload import GraphWorkload, Job, group
-from harness.inference.endpoints import CallableEndpoint
 from harness.inference.planner import BatchPlanner
 
 #: Premises whose first letter is what `first_letter` answers.

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from callable_endpoint import CallableEndpoint
 from typer.testing import CliRunner
 
 from harness.artifacts.store import Artifact
@@ -19,7 +20,6 @@ from harness.commands import predict
 from harness.commands.predict import PredictionRequest, readable
 from harness.core.errors import DataError, EndpointError, UsageError
 from harness.core.tensors import Tensors
-from harness.inference.endpoints import CallableEndpoint
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.server.process import free_ports
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
+from callable_endpoint import CallableEndpoint
 
 from harness.core.features import Feature
 from harness.core.heads import SequenceClassification
@@ -13,7 +14,6 @@ from harness.core.progress import Silent
 from harness.core.tensors import Tensors
 from harness.evaluation.dispatch import _Answer, _BusyTime, answer
 from harness.evaluation.journal import Journal
-from harness.inference.endpoints import CallableEndpoint
 from harness.inference.planner import BatchPlanner
 
 

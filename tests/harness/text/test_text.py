@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from callable_endpoint import CallableEndpoint
 
 from harness.artifacts.store import Artifact
 from harness.benchmark import finetunes
@@ -31,7 +32,6 @@ from harness.core.heads import (
     describe,
 )
 from harness.core.tensors import Tensors
-from harness.inference.endpoints import CallableEndpoint
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.text_model import declaration
 from harness.text.declaration import TextDeclaration

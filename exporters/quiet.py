@@ -1,8 +1,10 @@
-"""Keeps torch's, transformers' and Optimum's remarks off the user's terminal; errors pass."""
+"""Keeps the remarks of torch, transformers, Optimum and ONNX Runtime's tools off the user's terminal; errors pass."""
 
+import io
+import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from optimum.utils import logging as optimum_logging
 from transformers.utils import logging as transformers_logging
@@ -25,3 +27,16 @@ def quiet() -> Iterator[None]:
         finally:
             for log, level in levels:
                 log.set_verbosity(level)
+
+
+@contextmanager
+def quiet_tools() -> Iterator[None]:
+    """Mute remarks of ONNX Runtime's tools, which print and log to the root; errors are raised."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -4,10 +4,6 @@ Each reads the graph at its first path, writes another to its second, and refuse
 is not what it promises.
 """
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ from onnxruntime.transformers.optimizer import optimize_model
 
 from exporters.external_data import save_graph, set_apart
 from exporters.modules import Loaded
+from exporters.quiet import quiet_tools
 from harness.artifacts.store import weights_file
 from harness.core.errors import ArtifactError
 from harness.core.machine import describe
@@ -42,7 +39,7 @@ def fuse(source: Path, target: Path, loaded: Loaded) -> None:
         ArtifactError: some layer's attention was not fused, as happens when a new version of
             transformers writes it differently (onnxruntime#22629, #23864).
     """
-    with _quiet():
+    with quiet_tools():
         optimized = optimize_model(str(source), model_type="bert", num_heads=0, hidden_size=0, opt_level=0)
     fused = optimized.get_fused_operator_statistics()["Attention"]
     expected = loaded.depth * loaded.family.fused_attention
@@ -58,7 +55,7 @@ def fuse(source: Path, target: Path, loaded: Loaded) -> None:
 
 def convert_to_fp16(source: Path, target: Path, loaded: Loaded) -> None:
     """Store and compute in float16, with inputs and outputs as they were; for GPUs."""
-    with _quiet():
+    with quiet_tools():
         model = OnnxModel(onnx.load(source))
         model.convert_float_to_float16(keep_io_types=True)
         set_apart(model.model, target)
@@ -75,7 +72,7 @@ def quantize_dynamic(source: Path, target: Path, loaded: Loaded) -> None:
     # Only a graph that comes in two files may have to leave in two: which, is known once it is there.
     large = weights_file(source).is_file()
     written = target.with_name(f"quantized-{target.name}") if large else target
-    with _quiet():
+    with quiet_tools():
         ort_quantize_dynamic(
             str(source),
             str(written),
@@ -176,16 +173,3 @@ def _expect(graph: Any, wanted: dict[str, tuple[int, int]], step: str) -> None:
         if not count <= found <= count + more:
             message = f"{step} made {found} {operator} nodes, {count} belong in this graph; nothing was written"
             raise ArtifactError(message)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Mute remarks of ONNX Runtime's tools, which print and log to the root; errors are raised."""
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)

@@ -84,11 +84,11 @@ def test_weights_of_a_larger_graph_lie_beside_it(tmp_path: Path, limit: Callable
         save_graph(product(seed), tmp_path / "model.onnx")
     assert names(tmp_path) == ["model.onnx", "model.onnx.data"]
     assert (tmp_path / "model.onnx.data").stat().st_size == 2 * 4096 + 2_400
-    told = {
+    places = {
         tensor.name: {entry.key: entry.value for entry in tensor.external_data}
         for tensor in onnx.load(tmp_path / "model.onnx", load_external_data=False).graph.initializer
     }
-    assert told == {
+    assert places == {
         "first": {"location": "model.onnx.data", "offset": "0", "length": "6000"},
         "second": {"location": "model.onnx.data", "offset": "8192", "length": "2400"},
         "shape": {},

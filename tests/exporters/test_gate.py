@@ -282,17 +282,21 @@ def test_a_refused_graph_leaves_its_verdict_and_nothing_else(trained: Checkpoint
 
     with pytest.raises(GateRefusal, match=r"mnli is not published in broken: Latn: .* predictions changed"):
         export_artifact(trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES)
-    told = json.loads((tmp_path / "mnli" / "broken.refused" / GATE).read_text())
+    verdict_file = json.loads((tmp_path / "mnli" / "broken.refused" / GATE).read_text())
     assert [path.name for path in out.parent.iterdir()] == ["broken.refused"]
-    assert (told["passed"], told["accepted"], told["checkpoint"]) == (False, None, trained.digest)
-    assert told["problems"]
+    assert (verdict_file["passed"], verdict_file["accepted"], verdict_file["checkpoint"]) == (
+        False,
+        None,
+        trained.digest,
+    )
+    assert verdict_file["problems"]
 
     artifact = export_artifact(
         trained.directory, finetune("mnli"), "broken", out, PROBES, SAMPLES, accept_drift="a test"
     )
-    told = json.loads((artifact.directory / GATE).read_text())
+    verdict_file = json.loads((artifact.directory / GATE).read_text())
     assert [path.name for path in out.parent.iterdir()] == ["broken"]
-    assert (told["passed"], told["accepted"]) == (False, "a test")
+    assert (verdict_file["passed"], verdict_file["accepted"]) == (False, "a test")
 
 
 def test_the_manifest_names_the_gate_and_what_the_graph_needs(trained: Checkpoint, tmp_path: Path) -> None:
@@ -337,9 +341,9 @@ def test_export_publishes_int8_with_its_verdict(workspace: Workspace, tmp_path: 
     )
 
     version = workspace.model_repository / "tiny-mnli-int8" / "1"
-    told = json.loads((version / GATE).read_text())
+    verdict_file = json.loads((version / GATE).read_text())
     assert (published.version, published.written) == (1, True)
-    assert (told["passed"], list(told["scripts"])) == (True, ["Latn", "Cyrl"])
+    assert (verdict_file["passed"], list(verdict_file["scripts"])) == (True, ["Latn", "Cyrl"])
     assert (version / "model.onnx").is_file()
     assert (workspace.model_repository / "tiny-mnli-int8_text" / "1" / "text.json").is_file()
 

@@ -55,17 +55,19 @@ def test_any_plan_gives_the_predictions_of_rows_asked_alone(
     with OnnxEndpoint(apply(variant, graph, loaded)) as endpoint:
         alone = answers(endpoint, [Batch((row,), length) for row, length in enumerate(LENGTHS)])
         assert len(set(alone.argmax(axis=1))) == 3
-        told = []
+        summaries = []
         for name, plan in PLANS.items():
             assert sorted(row for batch in plan for row in batch.rows) == list(range(len(ROWS)))
             given = answers(endpoint, plan)
             difference = float(np.abs(given - alone).max())
             flips = int((given.argmax(axis=1) != alone.argmax(axis=1)).sum())
-            told.append(f"{variant}, {name}: {flips} of {len(ROWS)} labels flip, logits differ by {difference:.1e}")
-            assert difference <= largest, told[-1]
-            assert flips <= share * len(ROWS), told[-1]
+            summaries.append(
+                f"{variant}, {name}: {flips} of {len(ROWS)} labels flip, logits differ by {difference:.1e}"
+            )
+            assert difference <= largest, summaries[-1]
+            assert flips <= share * len(ROWS), summaries[-1]
     with capsys.disabled():
-        print("", *told, sep="\n  ")  # noqa: T201 - the counts are asked for
+        print("", *summaries, sep="\n  ")  # noqa: T201 - the counts are asked for
 
 
 def test_rows_scaled_with_their_batch_are_seen_to_depend_on_it(

@@ -34,7 +34,7 @@ from harness.core.progress import Silent
 from training.adding import AddRequest, add
 
 LABELS = ("contradiction", "entailment", "neutral")
-#: A label is told by a word of the hypothesis, so that a tiny network learns it in a few steps.
+#: A label follows from a word of the hypothesis, so that a tiny network learns it in a few steps.
 MARKS = {"contradiction": "never", "entailment": "indeed", "neutral": "maybe"}
 WORDS = "the cat dog sleeps eats runs small big red blue".split()
 

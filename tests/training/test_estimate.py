@@ -75,7 +75,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-class Told:
+class DryRuns:
     """Runs recipes, dry or not, in one workspace."""
 
     def __init__(self, folder: Path, data: Path) -> None:
@@ -118,13 +118,13 @@ def split(line: str) -> list[str]:
 
 
 @pytest.fixture
-def reported(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+def reported(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> DryRuns:
     """Measuring has tests of its own; here a token takes half a second, and a step nothing."""
     monkeypatch.setattr(estimate, "measure", lambda *_: Speed(0.0, 0.5, 3, 1))
-    return Told(tmp_path, data)
+    return DryRuns(tmp_path, data)
 
 
-def test_steps_and_examples_are_those_of_the_recipe(reported: Told) -> None:
+def test_steps_and_examples_are_those_of_the_recipe(reported: DryRuns) -> None:
     rows = reported.rows()
     assert rows["phase 1: mlm"][:4] == ["to do", "8", "-", "-"]
     assert rows["phase 2"][:4] == ["to do", "6", "-", "-"]
@@ -133,7 +133,7 @@ def test_steps_and_examples_are_those_of_the_recipe(reported: Told) -> None:
     assert rows["phase 3: encoder"][:2] == ["not trained", "0"]
 
 
-def test_mixture_is_the_one_that_training_draws(reported: Told) -> None:
+def test_mixture_is_the_one_that_training_draws(reported: DryRuns) -> None:
     rows = reported.rows()
     drawn = {code: int(rows[f"mnli {code}"][1]) for code in SENTENCES}
     reported.train(phase="intermediate")
@@ -142,19 +142,19 @@ def test_mixture_is_the_one_that_training_draws(reported: Told) -> None:
     assert sum(drawn.values()) == 24
 
 
-def test_tokens_are_counted_with_the_tokenizer_that_training_makes(reported: Told) -> None:
+def test_tokens_are_counted_with_the_tokenizer_that_training_makes(reported: DryRuns) -> None:
     tokens = int(reported.rows()["phase 3: mnli"][4].replace(",", ""))
     reported.train(phase="pretrained")
     assert int(reported.rows()["phase 3: mnli"][4].replace(",", "")) == tokens
 
 
-def test_time_follows_the_tokens(reported: Told) -> None:
+def test_time_follows_the_tokens(reported: DryRuns) -> None:
     rows = reported.rows()
     tokens = int(rows["phase 2"][4].replace(",", ""))
     assert rows["phase 2"][5:] == [duration(tokens * 0.5), "3 steps"]
 
 
-def test_what_is_done_costs_nothing(reported: Told) -> None:
+def test_what_is_done_costs_nothing(reported: DryRuns) -> None:
     reported.train()
     rows = reported.rows()
     assert rows["phase 1: mlm"][:2] == ["done", "8"]
@@ -164,14 +164,14 @@ def test_what_is_done_costs_nothing(reported: Told) -> None:
     assert rows["left to do"] == ["0", "0", "0 s"]
 
 
-def test_other_inputs_are_not_taken_for_done(reported: Told) -> None:
+def test_other_inputs_are_not_taken_for_done(reported: DryRuns) -> None:
     reported.train()
     rows = reported.rows(RECIPE.replace("epochs = 2", "epochs = 4"))
     assert (rows["phase 2"][0], rows["phase 3: mnli"][:2]) == ("done", ["to do", "10"])
     assert reported.rows(RECIPE.replace("steps = 8", "steps = 9"))["phase 3: mnli"][0] == "to do"
 
 
-def test_stopped_training_has_only_its_rest_left(reported: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_training_has_only_its_rest_left(reported: DryRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = int(reported.rows()["phase 1: mlm"][4].replace(",", ""))
 
     def fail(*_: Any) -> Any:
@@ -189,7 +189,7 @@ def test_stopped_training_has_only_its_rest_left(reported: Told, monkeypatch: py
     assert reported.rows(resume=False)["phase 1: mlm"][0] == "to do"
 
 
-def test_dry_run_writes_nothing(reported: Told) -> None:
+def test_dry_run_writes_nothing(reported: DryRuns) -> None:
     reported.dry()
     assert not reported.workspace.root.exists()
     reported.train(phase="intermediate")
@@ -198,25 +198,25 @@ def test_dry_run_writes_nothing(reported: Told) -> None:
     assert reported.written() == before
 
 
-def test_shared_phase_1_is_counted_once(reported: Told) -> None:
+def test_shared_phase_1_is_counted_once(reported: DryRuns) -> None:
     lines = reported.dry(RECIPE, RECIPE.replace('name = "try"', 'name = "other"'))
     starts = [split(line.strip()) for line in lines if line.strip().startswith("phase 1")]
     assert [cells[1] for cells in starts] == ["to do", "the one of try"]
     assert starts[1][5:] == ["0", "0 s", "-"]
 
 
-def test_phase_to_stop_after_is_the_last_that_is_reported(reported: Told) -> None:
+def test_phase_to_stop_after_is_the_last_that_is_reported(reported: DryRuns) -> None:
     assert list(reported.rows(phase="intermediate")) == ["phase 1: mlm", "phase 2", "mnli en", "mnli ru", "left to do"]
     with pytest.raises(UsageError, match="did you mean 'target'"):
         reported.dry(phase="targt")
 
 
-def test_max_steps_cuts_every_phase(reported: Told) -> None:
+def test_max_steps_cuts_every_phase(reported: DryRuns) -> None:
     rows = reported.rows(max_steps=2)
     assert [rows[name][1] for name in ("phase 1: mlm", "phase 2", "phase 3: mnli")] == ["2", "2", "2"]
 
 
-def test_missing_file_is_named_as_a_training_names_it(reported: Told, data: Path) -> None:
+def test_missing_file_is_named_as_a_training_names_it(reported: DryRuns, data: Path) -> None:
     (data / "intermediate/mnli/ru/train.jsonl").unlink()
     messages = []
     for run in (reported.dry, reported.train):
@@ -227,7 +227,7 @@ def test_missing_file_is_named_as_a_training_names_it(reported: Told, data: Path
     assert "take them out of the recipe" in messages[0]
 
 
-def test_damaged_checkpoint_is_refused_as_a_training_refuses_it(reported: Told) -> None:
+def test_damaged_checkpoint_is_refused_as_a_training_refuses_it(reported: DryRuns) -> None:
     reported.train(phase="pretrained")
     (weights,) = reported.workspace.checkpoints.glob("pretrained-*/model.safetensors")
     weights.write_bytes(b"")
@@ -235,7 +235,7 @@ def test_damaged_checkpoint_is_refused_as_a_training_refuses_it(reported: Told) 
         reported.dry()
 
 
-def test_text_of_phase_2_is_reported(reported: Told) -> None:
+def test_text_of_phase_2_is_reported(reported: DryRuns) -> None:
     text = '[intermediate.text]\nrate = 0.5\ntexts = ["mono"]\nbatch_tokens = 64\n\n[target]'
     rows = reported.rows(RECIPE.replace("[target]", text))
     (name,) = (name for name in rows if name.startswith("text"))
@@ -245,7 +245,7 @@ def test_text_of_phase_2_is_reported(reported: Told) -> None:
 
 
 def test_speed_comes_from_a_measurement_on_this_machine(tmp_path: Path, data: Path) -> None:
-    real = Told(tmp_path, data)
+    real = DryRuns(tmp_path, data)
     lines = real.dry()
     rows = real.table(lines)
     assert rows["phase 1: mlm"][6].partition(" ")[2].startswith("step")
@@ -254,10 +254,12 @@ def test_speed_comes_from_a_measurement_on_this_machine(tmp_path: Path, data: Pa
     assert not real.workspace.root.exists()
 
 
-@pytest.mark.parametrize(("load", "told_of"), [(0.1, 0), (999.0, 1)])
-def test_busy_machine_is_reported(reported: Told, monkeypatch: pytest.MonkeyPatch, load: float, told_of: int) -> None:
+@pytest.mark.parametrize(("load", "lines_of_load"), [(0.1, 0), (999.0, 1)])
+def test_busy_machine_is_reported(
+    reported: DryRuns, monkeypatch: pytest.MonkeyPatch, load: float, lines_of_load: int
+) -> None:
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
-    assert sum("busy with other work" in line for line in reported.dry()) == told_of
+    assert sum("busy with other work" in line for line in reported.dry()) == lines_of_load
 
 
 @pytest.mark.parametrize(

@@ -111,9 +111,9 @@ def test_hub_that_cannot_be_reached_is_one_sentence(hf_cache, monkeypatch) -> No
     monkeypatch.setattr(datasets, "load_dataset_builder", failing(ConnectionError("Couldn't reach the hub\nand more")))
     with pytest.raises(
         DataError, match=r"cannot be loaded \(ConnectionError: Couldn't reach the hub\); .*`--from`"
-    ) as told:
+    ) as refusal:
         client.load_rows("owner/name", "en", "test", COMMIT)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_loading_script_is_refused(hf_cache, monkeypatch) -> None:

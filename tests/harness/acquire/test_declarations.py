@@ -111,9 +111,9 @@ def test_table_counts_files_and_names_pins() -> None:
 
 
 def test_notes_hold_every_refusal() -> None:
-    told = notes()
-    assert [line for line in told if line.startswith("bucc2018: google/xtreme's bucc18.*")]
-    assert len(told) == len(set(told))
+    all_notes = notes()
+    assert [line for line in all_notes if line.startswith("bucc2018: google/xtreme's bucc18.*")]
+    assert len(all_notes) == len(set(all_notes))
 
 
 def test_name_of_a_task_and_its_training_set_means_both() -> None:

@@ -130,10 +130,10 @@ def test_sentences_of_two_repositories_become_the_same_files(layout: Layout) -> 
     found = []
     for language, row in (("sw", ("source_sentence", "target_sentence")), ("ro", ("sentence1", "sentence2"))):
         part = next(part for part in dataset.hub.parts if part.serves(language, "test"))
-        told = dict(zip([part.rename.get(column, column) for column in row], ("ja\n", "yes\n"), strict=True))
+        written_row = dict(zip([part.rename.get(column, column) for column in row], ("ja\n", "yes\n"), strict=True))
         paths = dataset.files(layout, language, "test")
         paths[0].parent.mkdir(parents=True, exist_ok=True)
-        dataset.hub.convert.write([told], paths)
+        dataset.hub.convert.write([written_row], paths)
         found.append([(path.name, path.read_text()) for path in paths])
     assert found == [
         [("tatoeba.swh-eng.swh", "ja\n"), ("tatoeba.swh-eng.eng", "yes\n")],
@@ -221,8 +221,8 @@ def test_sorted_tatoeba_is_not_taken_for_aligned(tmp_path: Path, download) -> No
 
 def paragraph(name: str) -> str:
     qas = [{"id": name, "question": "where?", "answers": [{"text": "Bonn", "answer_start": 3}]}]
-    told = {"context": "in Bonn", "sentences": ["in Bonn"], "sentence_breaks": [[0, 7]], "qas": qas}
-    return json.dumps({"data": [{"paragraphs": [told]}]})
+    written_row = {"context": "in Bonn", "sentences": ["in Bonn"], "sentence_breaks": [[0, 7]], "qas": qas}
+    return json.dumps({"data": [{"paragraphs": [written_row]}]})
 
 
 def test_lareqa_is_written_when_all_languages_are_there(tmp_path: Path, download) -> None:

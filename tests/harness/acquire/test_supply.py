@@ -16,7 +16,7 @@ PINNED = Repository(name="owner/pairs", revision=COMMIT, seen="tests", licence="
 UNPINNED = Repository(name="owner/unpinned", revision=None, seen="nowhere", licence="tests")
 
 
-class Told(Silent):
+class KeptLines(Silent):
     """Progress that keeps what was said."""
 
     def __init__(self) -> None:
@@ -49,12 +49,12 @@ def test_anything_but_a_commit_is_resolved_and_told(dataset, hub, loads, monkeyp
     asked = []
     monkeypatch.setattr(client, "resolve_commit", lambda *given: asked.append(given) or OTHER)
     parts = (Part(repository=UNPINNED, config="{language}", splits={"dev": "validation"}),)
-    told = Told()
-    with FromHub(told, revision=revision) as supplier:
+    kept_lines = KeptLines()
+    with FromHub(kept_lines, revision=revision) as supplier:
         for code in ("en", "ru"):
             supply = supplier.find(dataset(hub=replace(hub, parts=parts)), code, "dev")
     assert asked == [("owner/unpinned", revision)]
-    assert told.lines == [f"owner/unpinned: {revision or 'not pinned'}, now at commit {OTHER}"]
+    assert kept_lines.lines == [f"owner/unpinned: {revision or 'not pinned'}, now at commit {OTHER}"]
     assert supply.origin["revision"] == OTHER
 
 

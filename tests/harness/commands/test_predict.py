@@ -282,7 +282,7 @@ def test_answers_are_readable(question: dict, answer: dict, lines: list[str]) ->
 def test_command_prints_lines_or_json(workspace: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_HOME", str(workspace("mnli").root))
     command = ["predict", "--model", "tiny", "--task", "xnli", "a", "b"]
-    plain, told = (CliRunner().invoke(app, [*command, *more], catch_exceptions=False) for more in ([], ["--json"]))
-    answer = json.loads(told.stdout)
+    plain, as_json = (CliRunner().invoke(app, [*command, *more], catch_exceptions=False) for more in ([], ["--json"]))
+    answer = json.loads(as_json.stdout)
     assert list(answer) == ["label", "probabilities", "truncated"]
     assert plain.stdout.startswith(answer["label"])

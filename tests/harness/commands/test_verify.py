@@ -186,8 +186,8 @@ def test_graph_of_another_variant_than_the_run_is_found(
     """An int8 run is answered by the fp32 graph where a retrieval task has none of its own."""
     store = home.artifacts
     artifact = store.find("tiny", "mnli", "fp32")
-    told = provenance([], Layout.at(tmp_path / "data"), [artifact], "onnx")
-    assert told["variant"] == {"mnli": "fp32"}
+    run_record = provenance([], Layout.at(tmp_path / "data"), [artifact], "onnx")
+    assert run_record["variant"] == {"mnli": "fp32"}
     assert json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]["variant"] == {"mnli": "fp32"}
     edit(scores(home), variant="int8")
     monkeypatch.setattr(runs, "rescore", lambda *_: None)
@@ -256,7 +256,7 @@ BREAKS: dict[str, tuple[Callable[[Workspace], None], str]] = {
         lambda home: (home.artifacts.directory("tiny", "mnli", "fp32") / "gate.json").unlink(),
         r"breaks at artifact artifacts/tiny/mnli/fp32: its gate\.json is missing, \w{12} is expected; export again",
     ),
-    "manifest tells another training": (
+    "manifest names another training": (
         lambda home: edit(
             home.artifacts.directory("tiny", "mnli", "fp32") / "manifest.json",
             checkpoint={
@@ -318,9 +318,9 @@ def with_provenance(home: Workspace, **values: Any) -> None:
 
 def better(home: Workspace) -> None:
     """Write a better score than the answers have."""
-    told = json.loads(scores(home).read_text(encoding="utf-8"))["tasks"]
-    told["xnli"]["languages"]["ru"]["accuracy"] += 1
-    edit(scores(home), tasks=told)
+    run_record = json.loads(scores(home).read_text(encoding="utf-8"))["tasks"]
+    run_record["xnli"]["languages"]["ru"]["accuracy"] += 1
+    edit(scores(home), tasks=run_record)
 
 
 def other_label(home: Workspace) -> None:

@@ -248,7 +248,7 @@ def running(artifact: Callable[..., Artifact], probe: list[int], tmp_path: Path)
         yield Running(variables, ports, process.pid, graph)
     finally:
         process.terminate()
-        time.sleep(0.5)  # told twice, the supervisor does not wait for a server that waits for its dead stub
+        time.sleep(0.5)  # signalled twice, the supervisor does not wait for a server that waits for its dead stub
         stop(process)
         shutil.rmtree(folder, ignore_errors=True)
 

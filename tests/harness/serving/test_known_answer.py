@@ -9,12 +9,12 @@ from harness.serving.repository.known_answer import KnownAnswer, read_known_answ
 NUMBERS = KnownAnswer(inputs={"input_ids": [[0, 5, 2]]}, outputs={"logits": [[0.5, -1.0, 2.0]]})
 
 
-def told(**fields: object) -> dict[str, list[object]]:
+def outputs_of(**fields: object) -> dict[str, list[object]]:
     return {"answer": [json.dumps(fields)]}
 
 
 TEXT = KnownAnswer(
-    inputs={"text": [["a"]]}, outputs={"answer": [told(label="neutral", probabilities={"x": 0.25})["answer"]]}
+    inputs={"text": [["a"]]}, outputs={"answer": [outputs_of(label="neutral", probabilities={"x": 0.25})["answer"]]}
 )
 
 
@@ -49,11 +49,14 @@ def test_numbers_are_compared_within_a_tolerance(outputs: dict[str, list[object]
 @pytest.mark.parametrize(
     ("outputs", "wrong"),
     [
-        (told(probabilities={"x": 0.2501}, label="neutral"), ""),
-        (told(probabilities={"x": 0.3}, label="neutral"), "output 'answer' differs by 0.05"),
-        (told(probabilities={"x": 0.25}, label="other"), "output 'answer' has 'other' where the answer in process has"),
-        (told(probabilities={"y": 0.25}, label="neutral"), "output 'answer' has 'y' where"),
-        (told(probabilities={"x": 0.25}), "output 'answer' has 3 values instead of 5"),
+        (outputs_of(probabilities={"x": 0.2501}, label="neutral"), ""),
+        (outputs_of(probabilities={"x": 0.3}, label="neutral"), "output 'answer' differs by 0.05"),
+        (
+            outputs_of(probabilities={"x": 0.25}, label="other"),
+            "output 'answer' has 'other' where the answer in process has",
+        ),
+        (outputs_of(probabilities={"y": 0.25}, label="neutral"), "output 'answer' has 'y' where"),
+        (outputs_of(probabilities={"x": 0.25}), "output 'answer' has 3 values instead of 5"),
         ({"answer": ["no JSON"]}, "output 'answer' has 1 values instead of 5"),
     ],
 )

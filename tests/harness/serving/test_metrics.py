@@ -1,4 +1,4 @@
-"""The names in the shipped dashboard, rules and queries are those that the real server tells."""
+"""The names in the shipped dashboard, rules and queries are those that the real server reports."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ def queried(name: str) -> Iterator[tuple[str, set[str]]]:
 
 
 @pytest.fixture(scope="module")
-def told(served) -> dict[str, set[str]]:
+def reported_metrics(served) -> dict[str, set[str]]:
     """Each metric of the server after one request, with its labels."""
     with TritonEndpoint(served.hosts, served.artifacts["choice"]) as endpoint:
         endpoint.infer(dict(pad([[3, 4]], pad_id=1)))
@@ -54,15 +54,19 @@ ADDED = {"namespace", "pod"}
 
 @pytest.mark.triton
 @pytest.mark.parametrize("name", SHIPPED)
-def test_every_metric_that_is_asked_for_exists(told: dict[str, set[str]], name: str) -> None:
+def test_every_metric_that_is_asked_for_exists(reported_metrics: dict[str, set[str]], name: str) -> None:
     asked = list(queried(name))
     assert asked
-    assert [metric for metric, _ in asked if metric not in told] == []
-    assert [(metric, labels - told[metric] - ADDED) for metric, labels in asked if labels - told[metric] - ADDED] == []
+    assert [metric for metric, _ in asked if metric not in reported_metrics] == []
+    assert [
+        (metric, labels - reported_metrics[metric] - ADDED)
+        for metric, labels in asked
+        if labels - reported_metrics[metric] - ADDED
+    ] == []
 
 
 @pytest.mark.triton
-def test_failures_tell_the_reasons_that_the_alerts_look_for(served, told: dict[str, set[str]]) -> None:
+def test_failures_tell_the_reasons_that_the_alerts_look_for(served, reported_metrics: dict[str, set[str]]) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", served.server.metrics_port, timeout=30)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()

@@ -123,7 +123,7 @@ def test_changed_settings_replace_the_config_only(artifact: Make, probe: list[in
 def test_another_probe_is_another_warm_up_and_the_older_one_stays(
     artifact: Make, probe: list[int], tmp_path: Path
 ) -> None:
-    """A server that runs may be told to load the version again with the configuration that it knows."""
+    """A server that runs may be asked to load the version again with the configuration that it knows."""
     graph = artifact()
     publish(graph, tmp_path, SERVING, probe_ids=probe)
     older = {path.name for path in (tmp_path / graph.name / "warmup").iterdir()}
@@ -256,8 +256,8 @@ def test_damaged_weights_of_a_version_are_named(
         # As whole as it looks from files.json; the manifest knows better.
         content = b"\1" * len(content)
         files = path.with_name("files.json")
-        told = json.loads(files.read_text()) | {path.name: hashlib.sha256(content).hexdigest()}
-        files.write_text(json.dumps(told))
+        digests = json.loads(files.read_text()) | {path.name: hashlib.sha256(content).hexdigest()}
+        files.write_text(json.dumps(digests))
     replace(path, {"shortened": content[:-4], "changed": content[:-4] + b"\1\2\3\4"}.get(damage, content))
     if damage == "missing":
         path.unlink()
@@ -305,8 +305,8 @@ def test_known_answer_of_a_text_is_what_the_graph_gives_in_process(
         path = tmp_path / "repository" / f"{graph.name}_text" / str(version) / "known_answer.json"
         answers.append(read_known_answer(path))
     first, second = answers
-    told = json.loads(first.outputs["answer"][0][0])
-    assert sum(told["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    answer = json.loads(first.outputs["answer"][0][0])
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert first.inputs == second.inputs
     assert first.difference(first.outputs) == ""
     assert "output 'answer'" in first.difference(second.outputs)

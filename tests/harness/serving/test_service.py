@@ -58,7 +58,7 @@ def config(version: int, **more: Any) -> dict[str, Any]:
 
 
 class Notes:
-    """A server that notes what it is told; `failing` names the models that fail a question, and how."""
+    """A server that notes its requests; `failing` names the models that fail a question, and how."""
 
     def __init__(self, repository: Path, folder: Path) -> None:
         self.repository, self.models, self.profile = repository, [GRAPH, TEXT], "online"
@@ -765,9 +765,9 @@ def test_trial_that_is_stopped_takes_its_server_with_it(repository: Path, tmp_pa
 def test_trial_refuses_a_version_that_answers_otherwise(repository: Path, tmp_path: Path) -> None:
     """The files are those that were published, but the configuration lets another graph answer."""
     path = repository / TEXT / "2" / "known_answer.json"
-    told = json.loads(path.read_text())
-    told["outputs"]["answer"] = [[json.dumps({"label": "none", "probabilities": {}, "truncated": False})]]
-    path.write_text(json.dumps(told))
+    record = json.loads(path.read_text())
+    record["outputs"]["answer"] = [[json.dumps({"label": "none", "probabilities": {}, "truncated": False})]]
+    path.write_text(json.dumps(record))
     with pytest.raises(ArtifactError, match=r"known_answer\.json is not the file that was published"):
         attempt(repository, [GRAPH, TEXT], 2, "online", tmp_path / "trial.log")
     digests = json.loads(path.with_name("files.json").read_text())

@@ -394,10 +394,10 @@ def keys(value: Any) -> Any:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_python_examples_run(online: Online, number: int) -> None:
-    code, told = blocks("python")[number]
+    code, documented = blocks("python")[number]
     printed = run(online, [sys.executable, "-c"], code)
-    if told is not None:
-        assert keys(json.loads(printed)) == keys(json.loads(told))
+    if documented is not None:
+        assert keys(json.loads(printed)) == keys(json.loads(documented))
     else:
         assert keys(ast.literal_eval(printed)) == {"cosine": "float", "truncated": ["bool", "bool"]}
 
@@ -406,9 +406,9 @@ def test_python_examples_run(online: Online, number: int) -> None:
 def test_curl_examples_run(online: Online, number: int) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
-    code, told = blocks("bash")[number]
+    code, documented = blocks("bash")[number]
     reply = json.loads(run(online, ["bash", "-euo", "pipefail", "-c"], code))
-    wanted = json.loads(told) if told is not None else None
+    wanted = json.loads(documented) if documented is not None else None
     if wanted is not None:
         assert keys(reply) == keys(wanted)
         assert reply["model_name"] == wanted["model_name"]

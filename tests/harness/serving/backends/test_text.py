@@ -56,7 +56,7 @@ def ids_as_logits(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"logits": np.stack([-abs(row[1] - np.array([4.0, 5.0, 6.0])) for row in inputs["input_ids"]]).astype("f4")}
 
 
-def told(response: Any) -> list[dict[str, Any]]:
+def answers_of(response: Any) -> list[dict[str, Any]]:
     assert not response.has_error(), response.error()
     return [json.loads(text) for text in response.outputs["answer"][:, 0]]
 
@@ -73,7 +73,7 @@ def test_all_requests_share_the_batches_and_keep_their_answers(opened: Open, stu
     model = opened("mnli", version=3)
     letters = ["a" * 1, "c" * 30, "b" * 2, "a" * 29, "c" * 3]
     answers = execute(model, [pair(request_of, letter, "d") for letter in letters])
-    assert [told(answer)[0]["label"] for answer in answers] == [LABELS[letter[0]] for letter in letters]
+    assert [answers_of(answer)[0]["label"] for answer in answers] == [LABELS[letter[0]] for letter in letters]
     assert [(call.model_name, call.model_version) for call in stub.calls] == [("tiny-mnli-fp32", 3)] * 2
     widths = [{tensor.name: tensor.value.shape for tensor in call.inputs} for call in stub.calls]
     assert widths == [
@@ -90,7 +90,7 @@ def test_all_requests_share_the_batches_and_keep_their_answers(opened: Open, stu
 def test_rows_of_one_request_come_back_together(opened: Open, stub: Any, request_of: type) -> None:
     stub.answer = ids_as_logits
     request = request_of({"text": texts(["a"], ["c"]), "text_pair": texts(["d"], ["d"])}, ["answer"])
-    answers = told(execute(opened("mnli"), [request])[0])
+    answers = answers_of(execute(opened("mnli"), [request])[0])
     assert [answer["label"] for answer in answers] == [LABELS["a"], LABELS["c"]]
 
 
@@ -102,7 +102,7 @@ def test_rows_of_one_request_come_back_together(opened: Open, stub: Any, request
 def test_bad_text_fails_alone(opened: Open, stub: Any, request_of: type, bad: str | bytes, reason: str) -> None:
     stub.answer = ids_as_logits
     good, failed, other = execute(opened("mnli"), [pair(request_of, text, "d") for text in ("a", bad, "c")])
-    assert (told(good)[0]["label"], told(other)[0]["label"]) == (LABELS["a"], LABELS["c"])
+    assert (answers_of(good)[0]["label"], answers_of(other)[0]["label"]) == (LABELS["a"], LABELS["c"])
     assert failed.error().code() == "INVALID_ARG"
     assert "model 'tiny-mnli-fp32_text': input " in str(failed.error())
     assert reason in str(failed.error())
@@ -163,7 +163,7 @@ def test_batch_that_the_graph_fails_on_fails_only_the_rows_at_fault(
     )
     answers = execute(opened("mnli"), [pair(request_of, text, "d") for text in "acbca"])
     assert [each.has_error() for each in answers] == [False, False, True, False, False]
-    assert told(answers[3])[0]["label"] == LABELS["c"]
+    assert answers_of(answers[3])[0]["label"] == LABELS["c"]
     assert "answers with NaN" in str(answers[2].error())
 
 
@@ -178,7 +178,7 @@ def test_request_with_too_many_bytes_together_fails_alone(opened: Open, stub: An
     stub.answer = ids_as_logits
     large = request_of({"text": texts(*[["a" * 60_000]] * 3), "text_pair": texts(*[["d"]] * 3)}, ["answer"])
     good, failed = execute(opened("mnli"), [pair(request_of, "a", "d"), large])
-    assert told(good)[0]["label"] == LABELS["a"]
+    assert answers_of(good)[0]["label"] == LABELS["a"]
     assert failed.error().code() == "INVALID_ARG"
     assert "the texts of the request have 180,003 bytes or more together; give at most 131,072" in str(failed.error())
 
@@ -195,7 +195,7 @@ def test_choices_of_unequal_number_share_an_execute(opened: Open, stub: Any, req
         request_of({"text": texts(["b"]), "question": texts([""]), "choices": texts(list(each))}, ["answer"])
         for each in (["b", "a"], ["ab", "b", "aaa", "a"])
     ]
-    answers = [told(answer)[0] for answer in execute(opened("copa"), requests)]
+    answers = [answers_of(answer)[0] for answer in execute(opened("copa"), requests)]
     assert [(answer["choice"], len(answer["probabilities"])) for answer in answers] == [(1, 2), (2, 4)]
 
 

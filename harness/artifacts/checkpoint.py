@@ -75,6 +75,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a recipe exports."""
 
     variants: list[str] = []
+    negative_controls: list[str] = []
 
 
 class PretrainedRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,11 @@ class Example(Protocol):
         """The id, unique within its file."""
         ...
 
+    @property
+    def cluster(self) -> str:
+        """What it shares with the examples that it is correlated with: the text they are about."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PairExample:
@@ -22,6 +27,11 @@ class PairExample:
     first: str
     second: str
     label: str
+
+    @property
+    def cluster(self) -> str:
+        """The premise: XNLI has three hypotheses to each."""
+        return self.first
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,11 @@ class ChoiceExample:
     choices: tuple[str, ...]
     label: int
 
+    @property
+    def cluster(self) -> str:
+        """The premise."""
+        return self.premise
+
 
 @dataclass(frozen=True, slots=True)
 class WordsExample:
@@ -42,6 +57,11 @@ class WordsExample:
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...]
+
+    @property
+    def cluster(self) -> str:
+        """The sentence itself."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +81,11 @@ class QuestionExample:
     context: str
     answers: tuple[Answer, ...]
 
+    @property
+    def cluster(self) -> str:
+        """The paragraph: its questions are correlated."""
+        return self.context
+
 
 @dataclass(frozen=True, slots=True)
 class SentenceExample:
@@ -72,6 +97,11 @@ class SentenceExample:
     gold: frozenset[str] = frozenset()
     #: Only chooses a threshold for the others (BUCC's dev split), and is never scored itself.
     tuning: bool = False
+
+    @property
+    def cluster(self) -> str:
+        """The sentence itself."""
+        return self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +116,11 @@ class MatchExample:
     def label(self) -> str:
         """The candidate that the query should find among others: its own."""
         return self.id
+
+    @property
+    def cluster(self) -> str:
+        """The candidate, which several queries may share."""
+        return self.candidate
 
 
 def is_scored(example: Any) -> bool:

@@ -25,6 +25,7 @@ TASK = Task(
     official=1_190,
     paper="Artetxe et al. 2020, https://aclanthology.org/2020.acl-main.421",
     submission=Answers(),
+    parallel=True,
     hub=Hub(
         convert=SquadFile(),
         # google/xtreme's XQuAD.* is the same without Romanian.

@@ -1,6 +1,6 @@
 """The shapes of an example: one gold-labelled item of a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -13,6 +13,18 @@ class Example(Protocol):
         """The id, unique within its file."""
         ...
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield each text of the example with the name of its field."""
+        ...
+
+    def asked(self) -> Hashable:
+        """Return everything that a model is shown; two examples that show the same are duplicates."""
+        ...
+
+    def right(self) -> Hashable:
+        """Return the gold; duplicates of different gold contradict each other."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PairExample:
@@ -22,6 +34,19 @@ class PairExample:
     first: str
     second: str
     label: str
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield "sentence 1", self.first
+        yield "sentence 2", self.second
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.first, self.second
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +59,22 @@ class ChoiceExample:
     choices: tuple[str, ...]
     label: int
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`; a data set without questions has empty ones, which are no text."""
+        yield "premise", self.premise
+        if self.question:
+            yield "question", self.question
+        for number, choice in enumerate(self.choices, start=1):
+            yield f"choice {number}", choice
+
+    def asked(self) -> Hashable:
+        """See `Example`; the order of the choices says nothing."""
+        return self.premise, self.question, tuple(sorted(self.choices))
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.choices[self.label]
+
 
 @dataclass(frozen=True, slots=True)
 class WordsExample:
@@ -42,6 +83,19 @@ class WordsExample:
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...]
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        for word in self.words:
+            yield "word", word
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.words
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +115,19 @@ class QuestionExample:
     context: str
     answers: tuple[Answer, ...]
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`; answers are slices of the context."""
+        yield "question", self.question
+        yield "context", self.context
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.question, self.context
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return tuple(sorted({answer.text for answer in self.answers}))
+
 
 @dataclass(frozen=True, slots=True)
 class SentenceExample:
@@ -73,6 +140,18 @@ class SentenceExample:
     #: Only chooses a threshold for the others (BUCC's dev split), and is never scored itself.
     tuning: bool = False
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield self.side, self.text
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.side, self.text
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return tuple(sorted(self.gold))
+
 
 @dataclass(frozen=True, slots=True)
 class MatchExample:
@@ -81,6 +160,19 @@ class MatchExample:
     id: str
     query: str
     candidate: str
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield "query", self.query
+        yield "candidate", self.candidate
+
+    def asked(self) -> Hashable:
+        """See `Example`; a match shows a model both of its texts."""
+        return self.query, self.candidate
+
+    def right(self) -> Hashable:
+        """See `Example`; that both belong together is all there is to know."""
+        return True
 
     @property
     def label(self) -> str:

@@ -1,5 +1,42 @@
 """Gold answers as spans: each must stand in its context where the file says."""
 
+from pathlib import Path
+
+from harness.core.errors import DataError
+from harness.core.gold import GoldError, GoldErrors
+
+
+def check_span(path: Path, question: str, context: str, text: str, start: int, allowed: GoldErrors | None) -> bool:
+    """Return whether a gold answer stands in its context; one that does not is refused, or counted where allowed.
+
+    Args:
+        path: the file.
+        question: the question's id.
+        context: the paragraph.
+        text: the answer.
+        start: its first character, counted in code points of the context.
+        allowed: collects what does not stand there; None refuses it.
+
+    Raises:
+        DataError: the answer does not stand there, and that is not allowed.
+    """
+    problem = span_problem(context, text, start)
+    if problem is not None:
+        refuse_or_count(GoldError(path, question, problem), allowed)
+    return problem is None
+
+
+def refuse_or_count(error: GoldError, allowed: GoldErrors | None) -> None:
+    """Count a gold error where that is allowed.
+
+    Raises:
+        DataError: it is not.
+    """
+    if allowed is None:
+        message = f"{error.describe()}; or count such answers with `--allow-gold-errors`"
+        raise DataError(message)
+    allowed.add(error)
+
 
 def span_problem(context: str, text: str, start: int) -> str | None:
     """Return what is wrong with a gold answer and how it is mended, or None where nothing is.
@@ -12,6 +49,8 @@ def span_problem(context: str, text: str, start: int) -> str | None:
         text: the answer.
         start: its first character, counted in code points of the context.
     """
+    if not text.strip():
+        return f"has an empty answer ({text!r}) at answer_start {start}; leave the answer out"
     if context.startswith(text, start) and 0 <= start <= len(context):
         return None
     given = f"answer {shortened(text)!r} at answer_start {start}"

@@ -1,0 +1,42 @@
+"""Gold answers that contradict their own text: refused where they are read, or counted where a user allows them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class GoldError:
+    """One gold answer that contradicts its text."""
+
+    #: The file that it was read from.
+    file: Path
+    #: The question's id.
+    id: str
+    #: What is wrong, and what would be right; it continues a sentence about the question.
+    problem: str
+
+    def describe(self) -> str:
+        """Return one sentence with file, question and problem."""
+        return f"{self.file}: question {self.id!r} {self.problem}"
+
+
+@dataclass(slots=True)
+class GoldErrors:
+    """The gold errors of the files that were read, each once however often a file is read."""
+
+    _found: dict[GoldError, None] = field(default_factory=dict)
+
+    def add(self, error: GoldError) -> None:
+        """Add one."""
+        self._found[error] = None
+
+    def of(self, file: Path) -> list[GoldError]:
+        """Return those of one file, in file order."""
+        return [error for error in self._found if error.file == file]
+
+    def __iter__(self) -> Iterator[GoldError]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)

@@ -59,7 +59,10 @@ def is_blank(text: str) -> bool:
 
 def is_visible(text: str) -> bool:
     """Return whether anything of a text can be seen: more than white space, control and zero-width characters."""
-    return any(not (char.isspace() or unicodedata.category(char) in ("Cc", "Cf")) for char in text)
+    # Most texts begin with a letter, and there are millions of words.
+    return text[:1].isalnum() or any(
+        not (char.isspace() or unicodedata.category(char) in ("Cc", "Cf")) for char in text
+    )
 
 
 def invisible_field(example: Example) -> str | None:

@@ -23,6 +23,10 @@ class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether the examples are as many as the official test file has.
     official: bool
     exposure: Exposure | None
+    #: Gold answers that contradict their text, where `--allow-gold-errors` counted them; None refused them.
+    gold_errors: int | None = None
+    #: Scored examples with a text that stands for a missing one, as PAWS-X's ``NS``.
+    placeholders: int = 0
     #: Each metric, in percent; in the file they stand beside the other keys.
     scores: dict[str, float] = {}
 
@@ -75,6 +79,16 @@ def _language(fields: Mapping[str, Any]) -> LanguageRecord:
     return msgspec.convert({**fields, "scores": scores}, LanguageRecord)
 
 
+class GoldErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One gold answer that contradicts its text."""
+
+    task: str
+    language: str
+    file: str
+    id: str
+    problem: str
+
+
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The request, enough to make the evaluation again; see `harness.evaluation.request.EvaluationRequest`."""
 
@@ -91,6 +105,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     protocols: list[str]
     available: bool = False
     tuning: bool = True
+    allow_gold_errors: bool = False
 
 
 class ProvenanceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +151,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     padding: dict[str, float] = {}
     repeats: str = ""
     provenance: ProvenanceRecord
+    #: Gold answers that contradict their text, where they were allowed; None where they are refused.
+    gold_errors: list[GoldErrorRecord] | None = None
     #: Seconds of each stage.
     stages: dict[str, float] = {}
     #: Rows that were tokenized, and that were in the cache.

@@ -1,6 +1,6 @@
 """The shapes of an example: one gold-labelled item of a dataset."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -188,6 +188,11 @@ def is_scored(example: Any) -> bool:
 def scored(examples: Sequence[Any]) -> list[Any]:
     """Return the examples that are scored."""
     return [example for example in examples if is_scored(example)]
+
+
+def holding(examples: Sequence[Any], texts: Collection[str]) -> int:
+    """Return how many examples have one of some texts in a field."""
+    return sum(any(text in texts for _, text in example.texts()) for example in examples) if texts else 0
 
 
 def first(examples: Sequence[Any], count: int) -> list[Any]:

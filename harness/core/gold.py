@@ -11,14 +11,16 @@ class GoldError:
 
     #: The file that it was read from.
     file: Path
-    #: The question's id.
+    #: The id of the question, sentence or mention.
     id: str
-    #: What is wrong, and what would be right; it continues a sentence about the question.
+    #: What is wrong, and what would be right; it continues a sentence about what has the id.
     problem: str
+    #: What has the id.
+    kind: str = "question"
 
     def describe(self) -> str:
-        """Return one sentence with file, question and problem."""
-        return f"{self.file}: question {self.id!r} {self.problem}"
+        """Return one sentence with file, id and problem."""
+        return f"{self.file}: {self.kind} {self.id!r} {self.problem}"
 
 
 @dataclass(slots=True)

@@ -151,7 +151,24 @@ def text_of(row: Mapping[str, Any], key: str, *others: str) -> str:
     if not isinstance(value, str):
         message = f"{key} is {value!r}, text is expected"
         raise ValueError(message)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        message = f"{key} has half of a surrogate pair at character {error.start}, which is no text; correct the row"
+        raise ValueError(message) from error
     return value
+
+
+def whole_number(value: object) -> int:
+    """Return a whole number, which may be written as text.
+
+    Raises:
+        ValueError: it is none; readers add the file.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        message = f"{value!r} is no whole number"
+        raise ValueError(message)
+    return int(value)
 
 
 def one_of(value: str, known: tuple[str, ...], what: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmark.sources.lines import invisible_field, is_visible, stripped
-from harness.benchmark.sources.rows import text_of
+from harness.benchmark.sources.rows import text_of, whole_number
 from harness.benchmark.sources.spans import check_span
 from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
@@ -140,7 +140,7 @@ def _question(
     if not _has_answer(row):
         message = f"{path}: question {name!r} has no answer, while others have; correct it, or leave the question out"
         raise DataError(message)
-    answers = [Answer(text_of(answer, "text"), int(answer["answer_start"])) for answer in row["answers"]]
+    answers = [Answer(text_of(answer, "text"), whole_number(answer["answer_start"])) for answer in row["answers"]]
     right = [answer for answer in answers if check_span(path, name, context, answer.text, answer.start, allowed)]
     kept = right if training else answers
     return [replace(question, answers=tuple(kept))] if kept else []

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.benchmark.sources.lines import is_visible, stripped
 from harness.benchmark.sources.sentences import sentence_breaks
-from harness.benchmark.sources.spans import check_span, refuse_or_count
+from harness.benchmark.sources.spans import check_span, refuse_or_count, sentence_problem
 from harness.benchmark.sources.squad_json import SquadJson, read_json
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
@@ -129,6 +129,10 @@ def _paragraph(path: Path, name: str, paragraph: dict[str, Any]) -> _File:
         (f"{name}_{place}", answer_text(sentence, context)) for place, sentence in enumerate(paragraph["sentences"])
     ]
     questions, errors = [], GoldErrors()
+    for place, (sentence, (first, end)) in enumerate(zip(paragraph["sentences"], breaks, strict=True)):
+        problem = sentence_problem(context, sentence, first, end)
+        if problem is not None:
+            errors.add(GoldError(path, f"{name}_{place}", problem, "sentence"))
     for question in paragraph["qas"]:
         if not is_visible(question["question"]):
             message = f"{path}: question {question['id']!r}: its text shows nothing; correct it, or leave it out"

@@ -139,6 +139,99 @@ def test_gold_of_a_duplicated_id_with_another_answer_is_refused(refused) -> None
     assert said == ": question id '1' occurs twice, with different answers; ids must be unique"
 
 
+def test_gold_in_another_normal_form_than_its_context_is_named(refused) -> None:
+    said = refused("xquad", "vi", squad_file(squad("ở Hà Nội".replace("ộ", "o\u0323\u0302"), ("Nội", 5))))
+    assert "its context contains it in another Unicode normal form only; bring both to NFC" in said
+
+
+@pytest.mark.parametrize("start", [4.0, True, None, "four", [4]])
+def test_gold_whose_start_is_no_whole_number_is_refused(refused, start: Any) -> None:
+    assert ": not SQuAD's format, " in refused("xquad", "en", squad_file(squad("the fox", ("fox", start))))
+
+
+def test_gold_whose_start_is_written_as_text_is_read(write, layout: Layout) -> None:
+    rows = squad_file(squad("the fox", ("fox", "4")))  # type: ignore[arg-type]
+    write("xquad/xquad.en.json", rows)
+    assert tasks.load("xquad").source.read(layout, "en", "test")[0].answers[0].start == 4
+
+
+def test_gold_with_half_of_an_emoji_is_refused(refused) -> None:
+    said = refused("xquad", "en", squad_file(squad("the \ud83d fox", ("fox", 6))))
+    assert "context has half of a surrogate pair at character 4" in said
+
+
+@pytest.mark.parametrize(("unit", "encoding", "bytes_each"), [("bytes", "utf-8", 1), ("UTF-16 units", "utf-16-le", 2)])
+def test_gold_of_lareqas_sentences_in_another_unit_is_named(
+    write, layout: Layout, unit: str, encoding: str, bytes_each: int
+) -> None:
+    task = tasks.load("lareqa")
+    sentences = ("😀 Да, это так.", "Нет, совсем не так.")
+    context = " ".join(sentences)
+
+    def counted(text: str) -> int:
+        return len(text.encode(encoding)) // bytes_each
+
+    ends = [context.index(each) + len(each) for each in sentences]
+    breaks = [
+        [counted(context[: end - len(each)]), counted(context[:end])] for each, end in zip(sentences, ends, strict=True)
+    ]
+    row = {**lareqa(context, "Да", 2), "sentences": sentences, "sentence_breaks": breaks}
+    for code in task.languages["xtreme-r"]:
+        write(f"lareqa/xquad-r/{code}.json", squad_file(row))
+    with pytest.raises(DataError, match=rf"sentence 'ar_0_0' has sentence_breaks .*, which count {unit}; .*: 0 to 14"):
+        task.source.read(layout, "ar", "test")
+
+
+def test_gold_of_lareqas_sentences_may_differ_as_much_as_two_official_turkish_ones(write, layout: Layout) -> None:
+    task = tasks.load("lareqa")
+    sentence = "Ancak, eyaletler arası ana hatlar ve bunun yanı sıra eyaletin batısındaki yollar da var."
+
+    def put(end: int) -> None:
+        row = {**lareqa(f". {sentence}", "Ancak", 2), "sentences": [sentence], "sentence_breaks": [[0, end]]}
+        for code in task.languages["xtreme-r"]:
+            write(f"lareqa/xquad-r/{code}.json", squad_file(row))
+
+    put(len(sentence))
+    assert len(task.source.read(layout, "tr", "test")) == 1
+    put(40)
+    with pytest.raises(
+        DataError, match=r"sentence 'ar_0_0' has sentence_breaks 0 to 40, where its context has '\. Anc"
+    ):
+        task.source.read(layout, "tr", "test")
+
+
+def mewsli(start: int) -> dict[str, Any]:
+    context = {"text": "Он взял Ключ.", "sentence_spans": [[0, 13]]}
+    span = {"start": start, "end": start + 4, "text": "Ключ"}
+    return {"context": context, "mentions": [{"example_id": "m-1", "entity_id": "Q1", "mention_span": span}]}
+
+
+def test_gold_of_mewslis_mentions_is_checked_where_their_text_is_given(write, layout: Layout) -> None:
+    source = tasks.load("mewslix").source
+    write("mewslix/wikinews_mentions/test-uk.jsonl", json.dumps(mewsli(8)))
+    assert source.read(layout, "uk", "test")[0].text.startswith("Ключ: ")
+    path = write("mewslix/wikinews_mentions/test-uk.jsonl", json.dumps(mewsli(3)))
+    said = "mention 'm-1' has text 'Ключ' at start 3, where its context has 'взял'; the first such text is at 8"
+    with pytest.raises(DataError, match=re.escape(f"{path}: {said}")):
+        source.read(layout, "uk", "test")
+    assert len(source.read(layout.allowing(True), "uk", "test")) == 1
+
+
+def test_gold_of_mewslis_pairs_that_is_allowed_trains_nothing(write, layout: Layout) -> None:
+    entity = {"entity_id": "Q1", "description": "Ключ.", "sentence_spans": [[0, 5]]}
+    pairs = [
+        {"contextual_mention": {"context": row["context"], "mention": row["mentions"][0]}, "entity": entity}
+        for row in (mewsli(8), mewsli(3))
+    ]
+    for split in ("train", "dev"):
+        write(f"mewslix/wikipedia_pairs-{split}.jsonl", "".join(json.dumps(pair) + "\n" for pair in pairs))
+    source, counting = finetunes.load("mewslix").train, layout.allowing(True)
+    with pytest.raises(DataError, match="mention 'm-1' has text"):
+        source.read(layout, "en", "train")
+    assert [len(source.read(counting, "en", split)) for split in ("train", "dev")] == [1, 2]
+    assert len(counting.gold_errors) == 2
+
+
 # words
 
 

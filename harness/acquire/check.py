@@ -241,7 +241,10 @@ def _cell(column: str, members: Sequence[Health]) -> str:
     count = sum(_counts(each)[column] for each in members)
     if not count:
         return EMPTY
-    return f"{100 * count / sum(each.items for each in members):.1f} %" if column == "not_nfc" else f"{count:,}"
+    if column != "not_nfc":
+        return f"{count:,}"
+    share = 100 * count / sum(each.items for each in members)
+    return f"{share:.1f} %" if share >= 0.05 else "< 0.1 %"
 
 
 def to_json(findings: Sequence[Finding], data: Path, tokenizer: str) -> dict[str, Any]:

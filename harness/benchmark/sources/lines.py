@@ -68,7 +68,7 @@ def is_visible(text: str) -> bool:
 def invisible_field(example: Example) -> str | None:
     """Return what is wrong with an example of which a text shows nothing, or None.
 
-    No official file of a task has such a sentence, context or choice. Words are another matter: PAN-X has eleven
+    No official file of a task has such a sentence, context or choice. Words are another matter: PAN-X has a few
     that are zero-width characters only.
     """
     for name, text in example.texts():

@@ -89,6 +89,8 @@ class Jsonl(Generic[ExampleT]):
         (path,) = self.paths(layout, language, split)
         examples = []
         for index, line in enumerate(read_lines(path)):
+            if is_blank(line):
+                raise malformed(path, index + 1, "a blank line; remove it")
             try:
                 row = json.loads(line)
                 if not isinstance(row, dict):

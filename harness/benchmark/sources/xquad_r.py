@@ -5,6 +5,7 @@ A candidate is every sentence of every paragraph, with the paragraph as its cont
 (google-research/xtreme@838c13b third_party/processors/lareqa.py).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmark.sources.lines import is_visible, stripped
+from harness.benchmark.sources.rows import whole_number
 from harness.benchmark.sources.sentences import sentence_breaks
 from harness.benchmark.sources.spans import check_span, refuse_or_count, sentence_problem
 from harness.benchmark.sources.squad_json import SquadJson, read_json
@@ -112,9 +114,13 @@ def _parse(path: Path, language: str, _changed: int) -> _File:
         if rows and not any(answer["text"] for row in rows for answer in row["answers"]):
             raise stripped(path, f"no answer to any of its {len(rows)} questions")
         parsed = [_paragraph(path, f"{language}_{number}", each) for number, each in enumerate(paragraphs)]
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         message = f"{path}: not XQuAD-R's format, {error!r} while reading data/paragraphs/qas"
         raise DataError(message) from error
+    twice = [name for name, count in Counter(str(row["id"]) for row in rows).items() if count > 1]
+    if twice:
+        message = f"{path}: question id {twice[0]!r} occurs twice, as do {len(twice) - 1} others; ids must be unique"
+        raise DataError(message)
     return _File(
         questions=tuple(question for each in parsed for question in each.questions),
         candidates=tuple(candidate for each in parsed for candidate in each.candidates),
@@ -138,7 +144,7 @@ def _paragraph(path: Path, name: str, paragraph: dict[str, Any]) -> _File:
             message = f"{path}: question {question['id']!r}: its text shows nothing; correct it, or leave it out"
             raise DataError(message)
         answer = question["answers"][0]
-        start = answer["answer_start"]
+        start = whole_number(answer["answer_start"])
         check_span(path, question["id"], context, answer["text"], start, errors)
         inside = [place for place, (first, end) in enumerate(breaks) if first <= start < end]
         # A question whose answer lies in no sentence is skipped, as in the official code.

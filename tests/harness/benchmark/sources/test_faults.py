@@ -232,6 +232,15 @@ def test_gold_of_mewslis_pairs_that_is_allowed_trains_nothing(write, layout: Lay
     assert len(counting.gold_errors) == 2
 
 
+def test_gold_of_a_lareqa_id_that_occurs_twice_is_refused(write, layout: Layout) -> None:
+    task = tasks.load("lareqa")
+    row = lareqa("Key. Ключ.", "Key", 0)
+    for code in task.languages["xtreme-r"]:
+        write(f"lareqa/xquad-r/{code}.json", squad_file(row, row))
+    with pytest.raises(DataError, match=r"ar\.json: question id '1' occurs twice"):
+        task.source.read(layout, "ar", "test")
+
+
 # words
 
 
@@ -316,6 +325,17 @@ def test_rows_of_xnli_end_with_no_blank_line_after_cr_lf(refused) -> None:
 def test_rows_of_xcopa_have_all_their_texts(refused) -> None:
     row = {"premise": "p", "choice1": "x", "choice2": " ", "question": "cause", "label": 0}
     assert refused("xcopa", "th", json.dumps(row)).startswith(":1: choice 2 is ' ', which shows nothing")
+
+
+def test_rows_of_xcopa_end_with_no_blank_line_after_cr_lf(refused) -> None:
+    row = {"premise": "p", "choice1": "x", "choice2": "y", "question": "cause", "label": 0}
+    assert refused("xcopa", "th", json.dumps(row) + "\r\n\r\n") == ":2: a blank line; remove it"
+
+
+@pytest.mark.parametrize("label", [True, 1.0, "1", 2, None])
+def test_rows_of_xcopa_have_the_place_of_a_choice_as_label(refused, label: Any) -> None:
+    row = {"premise": "p", "choice1": "x", "choice2": "y", "question": "cause", "label": label}
+    assert refused("xcopa", "th", json.dumps(row)) == f":1: label {label!r} is not one of 0, 1"
 
 
 def test_rows_of_pawsx_keep_their_placeholder(write, layout: Layout) -> None:

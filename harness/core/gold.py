@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 
@@ -27,18 +28,19 @@ class GoldError:
 class GoldErrors:
     """The gold errors of the files that were read, each once however often a file is read."""
 
-    _found: dict[GoldError, None] = field(default_factory=dict)
+    #: File -> its errors, in order.
+    _found: dict[Path, dict[GoldError, None]] = field(default_factory=dict)
 
     def add(self, error: GoldError) -> None:
         """Add one."""
-        self._found[error] = None
+        self._found.setdefault(error.file, {})[error] = None
 
     def of(self, file: Path) -> list[GoldError]:
         """Return those of one file, in file order."""
-        return [error for error in self._found if error.file == file]
+        return list(self._found.get(file, ()))
 
     def __iter__(self) -> Iterator[GoldError]:
-        return iter(self._found)
+        return chain.from_iterable(self._found.values())
 
     def __len__(self) -> int:
-        return len(self._found)
+        return sum(map(len, self._found.values()))

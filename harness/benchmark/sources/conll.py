@@ -48,6 +48,12 @@ class Conll:
                 raise malformed(path, number, f"the word is {word!r}, which is blank; leave the line out")
             words.append(word)
             tags.append(tag)
+        prefix = f"{language}:"
+        if examples and all(word.startswith(prefix) for example in examples for word in example.words):
+            message = (
+                f"{path}: all words begin with {prefix!r}, as in the raw files of PAN-X; remove it from every line"
+            )
+            raise DataError(message)
         return examples
 
     def _problem(self, line: str, tag: str) -> str:

@@ -114,7 +114,7 @@ def test_duplicates_of_the_other_side_or_of_another_context_are_none() -> None:
     assert odd(examined(QuestionExample("0", "q", "a", ()), QuestionExample("1", "q", "b", ()))) == {}
 
 
-def test_duplicates_identical_candidates_of_two_queries_are_told() -> None:
+def test_duplicates_identical_candidates_of_two_queries_are_counted() -> None:
     queries = [SentenceExample(f"q{place}", f"q{place}", "query", frozenset({f"c{place}"})) for place in range(2)]
     candidates = [SentenceExample(f"c{place}", "same", "candidate") for place in range(2)]
     assert odd(examined(*queries, *candidates)) == {"duplicates": 1}

@@ -263,6 +263,13 @@ def test_words_between_lines_of_spaces_are_refused(refused) -> None:
     assert refused("udpos", "ru", "a\tNOUN\n \nb\tNOUN\n") == ":2: a line of spaces ends no sentence; empty it"
 
 
+def test_words_with_the_prefix_of_raw_panx_files_are_refused(refused, write, layout: Layout) -> None:
+    said = refused("panx", "de", "de:Bonn\tB-LOC\n\nde:ist\tO\n", "dev")
+    assert said == ": all words begin with 'de:', as in the raw files of PAN-X; remove it from every line"
+    write("panx/dev-de.tsv", "de:Bonn\tB-LOC\nist\tO\n")
+    assert len(tasks.load("panx").source.read(layout, "de", "dev")) == 1
+
+
 # rows
 
 

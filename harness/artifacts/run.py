@@ -23,10 +23,6 @@ class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether the examples are as many as the official test file has.
     official: bool
     exposure: Exposure | None
-    #: Gold answers that contradict their text, where `--allow-gold-errors` counted them; None refused them.
-    gold_errors: int | None = None
-    #: Scored examples with a text that stands for a missing one, as PAWS-X's ``NS``.
-    placeholders: int = 0
     #: Each metric, in percent; in the file they stand beside the other keys.
     scores: dict[str, float] = {}
 
@@ -50,6 +46,11 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     leak: str = ""
     selected_on: str = ""
     exposure_declared: bool = True
+    #: Language -> gold answers that contradict their text, where `--allow-gold-errors` counted them; None: refused.
+    gold_errors: dict[str, int] | None = None
+    #: Language -> scored examples with a text that stands for a missing one, as PAWS-X's ``NS``, where there are any;
+    #: None in runs before they were counted.
+    placeholders: dict[str, int] | None = None
     #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
     scripts: dict[str, float] = {}

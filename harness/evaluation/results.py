@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,10 @@ class TaskScore:
             "leak": self.leak,
             "selected_on": self.selected_on,
             "exposure_declared": self.exposure_declared,
+            "gold_errors": None
+            if self.gold_errors is None
+            else {row.language: row.gold_errors for row in self.languages},
+            "placeholders": {row.language: row.placeholders for row in self.languages if row.placeholders},
             "languages": {row.language: _fields(row) for row in self.languages},
             "scripts": self.by_script(),
             "families": self.by_family(),
@@ -173,7 +177,14 @@ class TaskScore:
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, row) for code, row in record.rows.items()],
+            languages=[
+                replace(
+                    _language_score(code, row),
+                    gold_errors=None if record.gold_errors is None else record.gold_errors.get(code, 0),
+                    placeholders=(record.placeholders or {}).get(code, 0),
+                )
+                for code, row in record.rows.items()
+            ],
             expected=expected,
             representation=record.representation,
             stand_in=record.stand_in,
@@ -207,8 +218,6 @@ def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
         scores=row.scores,
         official=row.official,
         exposure=row.exposure,
-        gold_errors=row.gold_errors,
-        placeholders=row.placeholders,
     )
 
 
@@ -219,6 +228,4 @@ def _fields(row: LanguageScore) -> dict[str, Any]:
         "split": row.split,
         "official": row.official,
         "exposure": row.exposure,
-        **({} if row.gold_errors is None else {"gold_errors": row.gold_errors}),
-        **({"placeholders": row.placeholders} if row.placeholders else {}),
     }

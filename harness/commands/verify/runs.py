@@ -144,7 +144,7 @@ def _compared(record: RunRecord, key: str, written: int) -> Any:
     return part
 
 
-#: Keys that are computed beside a language's scores since some time; a run of before has none of them.
+#: What is counted beside a task's scores since some time; a run of before has None there.
 _ADDED = frozenset({"placeholders", "gold_errors"})
 
 
@@ -152,7 +152,7 @@ def _first_difference(recorded: Any, found: Any, path: str) -> str:
     """Return the first value that differs, as people write it, or nothing."""
     if isinstance(recorded, dict) and isinstance(found, dict):
         for key in dict.fromkeys((*recorded, *found)):
-            if key not in recorded and key in _ADDED:
+            if key in _ADDED and recorded.get(key) is None:
                 continue
             if key not in recorded or key not in found:
                 return f"{path} {key} is only in {'scores.json, not' if key in recorded else 'what is'}"

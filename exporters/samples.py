@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.artifacts.adapted import adapt_task
 from harness.benchmark import tasks
 from harness.core.errors import UsageError
-from harness.core.examples import first, is_scored, scored
+from harness.core.examples import cluster_of, first, is_scored, scored
 from harness.core.features import Feature, Tokenizer
 from harness.core.heads import Head, TokenClassification
 from harness.core.languages import language
@@ -80,10 +80,13 @@ class GateSample:
     @property
     def keys(self) -> list[tuple[Hashable, ...]]:
         """Return what each example shares with those that it is correlated with (`statistics.clusters.connected`)."""
-        own = [((self.name, self.language, example.cluster),) for example in self.examples]
-        if not self.parallel:
-            return list(own)
-        return [(*key, (self.name, example.id)) for key, example in zip(own, self.examples, strict=True)]
+        found: list[tuple[Hashable, ...]] = []
+        for example in self.examples:
+            shared = cluster_of(example)
+            text = [] if shared is None else [(self.name, self.language, shared)]
+            item = (self.name, None if self.parallel else self.language, "id", example.id)
+            found.append((*text, item))
+        return found
 
     def first(self, count: int) -> "GateSample":
         """Return the sample with its first examples that count, and all others that they need."""

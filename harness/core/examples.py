@@ -1,6 +1,9 @@
-"""The shapes of an example: one gold-labelled item of a dataset."""
+"""The shapes of an example: one gold-labelled item of a dataset.
 
-from collections.abc import Sequence
+`cluster` says which examples of a file are not independent of each other, as statistics need it (`cluster_of`).
+"""
+
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -13,9 +16,16 @@ class Example(Protocol):
         """The id, unique within its file."""
         ...
 
-    @property
-    def cluster(self) -> str:
-        """What it shares with the examples that it is correlated with: the text they are about."""
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield each text of the example with the name of its field."""
+        ...
+
+    def asked(self) -> Hashable:
+        """Return everything that a model is shown; two examples that show the same are duplicates."""
+        ...
+
+    def right(self) -> Hashable:
+        """Return the gold; duplicates of different gold contradict each other."""
         ...
 
 
@@ -29,9 +39,22 @@ class PairExample:
     label: str
 
     @property
-    def cluster(self) -> str:
-        """The premise: XNLI has three hypotheses to each."""
+    def cluster(self) -> Hashable:
+        """Pairs with one first sentence: XNLI has three hypotheses for each premise."""
         return self.first
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield "sentence 1", self.first
+        yield "sentence 2", self.second
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.first, self.second
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +68,25 @@ class ChoiceExample:
     label: int
 
     @property
-    def cluster(self) -> str:
-        """The premise."""
+    def cluster(self) -> Hashable:
+        """Questions about one premise."""
         return self.premise
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`; a data set without questions has empty ones, which are no text."""
+        yield "premise", self.premise
+        if self.question:
+            yield "question", self.question
+        for number, choice in enumerate(self.choices, start=1):
+            yield f"choice {number}", choice
+
+    def asked(self) -> Hashable:
+        """See `Example`; the order of the choices says nothing."""
+        return self.premise, self.question, tuple(sorted(self.choices))
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.choices[self.label]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +97,18 @@ class WordsExample:
     words: tuple[str, ...]
     tags: tuple[str, ...]
 
-    @property
-    def cluster(self) -> str:
-        """The sentence itself."""
-        return self.id
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        for word in self.words:
+            yield "word", word
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.words
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +129,22 @@ class QuestionExample:
     answers: tuple[Answer, ...]
 
     @property
-    def cluster(self) -> str:
-        """The paragraph: its questions are correlated."""
+    def cluster(self) -> Hashable:
+        """Questions about one paragraph."""
         return self.context
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`; answers are slices of the context."""
+        yield "question", self.question
+        yield "context", self.context
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.question, self.context
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return tuple(sorted({answer.text for answer in self.answers}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +159,21 @@ class SentenceExample:
     tuning: bool = False
 
     @property
-    def cluster(self) -> str:
-        """The sentence itself."""
-        return self.id
+    def cluster(self) -> Hashable | None:
+        """Queries with the same answers: mentions of one entity, questions that one sentence answers."""
+        return self.gold or None
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield self.side, self.text
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.side, self.text
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return tuple(sorted(self.gold))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +184,31 @@ class MatchExample:
     query: str
     candidate: str
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield "query", self.query
+        yield "candidate", self.candidate
+
+    def asked(self) -> Hashable:
+        """See `Example`; a match shows a model both of its texts."""
+        return self.query, self.candidate
+
+    def right(self) -> Hashable:
+        """See `Example`; that both belong together is all there is to know."""
+        return True
+
     @property
     def label(self) -> str:
         """The candidate that the query should find among others: its own."""
         return self.id
 
-    @property
-    def cluster(self) -> str:
-        """The candidate, which several queries may share."""
-        return self.candidate
+
+def cluster_of(example: Any) -> Hashable | None:
+    """Return what an example shares with those that it is not independent of; None where it is independent.
+
+    A type without `cluster`, such as that of another package, has independent examples.
+    """
+    return getattr(example, "cluster", None)
 
 
 def is_scored(example: Any) -> bool:
@@ -131,6 +219,11 @@ def is_scored(example: Any) -> bool:
 def scored(examples: Sequence[Any]) -> list[Any]:
     """Return the examples that are scored."""
     return [example for example in examples if is_scored(example)]
+
+
+def holding(examples: Sequence[Any], texts: Collection[str]) -> int:
+    """Return how many examples have one of some texts in a field."""
+    return sum(any(text in texts for _, text in example.texts()) for example in examples) if texts else 0
 
 
 def first(examples: Sequence[Any], count: int) -> list[Any]:

@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -449,6 +449,61 @@ def clustered_rates(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
                 )
 
 
+def partial_losses(
+    rng: np.random.Generator, examples: int, flips: float, loss: float, kind: str
+) -> tuple[NDArray[np.float64], float]:
+    """Return losses (examples,) that are parts of an example, and the decisions in one.
+
+    Tags: sentences of 4 to 24 words, whose tags flip together (correlation 0.1 in a sentence). F1: answers that share
+    a quarter to all of their words with the other one.
+    """
+    lost, gained = flips / 2 + loss / 200, max(0.0, flips / 2 - loss / 200)
+    if kind == "F1":
+        mean = 0.625
+        drawn = rng.random(examples)
+        signs = np.where(drawn < lost / mean, 1.0, np.where(drawn < (lost + gained) / mean, -1.0, 0.0))
+        return signs * rng.uniform(0.25, 1.0, examples), 1.0
+    words = rng.integers(4, 25, examples)
+    shape = np.array([lost, gained, 1 - lost - gained]) * (1 / 0.1 - 1)
+    own = rng.dirichlet(np.maximum(shape, 1e-9), examples)
+    worse = rng.binomial(words, own[:, 0])
+    better = rng.binomial(words - worse, np.minimum(1.0, own[:, 1] / np.maximum(1e-12, 1 - own[:, 0])))
+    return (worse - better) / words.mean(), float(words.mean())
+
+
+def partial_rates(rng: np.random.Generator, runs: int) -> Iterator[Rate]:
+    """Yield what one look shows where an example is not right or wrong, at the margin and without loss."""
+    critical = boundaries((1.0,), ALPHA)[-1]
+    for kind, examples, margin in (
+        ("tags", 150, MARGINS.script),
+        ("tags", 600, MARGINS.script),
+        ("tags", 6_000, MARGINS.overall),
+        ("F1", 400, MARGINS.script),
+        ("F1", 1_200, MARGINS.script),
+        ("F1", 12_000, MARGINS.overall),
+    ):
+        for flips in (max(0.01, margin / 100), 0.04):
+            for loss, bound in ((margin, "at most"), (0.0, "")):
+                used, coarse = [], []
+                for _ in range(runs):
+                    values, parts = partial_losses(rng, examples, flips, loss, kind)
+                    clusters = np.arange(examples)
+                    found = evidence(values, clusters, parts)
+                    used.append(found.below(margin, critical))
+                    coarse.append(replace(found, unit=1.0).below(margin, critical))
+                data = f"{kind}, {examples:,} examples, flips {flips:.1%}: loses {loss:g}"
+                rate = judged(data, "unit of a loss", used, bound) if bound else rated(data, "unit of a loss", used)
+                yield Rate(
+                    data=data,
+                    method="unit of a loss",
+                    runs=runs,
+                    rate=rate.rate,
+                    expected=rate.expected,
+                    verdict=rate.verdict,
+                    more={"whole examples": float(np.mean(coarse))},
+                )
+
+
 Section = Callable[[np.random.Generator, int], Iterator[Rate]]
 #: Title, rows, and runs of the full and of the quick simulation.
 SECTIONS: tuple[tuple[str, Section, int, int], ...] = (
@@ -459,6 +514,7 @@ SECTIONS: tuple[tuple[str, Section, int, int], ...] = (
     ("The gate, five looks: share published", gate_rates, 800, 25),
     ("Pooling scripts, one look: share in which script 0 is shown", pooling_rates, 1_000, 60),
     ("The bound with clusters, one look: share shown below the margin", clustered_rates, 1_000, 60),
+    ("The bound where losses are parts of an example, one look: share shown", partial_rates, 1_000, 60),
 )
 
 

@@ -19,6 +19,7 @@ from harness.evaluation.workload import Job, answering_variant, group
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.config import check_name
 from harness.serving.repository.layout import SUFFIX
+from harness.serving.repository.proof import check_answer
 from harness.serving.repository.text_model import declaration
 from harness.text.fields import Field, Question, read_fields
 from harness.text.forms import FORMS, Answer, Form
@@ -220,6 +221,7 @@ def _in_process(request: PredictionRequest, task: AnyTask, workspace: Workspace)
     artifact = workload.artifact
     pipeline = TextPipeline(declaration(artifact), FastTokenizer(artifact.tokenizer))
     with OnnxEndpoint.of(artifact) as graph:
+        check_answer(graph, artifact, workspace.model_repository)
         yield lambda questions: pipeline.ask(questions, graph, BatchPlanner())
 
 

@@ -1,8 +1,8 @@
-"""Standard output in any encoding: what it cannot hold is written as escapes, and said once.
+r"""Standard output in any encoding: what it cannot hold is written as escapes, and said once.
 
-Python stops with a traceback at the first letter that the encoding of standard output lacks (`PYTHONIOENCODING=latin-1`,
-a pipe on some systems). Answers are in any script, so the harness writes such a letter as ``\\u0c24``, which JSON reads
-as that letter.
+Python stops with a traceback at the first letter that the encoding of standard output lacks, as with
+`PYTHONIOENCODING=latin-1`. Answers are in any script, so the harness writes such a letter as ``\u0c24``, which JSON
+reads as that letter.
 """
 
 import codecs

@@ -103,7 +103,7 @@ def add(
     shown = progress(quiet)
     with shown.step("loading torch and transformers", 1, "packages") as advance:
         try:
-            from training.adding import AddRequest, data_of
+            from training.adding_request import AddRequest, data_of
         except ImportError as error:
             raise MissingExtra(error.name or "torch", "export") from error
         advance(1)

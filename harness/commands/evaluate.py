@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.known_runs import note_run
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import UsageError, nearest
@@ -49,6 +50,8 @@ def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progres
     stages = Stages(imports=process_age())
     resolved = resolve(request, workspace)
     plans = [plan(evaluation) for evaluation in resolved.evaluations]
+    for each in resolved.evaluations:
+        note_run(workspace, each.output, (artifact.graph_sha256 for artifact in each.artifacts))
     results = []
     with _connected(resolved, plans, workspace, progress) as opened:
         for planned in plans:

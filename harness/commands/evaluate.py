@@ -50,12 +50,11 @@ def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progres
     stages = Stages(imports=process_age())
     resolved = resolve(request, workspace)
     plans = [plan(evaluation) for evaluation in resolved.evaluations]
-    for each in resolved.evaluations:
-        note_run(workspace, each.output, (artifact.graph_sha256 for artifact in each.artifacts))
     results = []
     with _connected(resolved, plans, workspace, progress) as opened:
         for planned in plans:
-            result = planned.finished
+            evaluation, result = planned.evaluation, planned.finished
+            note_run(workspace, evaluation.output, (artifact.graph_sha256 for artifact in evaluation.artifacts))
             if result is None:
                 result = run(planned, opened, stages, progress)
                 stages = Stages()

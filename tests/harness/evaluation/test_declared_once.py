@@ -235,4 +235,6 @@ def test_prompt_pooling_and_layer_of_the_manifest_are_obeyed(
     run = api.evaluate(
         "tiny", "tatoeba", languages=["ru"], endpoint="onnx", data=tmp_path / "data", home=tmp_path
     )  # fmt: skip
-    assert read_run(run.path).tasks["tatoeba"].representation == "hidden state 3 of 12, pooling cls, prompt 'qu'"
+    assert read_run(run.path).tasks["tatoeba"].representation == (
+        "hidden state 3 of 12, pooling cls, rows of at most 6 tokens, prompt 'qu'"
+    )

@@ -58,7 +58,7 @@ def fetch(request: AddRequest, heads: Mapping[str, tuple[str, str]], progress: P
     """
     named = [_source(place, request.revision, f"--head {task}=") for task, place in heads.values()]
     if request.checkpoint is not None:
-        named.append(_source(request.checkpoint, request.revision, "--checkpoint"))
+        named.append(_source(request.checkpoint, request.revision, "--checkpoint "))
     if request.encoder is not None and request.source == HUB:
         named.append(on_hub(find(request.encoder), request.revision))
     for source in named:
@@ -118,22 +118,29 @@ def _named(request: AddRequest, workspace: Workspace) -> tuple[Known | None, Sou
     if request.encoder is not None:
         known = find(request.encoder)
         return known, weights_of(known, request.source, request.revision, workspace.checkpoints), None
-    source = _source(str(request.checkpoint), request.revision, "--checkpoint")
+    source = _source(str(request.checkpoint), request.revision, "--checkpoint ")
     found = None if source.is_folder else of_hub(source.name)
     own = read_sentence_model(source, needed=found is None and request.pooling is None)
     return found, of_source(source if own is None else own.source, found), own
 
 
 def _source(name: str, revision: str | None, option: str) -> CheckpointSource:
-    """Return a folder or a hub id, which needs a commit unless the catalogue has one."""
+    """Return a folder or a hub id, which needs a commit unless the catalogue has one: its own, ``owner/name@commit``.
+
+    A revision that is given for all of them counts where a hub id has none of its own.
+
+    Raises:
+        UsageError: a hub id has no commit.
+    """
     if Path(name).is_dir():
         return CheckpointSource(name)
-    known = of_hub(name)
-    chosen = revision or (known.revision if known else None)
+    repository, _, own = name.partition("@")
+    known = of_hub(repository)
+    chosen = own or revision or (known.revision if known else None)
     if chosen is None:
-        message = f"`{option} {name}` is no folder here, and a hub id needs its commit: add `--revision COMMIT`"
+        message = f"`{option}{name}` is no folder here, and a hub id needs its commit: add `--revision COMMIT`"
         raise UsageError(message)
-    return CheckpointSource(name, chosen)
+    return CheckpointSource(repository, chosen)
 
 
 def _pooling(request: AddRequest, known: Known | None, own: SentenceModel | None, networks: Networks) -> Pooling:

@@ -50,7 +50,7 @@ def add(
         list[str] | None,
         typer.Option(
             metavar="TASK=DIR_OR_ID",
-            help="A fine-tuned network; may be given several times.  [default: none]",
+            help="A fine-tuned network, as often as needed; a hub id may end in @COMMIT.  [default: none]",
             rich_help_panel=WHAT,
         ),
     ] = None,

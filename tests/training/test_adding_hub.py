@@ -95,7 +95,7 @@ def test_known_encoder_and_a_head_of_the_hub(harness: Harness, server: HubServer
         "--no-export",
     )  # fmt: skip
     is_sentence(ended, f"'setu4993/LaBSE' has no commit or branch '{commit}'")
-    ended = harness("add", "nli", "--head", "xnli=owner/nli", "--revision", commit, "--no-export")
+    ended = harness("add", "nli", "--head", f"xnli=owner/nli@{commit}", "--no-export")
     assert ended.returncode == 0, ended.stderr
     made = read_metadata(tmp_path / "home/checkpoints/nli/target/mnli").metadata
     assert made.head is not None

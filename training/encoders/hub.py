@@ -253,7 +253,7 @@ def _worded(repository: str, revision: str) -> Iterator[None]:
         CheckpointError: the hub answers that it does not give this.
         _OutOfReach: it does not answer.
     """
-    begin, level = time.monotonic(), hub.logging.get_verbosity()  # type: ignore[no-untyped-call]
+    begin, level = time.monotonic(), hub.logging.get_verbosity()
     hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
@@ -268,7 +268,7 @@ def _worded(repository: str, revision: str) -> Iterator[None]:
         )
         raise CheckpointError(message) from error
     finally:
-        hub.logging.set_verbosity(level)  # type: ignore[no-untyped-call]
+        hub.logging.set_verbosity(level)
 
 
 def _gated(repository: str, _: str, __: Exception) -> Exception:

@@ -13,10 +13,12 @@ from hub_server import HubServer, hub_server
 from huggingface_hub import constants
 from tiny_encoders import tiny_encoder
 
-from harness.core.errors import CheckpointError
+from harness.core.errors import CheckpointError, UsageError
 from harness.core.files import file_sha256
 from harness.core.progress import Silent
 from harness.encoders.catalogue import find
+from training.adding_networks import fetch
+from training.adding_request import AddRequest, read_heads
 from training.encoders import hub
 from training.encoders.known import of_source, weights_of
 from training.encoders.loading import CheckpointSource, load_encoder, read_config
@@ -334,3 +336,12 @@ def test_repository_without_weights_is_refused(server: HubServer, cache: Path, t
 def test_name_that_is_neither_folder_nor_hub_id_is_refused(cache: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match="is no folder here and no name of a repository, which is OWNER/NAME"):
         load_encoder(name, "a" * 40)
+
+
+def test_each_hub_id_may_have_a_commit_of_its_own(server: HubServer, cache: Path, tmp_path: Path) -> None:
+    encoder, head = (server.put(name, tiny_encoder(tmp_path / name, "bert")) for name in ("owner/encoder", "owner/nli"))
+    request = AddRequest(name="m", checkpoint=f"owner/encoder@{encoder}", heads=[f"xnli=owner/nli@{head}"])
+    fetch(request, read_heads(request), Silent())
+    assert set(hub._FETCHED) == {("owner/encoder", encoder), ("owner/nli", head)}
+    with pytest.raises(UsageError, match="`--head xnli=owner/nli` is no folder here, and a hub id needs its commit"):
+        fetch(AddRequest(name="m"), {"mnli": ("xnli", "owner/nli")}, Silent())

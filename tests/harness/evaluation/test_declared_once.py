@@ -238,3 +238,12 @@ def test_prompt_pooling_and_layer_of_the_manifest_are_obeyed(
     assert read_run(run.path).tasks["tatoeba"].representation == (
         "hidden state 3 of 12, pooling cls, rows of at most 6 tokens, prompt 'qu'"
     )
+
+
+def test_longest_row_of_the_manifest_is_published_with_the_graph(home: Path) -> None:
+    """So that the served model refuses a row that is too long, in tokens, before ONNX Runtime fails on it."""
+    publish_text(change(artifact_of(home), max_tokens=12), home)
+    config = (home / "model_repository/tiny-mnli-fp32/config.pbtxt").read_text(encoding="utf-8")
+    assert 'key: "max_tokens" value: { string_value: "12" }' in config
+    text = json.loads((home / "model_repository/tiny-mnli-fp32_text/1/text.json").read_text(encoding="utf-8"))
+    assert text["featurizer"]["max_tokens"] == 12

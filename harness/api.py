@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from exporters.run import Published
     from harness.commands.evaluate import Evaluated
-    from training.adding import AddRequest
+    from training.adding_request import AddRequest
     from training.run import Trained
 
 __all__ = [
@@ -436,7 +436,7 @@ def add(
         HarnessError: see `training.adding.add` and `exporters.run.export_model`.
     """
     try:
-        from training import adding
+        from training import adding_request as adding
     except ImportError as error:
         raise MissingExtra(error.name or "torch", "export") from error
     request = adding.AddRequest(

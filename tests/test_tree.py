@@ -25,7 +25,7 @@ DOORS = {
     "faiss": ("harness/benchmark/postprocessors/neighbours.py",),
     "datasets": ("harness/acquire/client.py",),
     "pyarrow": ("harness/tokenization/cache.py",),
-    "huggingface_hub": ("harness/acquire/client.py",),
+    "huggingface_hub": ("harness/acquire/client.py", "training/encoders/hub.py"),
     "torch": (),
     "transformers": (),
     "optimum": (),

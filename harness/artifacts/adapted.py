@@ -1,4 +1,4 @@
-"""A declared training set or task as one graph answers it: the graph's label order, its encoder's prompts and pooling.
+"""A declared training set or task as one graph answers it: its label order, prompts, pooling and longest row.
 
 A declaration says what the benchmark does; a checkpoint that was trained elsewhere may number its labels
 otherwise, or want a text before each sentence. Evaluation, prediction, serving and the export's checks all
@@ -25,6 +25,8 @@ from harness.core.task import AnyFinetune, AnyTask
 Labelled: TypeAlias = SequenceClassification | TokenClassification
 #: A featurizer's field -> the prompt that it takes.
 _PROMPTS = {"prompt": "query", "query_prompt": "query", "candidate_prompt": "candidate"}
+#: Fields that limit the rows of any featurizer.
+_ROW_LIMITS = ("max_tokens", "query_tokens", "candidate_tokens")
 #: A featurizer's fields that limit a row of one text.
 _LIMITS = {"prompt": "max_tokens", "query_prompt": "query_tokens", "candidate_prompt": "candidate_tokens"}
 
@@ -69,8 +71,9 @@ def adapt_task(task: AnyTask, finetune: AnyFinetune) -> AnyTask:
 
 
 def finetune_of(artifact: Artifact, declared: AnyFinetune) -> AnyFinetune:
-    """Return a declared training set as an exported graph answers it."""
-    return adapt_finetune(declared, artifact.manifest.head, artifact.checkpoint)
+    """Return a declared training set as an exported graph answers it, no row longer than the graph takes."""
+    adapted = adapt_finetune(declared, artifact.manifest.head, artifact.checkpoint)
+    return replace(adapted, featurizer=_limited(adapted.featurizer, artifact.manifest.max_tokens))
 
 
 def task_of(artifact: Artifact, task: AnyTask) -> AnyTask:
@@ -94,6 +97,15 @@ def _labelled(value: Any, labels: tuple[str, ...]) -> Any:
     """Return a featurizer or postprocessor with these labels, where it has any."""
     named = {name: labels for name in ("labels", "tags") if hasattr(value, name)} if labels else {}
     return replace(value, **named) if named else value
+
+
+def _limited(featurizer: Any, longest: int | None) -> Any:
+    """Return a featurizer whose rows have at most so many tokens."""
+    if longest is None or not is_dataclass(featurizer):
+        return featurizer
+    own = {entry.name: getattr(featurizer, entry.name) for entry in fields(featurizer) if entry.name in _ROW_LIMITS}
+    shorter = {name: longest for name, limit in own.items() if limit > longest}
+    return cast(Any, replace(cast(Any, featurizer), **shorter)) if shorter else featurizer
 
 
 def _prompted(featurizer: Any, checkpoint: CheckpointMetadata) -> Any:

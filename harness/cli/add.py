@@ -50,7 +50,7 @@ def add(
         list[str] | None,
         typer.Option(
             metavar="TASK=DIR_OR_ID",
-            help="A fine-tuned network; may be given several times.  [default: none]",
+            help="A fine-tuned network, as often as needed; a hub id may end in @COMMIT.  [default: none]",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -103,7 +103,7 @@ def add(
     shown = progress(quiet)
     with shown.step("loading torch and transformers", 1, "packages") as advance:
         try:
-            from training.adding import AddRequest, data_of
+            from training.adding_request import AddRequest, data_of
         except ImportError as error:
             raise MissingExtra(error.name or "torch", "export") from error
         advance(1)

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from harness.core.errors import HarnessError, UsageError
+from harness.core.output import accept_all_letters
 from harness.core.version import __version__
 
 _GPU = "a GPU is an endpoint: `--endpoint onnx:cuda` or `--endpoint onnx:tensorrt`"
@@ -169,6 +170,7 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    accept_all_letters()
     try:
         status = app(standalone_mode=False)
     except HarnessError as error:

@@ -1,6 +1,7 @@
 """`harness gc`: what nothing in a workspace refers to, and its removal.
 
-Never what is served, an artifact's graph, or a graph that a run under `runs/` names in its provenance.
+Never what is served, an artifact's graph, or a graph that a run names: one under `runs/` in its provenance, or any
+that `harness.artifacts.known_runs` knows.
 """
 
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from harness.artifacts.checkpoint import PHASE_FILE, read_metadata
+from harness.artifacts.known_runs import named_graphs
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import ArtifactError
@@ -47,7 +49,7 @@ def lines(found: Sequence[Unused], workspace: Workspace) -> Iterator[str]:
         place = each.path.relative_to(workspace.root)
         yield f"{size_text(disk_bytes([each.path])):>8}  {place}: {each.reason}"
     freed = size_text(freed_bytes([each.path for each in found]))
-    yield f"{freed:>8}  would be free; what is served, or named by a run under {workspace.runs}, is not among it"
+    yield f"{freed:>8}  would be free; what is served, or named by a run, is not among it"
 
 
 def remove(found: Sequence[Unused], workspace: Workspace) -> int:
@@ -109,7 +111,7 @@ def _superseded(workspace: Workspace) -> Iterator[Unused]:
     repository = workspace.model_repository
     if not repository.is_dir():
         return
-    kept = {artifact.graph_sha256 for artifact in workspace.artifacts.all()}
+    kept = {artifact.graph_sha256 for artifact in workspace.artifacts.all()} | named_graphs(workspace)
     for path in sorted(workspace.runs.glob(f"*/{SCORES}")):
         kept |= set(read_run(path.parent, ArtifactError).provenance.graph_sha256.values())
     for model in sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith(".")):

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.artifacts.known_runs import note_run
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import UsageError, nearest
@@ -52,7 +53,8 @@ def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progres
     results = []
     with _connected(resolved, plans, workspace, progress) as opened:
         for planned in plans:
-            result = planned.finished
+            evaluation, result = planned.evaluation, planned.finished
+            note_run(workspace, evaluation.output, (artifact.graph_sha256 for artifact in evaluation.artifacts))
             if result is None:
                 result = run(planned, opened, stages, progress)
                 stages = Stages()

@@ -13,12 +13,13 @@ from typing import Any, TypeAlias
 
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import tasks
-from harness.core.errors import DataError, UsageError, nearest
+from harness.core.errors import DataError, EndpointError, UsageError, nearest
 from harness.core.task import AnyTask
 from harness.evaluation.workload import Job, answering_variant, group
 from harness.inference.planner import BatchPlanner
 from harness.serving.repository.config import check_name
 from harness.serving.repository.layout import SUFFIX
+from harness.serving.repository.proof import check_answer
 from harness.serving.repository.text_model import declaration
 from harness.text.fields import Field, Question, read_fields
 from harness.text.forms import FORMS, Answer, Form
@@ -64,9 +65,38 @@ def run(request: PredictionRequest, workspace: Workspace) -> Iterator[Asked]:
     finetune = task.finetune
     form: Form = FORMS[type(finetune.featurizer)](finetune.featurizer, finetune.postprocess)
     questions = _questions(request, form.fields)
+    before = 0
     with _asker(request, task, form, workspace) as ask:
         for block in _blocks(questions):
-            yield from zip(block, ask(block), strict=True)
+            yield from zip(block, _answers(ask, block, before), strict=True)
+            before += len(block)
+
+
+def _answers(ask: _Ask, block: Sequence[Question], before: int) -> Iterator[Answer]:
+    """Yield the answers to a block of questions; where one fails, those before it come first.
+
+    Args:
+        ask: gives the answers to questions, all of them or none.
+        block: the questions.
+        before: how many questions came before these.
+
+    Raises:
+        EndpointError: names the question by its number, where there are several.
+    """
+    try:
+        found = list(ask(block))
+    except EndpointError:
+        if before + len(block) == 1:
+            raise
+        for number, question in enumerate(block, start=before + 1):
+            try:
+                (answer,) = ask([question])
+            except EndpointError as error:
+                message = f"question {number}: {error}"
+                raise EndpointError(message) from error
+            yield answer
+        return
+    yield from found
 
 
 def _blocks(questions: Iterator[Question]) -> Iterator[list[Question]]:
@@ -220,6 +250,7 @@ def _in_process(request: PredictionRequest, task: AnyTask, workspace: Workspace)
     artifact = workload.artifact
     pipeline = TextPipeline(declaration(artifact), FastTokenizer(artifact.tokenizer))
     with OnnxEndpoint.of(artifact) as graph:
+        check_answer(graph, artifact, workspace.model_repository)
         yield lambda questions: pipeline.ask(questions, graph, BatchPlanner())
 
 

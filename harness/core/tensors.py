@@ -11,6 +11,8 @@ DType: TypeAlias = Literal["int64", "float32"]
 #: A dynamic axis by name, or a fixed size.
 Axis: TypeAlias = Literal["rows", "tokens"] | int
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+#: What a served graph says of outputs that are no numbers; its clients look for it in the error.
+NOT_FINITE = "answers with NaN or infinity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +116,17 @@ def pad(
                 types[index, : len(own)] = own
         padded[TOKEN_TYPES.name] = types
     return padded
+
+
+def row_problem(shape: tuple[int, ...], max_tokens: int | None) -> str | None:
+    """Return what is wrong with the shape of a graph's inputs (rows, tokens); None where a graph can take it.
+
+    Args:
+        shape: of the token ids.
+        max_tokens: of the longest row that the graph takes; None where it is not known.
+    """
+    if len(shape) != 2 or not all(shape):
+        return f"inputs of shape {shape}; give at least one row of at least one token, as (rows, tokens)"
+    if max_tokens is not None and shape[1] > max_tokens:
+        return f"rows of {shape[1]} tokens, and this graph takes at most {max_tokens} tokens; give shorter rows"
+    return None

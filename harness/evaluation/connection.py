@@ -17,6 +17,7 @@ from harness.evaluation.tuning.record import Setting
 from harness.inference.endpoints import Endpoint, check_signature
 from harness.serving.repository.check import serves
 from harness.serving.repository.layout import CONFIG, read_config, versions
+from harness.serving.repository.proof import check_answer
 
 if TYPE_CHECKING:  # a heavy import, and only a local server needs it
     from harness.serving.server.local import LocalTriton
@@ -65,7 +66,7 @@ def connection(
             and ``onnx:tensorrt`` for its GPU; ``triton://host:port[,host:port]`` for a server that runs already,
             ``tritons://`` for one with TLS.
         artifacts: every graph that will be asked.
-        repository: what a local Triton serves.
+        repository: what a local Triton serves; its stored answers are asked of every graph that is opened.
         progress: shows when a local Triton starts, loads a graph and stops.
         settings: threads and instances of graphs, by their artifacts' names, looked up as each is opened. A graph
             without them takes all cores in process, and its published config in a local Triton. Neither a GPU nor
@@ -84,16 +85,16 @@ def connection(
 
         def in_process(artifact: Artifact) -> Endpoint:
             if device.kind != "cpu":
-                return _checked(OnnxEndpoint.of(artifact, device), artifact)
+                return _checked(OnnxEndpoint.of(artifact, device), artifact, repository)
             setting = settings.get(artifact.name)
             if setting is None:
-                return _checked(OnnxEndpoint.for_batches(artifact), artifact)
+                return _checked(OnnxEndpoint.for_batches(artifact), artifact, repository)
             opened = OnnxEndpoint.of(artifact, threads=setting.threads, calls=setting.instances)
-            return _checked(opened, artifact)
+            return _checked(opened, artifact, repository)
 
         yield Connection(endpoint, in_process, False)
     elif endpoint.startswith(("triton://", "tritons://")):
-        yield _remote(endpoint)
+        yield _remote(endpoint, repository)
     else:
         hint = nearest(endpoint, ("onnx", "onnx:cuda", "triton://localhost:8001"))
         message = (
@@ -103,20 +104,33 @@ def connection(
         raise UsageError(message)
 
 
-def _checked(endpoint: Endpoint, artifact: Artifact) -> Endpoint:
+def _checked(endpoint: Endpoint, artifact: Artifact, repository: Path) -> Endpoint:
+    """Return an endpoint that has the artifact's signature and gives its known answer.
+
+    Raises:
+        EndpointError: it has another one, or answers otherwise.
+    """
     try:
         check_signature(endpoint, artifact)
-    except EndpointError:
+        check_answer(endpoint, artifact, repository)
+    except BaseException:  # Ctrl-C included: nobody else knows of the endpoint yet
         endpoint.close()
         raise
     return endpoint
 
 
-def _remote(uri: str) -> Connection:
+def _remote(uri: str, repository: Path) -> Connection:
     from harness.inference.endpoints.triton import TritonEndpoint, parse_hosts, parse_tls
 
     hosts, tls = parse_hosts(uri), parse_tls(uri, os.environ)
-    return Connection(uri, lambda artifact: _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact), True)
+
+    def opened(artifact: Artifact) -> Endpoint:
+        # Each host for itself: they answer in turn, and one of them alone may compute something else.
+        for host in hosts if len(hosts) > 1 else ():
+            _checked(TritonEndpoint([host], artifact, tls=tls), artifact, repository).close()
+        return _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact, repository)
+
+    return Connection(uri, opened, True)
 
 
 @contextmanager
@@ -171,7 +185,7 @@ class _LocalServer:
         if setting is not None:
             # One more for each instance is on its way, or has come and waits, while all of them compute.
             opened.concurrency = 2 * setting.instances
-        return _checked(opened, artifact)
+        return _checked(opened, artifact, self._repository)
 
     def _config(self, name: str, setting: Setting) -> dict[str, Any]:
         """Return the published config with other instances and threads."""

@@ -2,9 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,8 +14,16 @@ from harness.core.features import Feature, pad_features
 from harness.core.progress import Advance, Progress
 from harness.core.tensors import Tensors
 from harness.evaluation.journal import BatchRecord, Journal, pack
-from harness.inference.endpoints import Endpoint
+from harness.inference.endpoints import Endpoint, NotFiniteAnswer
 from harness.inference.planner import Batch
+
+#: Rows that an error names; a graph that overflows does so on many.
+_NAMED = 3
+
+
+def unnamed(features: Sequence[Feature]) -> Sequence[str]:
+    """Return a name for each row where nobody knows what the rows are of."""
+    return [f"a row of {len(feature.input_ids)} tokens" for feature in features]
 
 
 def answer(
@@ -26,27 +34,42 @@ def answer(
     pad_id: int,
     journal: Journal,
     progress: Progress,
+    names: Callable[[Sequence[Feature]], Sequence[str]] = unnamed,
 ) -> None:
-    """Query one graph for the batches of some rows, several in flight, and write each answer into the journal."""
+    """Query one graph for the batches of some rows, several in flight, and write each answer into the journal.
+
+    Args:
+        artifact: the graph.
+        pending: the rows.
+        plan: their batches.
+        endpoint: what answers.
+        pad_id: fills the rows up.
+        journal: where the answers are written.
+        progress: counts tokens.
+        names: gives what errors call some of the rows: task, language and example.
+
+    Raises:
+        EndpointError: the graph could not be queried, or computed NaN or infinity for a row, which is named; what was
+            answered beside it is kept.
+    """
     useful = sum(len(pending[row].input_ids) for batch in plan for row in batch.rows)
     waiting: deque[tuple[Batch, Future[_Answer]]] = deque()
     pool = ThreadPoolExecutor(endpoint.concurrency)
-    busy = _BusyTime()
+    recorder = _Recorder(artifact, pending, endpoint, pad_id, journal, names)
     try:
         with progress.step(f"{artifact.name}", useful, "tokens") as advance:
             for batch in plan:
                 if len(waiting) > endpoint.concurrency:
-                    _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
-                rows = [pending[row] for row in batch.rows]
-                inputs = pad_features(rows, pad_id, artifact.signature.inputs, batch.width)
+                    recorder.record(*waiting.popleft(), advance)
+                inputs = recorder.inputs(batch.rows, batch.width)
                 waiting.append((batch, pool.submit(_query, endpoint, inputs)))
             while waiting:
-                _record(artifact, pending, *waiting.popleft(), journal, advance, busy)
+                recorder.record(*waiting.popleft(), advance)
     except EndpointError:
         # One batch failed; what was answered beside it is kept, so that less is pending in a resumed run.
         for batch, future in waiting:
-            if not future.cancel() and future.exception() is None:
-                _record(artifact, pending, batch, future, journal, lambda _: None, busy)
+            if not future.cancel() and future.exception() is None and recorder.is_finite(batch, future.result()):
+                recorder.record(batch, future, lambda _: None)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -102,33 +125,80 @@ class _BusyTime:
         return new
 
 
-def _record(
-    artifact: Artifact,
-    pending: Sequence[Feature],
-    batch: Batch,
-    future: "Future[_Answer]",
-    journal: Journal,
-    advance: Advance,
-    busy: _BusyTime,
-) -> None:
-    """Write one answered batch into the journal."""
-    answered = future.result()
-    seconds = busy.add(answered)
-    features = [pending[row] for row in batch.rows]
-    lengths = [len(feature.input_ids) for feature in features]
-    blobs = pack(lengths, answered.tensors, artifact.signature)
-    if not _finite(answered.tensors) and not all(np.isfinite(np.frombuffer(blob, "<f4")).all() for blob in blobs):
-        message = (
-            f"graph {artifact.name!r} answered with NaN or infinity for a batch of {len(features)} rows; "
-            f"nothing of it was kept, export the model again with `harness export --model {artifact.model} --force`"
+@dataclass(slots=True)
+class _Recorder:
+    """Writes the answered batches of one graph into the journal."""
+
+    artifact: Artifact
+    pending: Sequence[Feature]
+    endpoint: Endpoint
+    pad_id: int
+    journal: Journal
+    names: Callable[[Sequence[Feature]], Sequence[str]]
+    busy: _BusyTime = field(default_factory=_BusyTime)
+
+    def inputs(self, rows: Sequence[int], width: int | None = None) -> Tensors:
+        """Return what the graph takes for some of the rows."""
+        return pad_features([self.pending[row] for row in rows], self.pad_id, self.artifact.signature.inputs, width)
+
+    def record(self, batch: Batch, future: "Future[_Answer]", advance: Advance) -> None:
+        """Write one batch.
+
+        Raises:
+            EndpointError: the batch failed, or has NaN or infinity; names the rows.
+        """
+        try:
+            answered = future.result()
+        except NotFiniteAnswer as error:
+            # A server refuses the whole batch; each row by itself shows which of them it is.
+            raise self._not_finite(self._refused(batch), f" ({error})") from error
+        seconds = self.busy.add(answered)
+        features, lengths, blobs = self._packed(batch, answered)
+        if not _finite(answered.tensors):
+            wrong = [feature for feature, blob in zip(features, blobs, strict=True) if not _is_finite(blob)]
+            if wrong:
+                raise self._not_finite(wrong, "")
+        useful = sum(lengths)
+        record = BatchRecord(len(features), batch.width, useful, seconds)
+        self.journal.record(self.artifact.graph_sha256, features, blobs, record)
+        advance(useful)
+
+    def is_finite(self, batch: Batch, answered: _Answer) -> bool:
+        """Return whether a batch can be kept."""
+        return _finite(answered.tensors) or all(map(_is_finite, self._packed(batch, answered)[2]))
+
+    def _packed(self, batch: Batch, answered: _Answer) -> tuple[list[Feature], list[int], list[bytes]]:
+        features = [self.pending[row] for row in batch.rows]
+        lengths = [len(feature.input_ids) for feature in features]
+        return features, lengths, pack(lengths, answered.tensors, self.artifact.signature)
+
+    def _refused(self, batch: Batch) -> list[Feature]:
+        """Return the rows of a batch that a server refuses by themselves, at least as many as an error names."""
+        found: list[Feature] = []
+        for row in batch.rows:
+            try:
+                self.endpoint.infer(self.inputs([row]))
+            except NotFiniteAnswer:
+                found.append(self.pending[row])
+            if len(found) == _NAMED + 1:
+                break
+        return found or [self.pending[row] for row in batch.rows]
+
+    def _not_finite(self, wrong: Sequence[Feature], reason: str) -> EndpointError:
+        named = ", ".join(self.names(wrong[:_NAMED]))
+        more = "" if len(wrong) <= _NAMED else " and others of its batch"
+        return EndpointError(
+            f"graph {self.artifact.name!r} in {self.endpoint.where} answered with NaN or infinity for {named}{more}"
+            f"{reason}; nothing of that batch was kept, export the model again with "
+            f"`harness export --model {self.artifact.model} --force`"
         )
-        raise EndpointError(message)
-    useful = sum(lengths)
-    record = BatchRecord(len(features), batch.width, useful, seconds)
-    journal.record(artifact.graph_sha256, features, blobs, record)
-    advance(useful)
 
 
 def _finite(tensors: Tensors) -> bool:
     """Return whether nothing in a batch is NaN or infinite; what is may still stand for padding alone."""
     return all(np.isfinite(value).all() for value in tensors.values())
+
+
+def _is_finite(blob: bytes) -> bool:
+    """Return whether no number of a packed row is NaN or infinite."""
+    return bool(np.isfinite(np.frombuffer(blob, "<f4")).all())

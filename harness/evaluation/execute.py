@@ -140,5 +140,6 @@ class _Queries:
                 pending, batches = pending_batches(artifact, block, done, planner)
             self.stages.first_batch()
             with self.stages.stage("answering"):
-                answer(artifact, pending, batches, turn.endpoint, artifact.pad_id, journal, progress)
+                names = turn.workload.names
+                answer(artifact, pending, batches, turn.endpoint, artifact.pad_id, journal, progress, names)
             done.update(feature.key for feature in pending)

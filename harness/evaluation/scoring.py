@@ -86,6 +86,9 @@ def representation(artifact: Artifact) -> Iterator[str]:
         pooling = artifact.manifest.head.pooling if artifact.manifest.head is not None else None
         if pooling is not None and pooling != getattr(declared, "pooling", None):
             yield f"pooling {pooling}"
+    limits = [limit for limit in (artifact.manifest.max_tokens, recorded.row_tokens) if limit is not None]
+    if limits and min(limits) < finetunes.load(artifact.finetune).featurizer.max_tokens:
+        yield f"rows of at most {min(limits)} tokens"
     prompts = recorded.prompts
     if prompts is not None and (prompts.query or prompts.candidate):
         # Translations are of one kind, so both sides have the query's.

@@ -120,6 +120,28 @@ class GraphWorkload:
         if block:
             yield block
 
+    def names(self, features: Sequence[Feature]) -> list[str]:
+        """Return what errors call some of the rows: the first example of each, and how many more have its content."""
+        wanted: dict[bytes, list[str]] = {feature.key: [] for feature in features}
+        for item in self.featurized:
+            for feature in item.features:
+                if feature.key in wanted:
+                    job, example = item.job, item.examples[feature.example]
+                    wanted[feature.key].append(
+                        f"task {job.task.name!r}, language {job.language!r}, {job.split} example {example.id!r}"
+                    )
+        for pool in self.pools:
+            for name, key in zip(pool.ids, pool.keys, strict=True):
+                if key in wanted:
+                    wanted[key].append(f"task {pool.task.name!r}, {pool.split} candidate {name!r}")
+        return [_first_of(found) for found in wanted.values()]
+
+
+def _first_of(names: Sequence[str]) -> str:
+    # A row of several windows or two languages is one row where its content is the same.
+    others = len(set(names)) - 1
+    return f"{names[0]} (and {others} more of the same content)" if others else names[0]
+
 
 def unanswered(features: Sequence[Feature], answered: set[bytes]) -> list[Feature]:
     """Return the features without an answer, equal ones once."""

@@ -9,7 +9,7 @@ import numpy as np
 from harness.artifacts.store import Artifact
 from harness.core.features import Feature, pad_features
 from harness.core.files import read_json, write_json
-from harness.inference.endpoints import Endpoint
+from harness.inference.endpoints import Endpoint, NotFiniteAnswer
 from harness.inference.planner import BatchPlanner
 
 #: (rows, width) of the calls that are timed: too short to need many tokens' time, and long enough for the slope.
@@ -42,13 +42,25 @@ class CallCosts:
         name = f"{artifact.graph_sha256} {endpoint.backend}" + (f" {place}" if place else "")
         known: dict[str, float] = read_json(self.path) if self.path.is_file() else {}
         if name not in known:
-            known[name] = measure(endpoint, row, artifact.pad_id)
+            try:
+                known[name] = measure(endpoint, row, artifact.pad_id, artifact.manifest.max_tokens)
+            except NotFiniteAnswer:
+                # The row itself is asked next, and that error can name its example.
+                return BatchPlanner().overhead
             write_json(self.path, known)
         return known[name]
 
 
-def measure(endpoint: Endpoint, row: Feature, pad_id: int) -> float:
-    """Return what a call costs beside its tokens, in tokens, from a small and a larger call."""
+def measure(endpoint: Endpoint, row: Feature, pad_id: int, longest: int | None = None) -> float:
+    """Return what a call costs beside its tokens, in tokens, from a small and a larger call.
+
+    Args:
+        endpoint: what answers.
+        row: gives the ids.
+        pad_id: fills rows up.
+        longest: tokens of the longest row that the graph takes; None where it is not known.
+    """
+    small_shape, large_shape = ((rows, min(width, longest or width)) for rows, width in (_SMALL, _LARGE))
 
     def seconds(shape: tuple[int, int]) -> float:
         rows, width = shape
@@ -61,8 +73,8 @@ def measure(endpoint: Endpoint, row: Feature, pad_id: int) -> float:
             best = min(best, time.perf_counter() - begin)
         return best
 
-    small, large = seconds(_SMALL), seconds(_LARGE)
-    fewer, more = _SMALL[0] * _SMALL[1], _LARGE[0] * _LARGE[1]
+    small, large = seconds(small_shape), seconds(large_shape)
+    fewer, more = small_shape[0] * small_shape[1], large_shape[0] * large_shape[1]
     if large <= small:
         return _CEILING
     of_a_token = (large - small) / (more - fewer)

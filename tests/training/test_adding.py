@@ -31,7 +31,8 @@ from harness.artifacts.run import read_run
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import CheckpointError, UsageError
 from harness.core.progress import Silent
-from training.adding import AddRequest, add
+from training.adding import add
+from training.adding_request import AddRequest
 
 LABELS = ("contradiction", "entailment", "neutral")
 #: A label follows from a word of the hypothesis, so that a tiny network learns it in a few steps.

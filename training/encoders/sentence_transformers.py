@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.core.errors import CheckpointError
 from harness.core.heads import Pooling
+from training.encoders.hub import MODULES
 from training.encoders.loading import CheckpointSource
 
 #: Key of 1_Pooling/config.json -> the pooling; newer files have one key `pooling_mode` with the value.
@@ -38,14 +39,25 @@ class SentenceModel:
     row_tokens: int | None = None
 
 
-def read_sentence_model(source: CheckpointSource) -> SentenceModel | None:
+def read_sentence_model(source: CheckpointSource, *, needed: bool = True) -> SentenceModel | None:
     """Return how a folder or a hub id of sentence-transformers makes vectors; None where it is no such folder.
 
+    Args:
+        source: the folder or the hub id.
+        needed: whether nothing else says how the vectors are made.
+
     Raises:
-        CheckpointError: a file is damaged, or asks for what the harness's graphs do not compute.
+        CheckpointError: a file is damaged, or asks for what the harness's graphs do not compute; or only the hub could
+            say whether there is such a file.
     """
-    modules = _read(source, "modules.json")
+    modules = _read(source, MODULES)
     if modules is None:
+        if needed and not source.knows(MODULES):
+            message = (
+                f"the hub's cache has {source.name!r} without {MODULES}, and only the hub knows whether it has one, "
+                f"which says how vectors are made; connect once, or say it with `--pooling`"
+            )
+            raise CheckpointError(message)
         return None
     kinds = {str(module["type"]).rpartition(".")[2]: str(module.get("path", "")) for module in modules}
     if "Transformer" not in kinds:

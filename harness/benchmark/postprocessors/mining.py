@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.benchmark.postprocessors.neighbours import Neighbours, embeddings, normalise, search_both
+from harness.benchmark.postprocessors.neighbours import Neighbours, check_finite, embeddings, normalise, search_both
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature
 from harness.core.task import Outputs
@@ -146,7 +146,12 @@ class MinedPairs:
         candidates = _Side([number for number in numbers if examples[number].side == "candidate"], examples)
         if not len(queries.unique) or not len(candidates.unique):
             return Mined(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))
-        first, second = (normalise(embeddings(outputs, side.unique.tolist())) for side in (queries, candidates))
+        vectors = []
+        for name, side in (("query", queries), ("candidate", candidates)):
+            found = embeddings(outputs, side.unique.tolist())
+            check_finite(found, name, [examples[number].id for number in side.unique.tolist()])
+            vectors.append(normalise(found))
+        first, second = vectors
         forward, backward = search_both(first, second, self.neighbours)
         mined = mine(forward, backward, margin_scores(forward, backward))
         single = queries.single[mined.sources] & candidates.single[mined.targets]

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.core.errors import MissingExtra
+from harness.core.errors import EndpointError, MissingExtra
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature
 from harness.core.task import Outputs
@@ -31,6 +31,8 @@ _PRODUCTS = 2**22
 _CANDIDATES = 2**16
 #: Rows and columns whose products are computed together: 16 MiB, which a server's last cache holds.
 _ROWS, _COLUMNS = 1024, 4096
+#: Vectors that an error names.
+_NAMED = 3
 #: Where more than one product in so many may matter, the bars are raised before they are sorted.
 _CROWD = 16
 #: Queries that a GPU searches at a time, 256 MiB at 1,024 dimensions.
@@ -74,7 +76,8 @@ def search(
         prefer: which index of a tie comes first.
 
     Raises:
-        ValueError: `count` is below 1, or a query finds nothing because a vector is not finite.
+        ValueError: `count` is below 1.
+        EndpointError: a vector is not finite; names it by its number, from 0.
     """
     starts = range(0, len(candidates), _CANDIDATES)
     return search_blocks(queries, (candidates[start : start + _CANDIDATES] for start in starts), count, prefer)
@@ -92,11 +95,13 @@ def search_blocks(
         prefer: which index of a tie comes first; indices count on over the blocks.
 
     Raises:
-        ValueError: see `search`.
+        ValueError, EndpointError: see `search`.
     """
     queries = np.ascontiguousarray(queries, dtype=np.float32)
+    check_finite(queries, "query")
     best, before = _Best(len(queries), count, prefer), 0
     for block in blocks:
+        check_finite(block, "candidate", before=before)
         for entries in _hits(queries, np.ascontiguousarray(block, dtype=np.float32), best):
             best.add(entries, candidate=before)
         before += len(block)
@@ -117,8 +122,10 @@ def search_both(first: NDArray[np.float32], second: NDArray[np.float32], count: 
         count: neighbours of each row.
 
     Raises:
-        ValueError: see `search`.
+        ValueError, EndpointError: see `search`.
     """
+    check_finite(first, "query")
+    check_finite(second, "candidate")
     if faiss.get_num_gpus():
         return search(first, second, count), search(second, first, count)
     forward, backward = _Best(len(first), count, "lowest"), _Best(len(second), count, "lowest")
@@ -147,9 +154,11 @@ class Nearest:
         candidates = [number for number, example in enumerate(examples) if example.side == "candidate"]
         predictions: list[tuple[str, ...]] = [()] * len(examples)
         if queries:
+            vectors = embeddings(outputs, queries)
+            check_finite(vectors, "query", [examples[number].id for number in queries])
             parts = (candidates[start : start + _CANDIDATES] for start in range(0, len(candidates), _CANDIDATES))
             blocks = (([examples[number].id for number in part], embeddings(outputs, part)) for part in parts)
-            for query, found in zip(queries, self.among(embeddings(outputs, queries), blocks), strict=True):
+            for query, found in zip(queries, self.among(vectors, blocks), strict=True):
                 predictions[query] = found
         return predictions
 
@@ -161,11 +170,40 @@ class Nearest:
 
         def vectors() -> Iterator[NDArray[np.float32]]:
             for names, block in blocks:
+                check_finite(block, "candidate", names)
                 ids.extend(names)
                 yield block
 
         found = search_blocks(queries, vectors(), self.count, self.prefer)
         return [tuple(ids[candidate] for candidate in row) for row in found.indices]
+
+
+def check_finite(
+    vectors: NDArray[np.float32], side: str, names: Sequence[str] | None = None, *, before: int = 0
+) -> None:
+    """Refuse vectors with NaN or infinity: a search passes over such candidates without a word.
+
+    Args:
+        vectors: (vectors, dimension).
+        side: what errors call one of them: query, candidate.
+        names: the ids of the vectors; they are called by their numbers where None.
+        before: how many vectors came before these.
+
+    Raises:
+        EndpointError: names three of them, and their number.
+    """
+    # One number a vector is looked at, and all of them only where that one is not finite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        doubtful = np.flatnonzero(~np.isfinite(vectors.sum(axis=1)))
+    wrong = doubtful[~np.isfinite(vectors[doubtful]).all(axis=1)]
+    if len(wrong):
+        called = [repr(names[row]) if names is not None else str(before + row) for row in wrong[:_NAMED]]
+        more = "" if len(wrong) <= _NAMED else f" and {len(wrong) - _NAMED:,} more"
+        message = (
+            f"NaN or infinity in the vector of {side} {', '.join(called)}{more}; export the model again with "
+            f"`harness export --model NAME --force`, and evaluate it again"
+        )
+        raise EndpointError(message)
 
 
 def embeddings(outputs: Sequence[Outputs], numbers: Sequence[int]) -> NDArray[np.float32]:
@@ -263,7 +301,7 @@ class _Best:
             candidates: how many there were in all.
 
         Raises:
-            ValueError: a query has fewer neighbours than it must: its products are not numbers.
+            ValueError: a query has fewer neighbours than it must: its products overflow.
         """
         ties = np.zeros(self._products.shape, dtype=np.int64)
         opening = self._products[:, 0]
@@ -275,7 +313,7 @@ class _Best:
         indices = np.take_along_axis(self._indices, order, axis=1)
         lacking = np.flatnonzero((indices < 0).any(axis=1))
         if len(lacking):
-            message = f"query {lacking[0]} has too few neighbours: an embedding holds values that are not finite"
+            message = f"query {lacking[0]} has too few neighbours: its products are not finite"
             raise ValueError(message)
         return Neighbours(indices, np.take_along_axis(self._products, order, axis=1))
 
@@ -334,11 +372,10 @@ def _hits(queries: NDArray[np.float32], block: NDArray[np.float32], best: _Best)
     fetched = min(best.count + _SPARE, len(block))
     if not fetched or not len(queries):
         return
-    if faiss.get_num_gpus() and np.isfinite(block).all():
+    if faiss.get_num_gpus():
         fetched = min(fetched, _GPU_COUNT)
         products, found = _knn_on_gpu(queries, block, fetched)
     else:
-        # A candidate that is not finite is passed over here; what it does to a GPU's selection nobody promises.
         products, found = faiss.knn(queries, block, fetched, metric=faiss.METRIC_INNER_PRODUCT)
     bars = best.bars(0, len(queries))
     if fetched >= best.count:

@@ -38,7 +38,7 @@ TASK = Task(
     headline=("accuracy",),
     official={language: SMALLER.get(language, 1_000) for language in XTREME_R},
     paper="Artetxe and Schwenk 2019, https://aclanthology.org/Q19-1038",
-    protocol=f"encoder of phase 1 or 2, mean pooling, {DIRECTION}",
+    protocol=f"the encoder's own vectors, mean pooling, {DIRECTION}",
     # XTREME-R's script hard-codes the path of a span-extraction model; google-research/xtreme#97 asks
     # whether the retrieval model was meant, which izhx/nlu-evals@b8193ba takes.
     alternatives={

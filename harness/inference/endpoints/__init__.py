@@ -11,6 +11,10 @@ from harness.core.errors import EndpointError
 from harness.core.tensors import GraphSignature, Tensors
 
 
+class NotFiniteAnswer(EndpointError):
+    """A graph computed NaN or infinity for one of the rows that it was asked; another host would do the same."""
+
+
 class Endpoint(Protocol):
     """A loaded graph. `infer` may be called from `concurrency` threads at once."""
 
@@ -29,11 +33,17 @@ class Endpoint(Protocol):
         """What computes the outputs, as results print it: ``onnxruntime (python backend)``."""
         ...
 
+    @property
+    def where(self) -> str:
+        """What answers, as errors name it: with the hosts where servers do."""
+        ...
+
     def infer(self, inputs: Tensors) -> Tensors:
         """Return every output of the graph for one padded batch.
 
         Raises:
             EndpointError: the graph or its server gave no outputs; names the model and the host.
+            NotFiniteAnswer: a server refused to answer with NaN or infinity.
         """
         ...
 
@@ -49,6 +59,13 @@ class Endpoint(Protocol):
 
 class Closing:
     """The context manager part of an endpoint: leaving closes."""
+
+    backend: str
+
+    @property
+    def where(self) -> str:
+        """See `Endpoint.where`."""
+        return self.backend
 
     def close(self) -> None:
         """Release the graph or the connection."""

@@ -18,7 +18,7 @@ import numpy as np
 from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, MissingExtra, UsageError, nearest
 from harness.core.machine import cores
-from harness.core.tensors import GraphSignature, Tensors, TensorSpec
+from harness.core.tensors import GraphSignature, Tensors, TensorSpec, row_problem
 from harness.inference.endpoints import Closing
 
 try:
@@ -121,7 +121,13 @@ class OnnxEndpoint(Closing):
     """
 
     def __init__(
-        self, graph: Path, *, threads: int | None = None, device: Device | None = None, calls: int = 1
+        self,
+        graph: Path,
+        *,
+        threads: int | None = None,
+        device: Device | None = None,
+        calls: int = 1,
+        max_tokens: int | None = None,
     ) -> None:
         """Load a graph.
 
@@ -130,6 +136,7 @@ class OnnxEndpoint(Closing):
             threads: of each call on the CPU; all cores if not given.
             device: where it computes; the CPU if not given.
             calls: how many calls may be in flight; they share the weights.
+            max_tokens: of the longest row that the graph takes; None where it is not known.
 
         Raises:
             EndpointError: it cannot be loaded, or not on that device.
@@ -159,13 +166,15 @@ class OnnxEndpoint(Closing):
         where = "in process" if self._device.kind == "cpu" else f"in process, {self._device.name}, TF32 off"
         self.backend = f"onnxruntime {ort.__version__} ({where})"
         self._graph = graph
+        self._max_tokens = max_tokens
 
     @classmethod
     def of(
         cls, artifact: Artifact, device: Device | None = None, *, threads: int | None = None, calls: int = 1
     ) -> "OnnxEndpoint":
         """Return an endpoint for an artifact's graph, on all cores of the CPU by default."""
-        return cls(artifact.graph, threads=threads, device=device, calls=calls)
+        longest = artifact.manifest.max_tokens
+        return cls(artifact.graph, threads=threads, device=device, calls=calls, max_tokens=longest)
 
     @classmethod
     def for_batches(cls, artifact: Artifact) -> "OnnxEndpoint":
@@ -191,6 +200,10 @@ class OnnxEndpoint(Closing):
 
     def infer(self, inputs: Tensors) -> Tensors:
         """See `harness.inference.endpoints.Endpoint`."""
+        for value in inputs.values():
+            if problem := row_problem(value.shape, self._max_tokens):
+                message = f"{self._graph} was given {problem}"
+                raise EndpointError(message)
         try:
             answers = (
                 self._bound(inputs) if self._device.kind != "cpu" else self._session.run(self._outputs, dict(inputs))

@@ -15,8 +15,8 @@ import numpy as np
 
 from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, MissingExtra, UsageError
-from harness.core.tensors import Axis, GraphSignature, Tensors, TensorSpec
-from harness.inference.endpoints import Closing
+from harness.core.tensors import NOT_FINITE, Axis, GraphSignature, Tensors, TensorSpec, row_problem
+from harness.inference.endpoints import Closing, NotFiniteAnswer
 from harness.inference.endpoints.model_config import dtype_name
 from harness.inference.endpoints.tls import ClientTls, remedy
 
@@ -241,6 +241,7 @@ class TritonEndpoint(Closing):
             EndpointError: a server is down, lacks the model, or serves another graph.
         """
         self._name = artifact.name
+        self._max_tokens = artifact.manifest.max_tokens
         self._timeout = timeout
         self._closed = closed
         self._lock = threading.Lock()
@@ -261,6 +262,11 @@ class TritonEndpoint(Closing):
         self._outputs = [spec.name for spec in self.signature.outputs]
         self.concurrency = 2 * len(self._hosts)
         self.backend = " and ".join(sorted({host.served.backend for host in self._hosts}))
+
+    @property
+    def where(self) -> str:
+        """See `harness.inference.endpoints.Endpoint`."""
+        return f"Triton at {', '.join(host.address for host in self._hosts)}"
 
     def _check_agreement(self) -> None:
         first = self._hosts[0]
@@ -298,9 +304,13 @@ class TritonEndpoint(Closing):
                 message = f"input {name!r} of model {self._name!r} takes {wanted}, it was given {value.dtype}"
                 raise EndpointError(message)
             feed[name] = np.ascontiguousarray(value, dtype=wanted)
-        if len({value.shape for value in feed.values()}) != 1 or not next(iter(feed.values())).size:
+        if len({value.shape for value in feed.values()}) != 1:
             shapes = {name: value.shape for name, value in feed.items()}
-            message = f"inputs of model {self._name!r} have shapes {shapes}; they must be equal and not empty"
+            message = f"inputs of model {self._name!r} have shapes {shapes}; they must be equal"
+            raise EndpointError(message)
+        # Triton's Python backend drops a request without rows, and its client would wait for the answer.
+        if problem := row_problem(next(iter(feed.values())).shape, self._max_tokens):
+            message = f"model {self._name!r} was given {problem}"
             raise EndpointError(message)
         return feed
 
@@ -337,7 +347,11 @@ class TritonEndpoint(Closing):
 
         Raises:
             EndpointError: the request itself is wrong.
+            NotFiniteAnswer: the graph computed NaN or infinity, as it would on every host.
         """
+        if NOT_FINITE in str(error.message()):
+            message = f"Triton at {host.address}: {_reason(error)}"
+            raise NotFiniteAnswer(message) from error
         if error.status() == _REFUSED:
             message = f"Triton at {host.address} refuses a batch of {shape} for {self._name!r}: {_reason(error)}"
             raise EndpointError(message) from error

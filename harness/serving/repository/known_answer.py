@@ -36,8 +36,13 @@ class KnownAnswer:
         """Return the body of the request for it, as the HTTP service takes it."""
         return {"inputs": [_tensor(name, rows) for name, rows in self.inputs.items()]}
 
-    def difference(self, outputs: Mapping[str, list[Any]]) -> str:
-        """Return what is wrong with a server's outputs (flat or nested lists), or nothing."""
+    def difference(self, outputs: Mapping[str, list[Any]], tolerance: float = TOLERANCE) -> str:
+        """Return what is wrong with a server's outputs, or nothing.
+
+        Args:
+            outputs: flat or nested lists, by tensor name.
+            tolerance: relative and absolute.
+        """
         for name, expected in self.outputs.items():
             if name not in outputs:
                 return f"output {name!r} is missing"
@@ -49,9 +54,9 @@ class KnownAnswer:
                     if one != other:
                         return f"output {name!r} has {other!r} where the answer in process has {one!r}"
                 # Not the other way round: a comparison with NaN is never true.
-                elif not abs(other - one) <= TOLERANCE * (1 + abs(one)):
+                elif not abs(other - one) <= tolerance * (1 + abs(one)):
                     worst = abs(other - one)
-                    return f"output {name!r} differs by {worst:.3g} from the answer in process, allowed {TOLERANCE}"
+                    return f"output {name!r} differs by {worst:.3g} from the answer in process, allowed {tolerance}"
         return ""
 
     def gap(self, outputs: Mapping[str, list[Any]]) -> str:

@@ -89,9 +89,9 @@ def _known_text(artifact: Artifact, text: TextModel) -> KnownAnswer:
 
 def _parameters(artifact: Artifact) -> dict[str, str]:
     parameters = {"graph_sha256": artifact.graph_sha256, "tokenizer_sha256": artifact.tokenizer_sha256}
-    vocabulary = artifact.manifest.vocabulary
-    # With it, the Python backend names ids that are too large before the graph fails on them.
-    return parameters if vocabulary is None else {**parameters, "vocabulary": str(vocabulary)}
+    # With them, the Python backend names ids that are too large and rows that are too long before the graph fails.
+    limits = {"vocabulary": artifact.manifest.vocabulary, "max_tokens": artifact.manifest.max_tokens}
+    return {**parameters, **{name: str(value) for name, value in limits.items() if value is not None}}
 
 
 @contextmanager

@@ -243,6 +243,19 @@ def test_available_with_nothing_left_is_refused(
     assert "nothing is left to evaluate for 'tiny'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("tasks", ["xnli", "all"])
+def test_faults_edges_available_where_no_file_is_there_is_one_sentence(
+    home: Path, call: Callable[..., int], capsys: pytest.CaptureFixture[str], tasks: str
+) -> None:
+    """faults.md, edges: it was an IndexError."""
+    (home / "data/xtreme/xnli/test-ru.tsv").unlink()
+    assert call(*EVAL, "--tasks", tasks, "--available") == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "nothing is left to evaluate for 'tiny': of " in said.err
+
+
 def test_rescore_takes_the_name_of_a_run(home: Path, call: Callable[..., int], capsys) -> None:
     assert call(*EVAL, "--tasks", "xnli", "--languages", "ru") == 0
     (run,) = (home / "runs").iterdir()

@@ -1,14 +1,19 @@
 """`harness gc`: what nothing refers to is listed and removed, and nothing else."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harness import api
+from harness.artifacts.known_runs import named_graphs, note_run
 from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes
 from harness.commands import clean
+from harness.core.errors import ArtifactError
 from harness.core.files import disk_bytes, freed_bytes, size_text
 
 
@@ -104,3 +109,63 @@ def test_a_linked_file_counts_once_and_is_free_with_its_last_link(tmp_path: Path
 )
 def test_sizes_are_said_as_people_say_them(count: int, text: str) -> None:
     assert size_text(count) == text
+
+
+def superseded(workspace: Workspace, graph_of: Callable[..., Artifact]) -> Path:
+    """A version that nothing but a run may name."""
+    artifact = graph_of("mnli")
+    old = version(workspace, artifact, 1, "a" * 64)
+    version(workspace, artifact, 2)
+    serve(workspace, artifact, 2)
+    assert [each.path for each in clean.unused(workspace)] == [old]
+    return old
+
+
+def test_what_a_run_elsewhere_names_stays_until_that_run_is_deleted(
+    workspace: Workspace, graph_of: Callable[..., Artifact], tmp_path: Path
+) -> None:
+    """`harness eval --output DIR`: the run is not under runs/, and may not be finished."""
+    old = superseded(workspace, graph_of)
+    folder = tmp_path / "disk/results/run"
+    folder.mkdir(parents=True)
+    note_run(workspace, folder, ["a" * 64])
+    assert clean.unused(workspace) == []
+    (note,) = (tmp_path / ".runs").iterdir()
+    os.utime(note, (0, 0))
+    assert clean.unused(workspace) == []
+    # The disk is not mounted: nobody deleted the run.
+    (tmp_path / "disk").rename(tmp_path / "away")
+    assert clean.unused(workspace) == []
+    (tmp_path / "away").rename(tmp_path / "disk")
+    folder.rmdir()
+    assert [each.path for each in clean.unused(workspace)] == [old]
+
+
+def test_what_a_run_that_has_just_started_names_stays(workspace: Workspace, graph_of: Callable[..., Artifact]) -> None:
+    superseded(workspace, graph_of)
+    note_run(workspace, workspace.root / "not/there/yet", ["a" * 64])
+    (workspace.root / "not/there").mkdir(parents=True)
+    assert clean.unused(workspace) == []
+
+
+def test_damaged_note_of_a_run_stops_the_removal(workspace: Workspace, graph_of: Callable[..., Artifact]) -> None:
+    superseded(workspace, graph_of)
+    note_run(workspace, workspace.root, [])
+    (note,) = (workspace.root / ".runs").iterdir()
+    note.write_text("{")
+    with pytest.raises(ArtifactError, match=rf"{note.name} is damaged .*evaluate again with `harness eval`, or delete"):
+        clean.unused(workspace)
+
+
+def test_evaluation_notes_its_run(
+    tmp_path: Path, graph_of: Callable[..., Artifact], tiny_graph: Callable[..., bytes], write: Callable[..., Path]
+) -> None:
+    artifact = graph_of("mnli", hidden=8, graph=tiny_graph(finetunes.load("mnli").head.signature(8)))
+    write("xnli/test-ru.tsv", "a b\tc d\tneutral\n")
+    output = tmp_path / "far/away"
+    api.evaluate(
+        "tiny", "xnli", languages=["ru"], endpoint="onnx", data=tmp_path / "data", output=output, home=tmp_path
+    )  # fmt: skip
+    assert named_graphs(Workspace(tmp_path)) == {artifact.graph_sha256}
+    (note,) = (tmp_path / ".runs").iterdir()
+    assert json.loads(note.read_text(encoding="utf-8"))["folder"] == str(output)

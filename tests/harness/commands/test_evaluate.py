@@ -243,7 +243,10 @@ def test_stopped_run_writes_no_scores(run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=["nan", "inf", "minus-inf"])
 def test_answer_that_is_no_number_is_refused(run, value: float) -> None:
-    with pytest.raises(EndpointError, match="'tiny-mnli-fp32' answered with NaN or infinity for a batch of 5 rows"):
+    wanted = (
+        "'tiny-mnli-fp32' in function answered with NaN or infinity for task 'xnli', language 'ru', test example '3'"
+    )
+    with pytest.raises(EndpointError, match=wanted):
         run(Counting(answer=value))
 
 

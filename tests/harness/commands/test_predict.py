@@ -286,3 +286,26 @@ def test_command_prints_lines_or_json(workspace: Callable[..., Workspace], monke
     answer = json.loads(as_json.stdout)
     assert list(answer) == ["label", "probabilities", "truncated"]
     assert plain.stdout.startswith(answer["label"])
+
+
+def test_faults_nan_names_the_question_and_those_before_it_are_answered(
+    workspace: Callable[..., Workspace], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One text of a file makes the graph overflow: the lines before it have their answers."""
+
+    def of(artifact: Artifact) -> CallableEndpoint:
+        def answer(inputs: Tensors) -> Tensors:
+            logits = np.zeros((len(inputs["input_ids"]), 3), dtype=np.float32)
+            logits[inputs["attention_mask"].sum(axis=1) > 20] = np.nan
+            return {"logits": logits}
+
+        return CallableEndpoint(artifact.signature, answer)
+
+    home = workspace("mnli")
+    monkeypatch.setattr(OnnxEndpoint, "of", of)
+    lines = [{"text": "a", "text_pair": "b" * length} for length in (1, 2, 40, 3)]
+    (tmp_path / "questions").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    asked = predict.run(PredictionRequest(model="tiny", task="xnli", file=tmp_path / "questions"), home)
+    assert [next(asked)[0]["text_pair"] for _ in range(2)] == ["b", "bb"]
+    with pytest.raises(EndpointError, match=r"^question 3: the graph answers this text with NaN or infinity"):
+        next(asked)

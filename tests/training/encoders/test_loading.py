@@ -245,21 +245,3 @@ def test_what_transformers_says_of_tensors_is_heard(folder: Path, monkeypatch: p
     finally:
         logging.getLogger("transformers").removeHandler(handler)
     assert "were not initialized from the model checkpoint" in said[0]
-
-
-def test_hub_id_that_cannot_be_reached_is_one_sentence_without_the_hubs_tries(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def out_of_reach(*arguments: object, **options: object) -> None:
-        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
-
-    monkeypatch.setattr("training.encoders.loading.cached_file", out_of_reach)
-    level = logging.getLogger("huggingface_hub").level
-    with pytest.raises(CheckpointError) as error:
-        read_config(CheckpointSource("owner/encoder", "0123abc"))
-    said = str(error.value)
-    assert said.startswith("'owner/encoder' at 0123abc is not in the hub's cache, and the hub cannot be reached or has")
-    assert "let HF_HOME name the cache that has it" in said
-    assert "\n" not in said
-    assert caplog.records == []
-    assert logging.getLogger("huggingface_hub").level == level

@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
+from harness.core.tensors import NOT_FINITE, row_problem
 from harness.inference.planner import BatchPlanner
 from harness.serving.padding import PaddingCounters
 
@@ -67,6 +68,7 @@ class TritonPythonModel:
             message = f"{self._name!r} asks for {args['model_instance_kind']}; this backend answers on the CPU only"
             raise Refusal(message)
         self._vocabulary = int(parameters.get("vocabulary", 0))
+        self._max_tokens = int(parameters["max_tokens"]) if "max_tokens" in parameters else None
         self._inputs = [entry["name"] for entry in config["input"]]
         self._per_token = {entry["name"] for entry in config["output"] if int(entry["dims"][0]) == -1}
         self._merges = "dynamic_batching" in config
@@ -100,9 +102,9 @@ class TritonPythonModel:
         if len(set(shapes.values())) > 1:
             message = f"inputs of shapes {shapes}; all must have the same (rows, tokens)"
             raise Refusal(message)
-        if not next(iter(feed.values())).size:
-            message = f"inputs of shapes {shapes}; send at least one row of at least one token"
-            raise Refusal(message)
+        # Nothing of a request without rows comes this far, unless others are merged with it.
+        if problem := row_problem(next(iter(feed.values())).shape, self._max_tokens):
+            raise Refusal(problem)
         ids = feed.get("input_ids")
         if self._vocabulary and ids is not None and not 0 <= ids.min() <= ids.max() < self._vocabulary:
             message = (
@@ -149,7 +151,7 @@ class TritonPythonModel:
         values = dict(zip(outputs, self._session.run(outputs, feed), strict=True))
         for name, value in values.items():
             if not np.isfinite(value).all():
-                message = f"answers with NaN or infinity in {name!r}; export it again with `harness export`"
+                message = f"{NOT_FINITE} in {name!r}; export it again with `harness export`"
                 raise NotFinite(message)
         self._padding.count(feed)
         return values

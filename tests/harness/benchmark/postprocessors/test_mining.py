@@ -8,6 +8,7 @@ import pytest
 from harness.benchmark.postprocessors import mining
 from harness.benchmark.postprocessors.mining import Mined, MinedPairs, choose_threshold, margin_scores, mine
 from harness.benchmark.postprocessors.neighbours import Neighbours, search_both
+from harness.core.errors import EndpointError
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature
 
@@ -332,3 +333,15 @@ def test_number_of_neighbours_is_what_the_means_are_taken_over() -> None:
     expected: Mined = mine(forward, backward, margin_scores(forward, backward))
     pairs = {f"q{source}": (f"c{target}",) for source, target in zip(expected.sources, expected.targets, strict=True)}
     assert {name: row for name, row in found.items() if row} == pairs
+
+
+@pytest.mark.parametrize("side", ["query", "candidate"])
+def test_faults_nan_mining_names_the_sentence(side: str) -> None:
+    """faults.md, NaN: mining refused it before, by a number that nobody can look up."""
+    examples = [SentenceExample(f"{name[0]}-{place}", f"{name} {place}", name) for name in ("query", "candidate")
+                for place in range(4)]  # type: ignore[arg-type]  # fmt: skip
+    outputs = [{"embedding": row} for row in np.eye(8, dtype=np.float32)]
+    outputs[2 + 4 * (side == "candidate")]["embedding"][1] = np.nan
+    features = [Feature(number, np.array([0, 2])) for number in range(8)]
+    with pytest.raises(EndpointError, match=f"NaN or infinity in the vector of {side} '{side[0]}-2';"):
+        MinedPairs()(examples, features, outputs)

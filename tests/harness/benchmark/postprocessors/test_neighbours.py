@@ -9,11 +9,13 @@ from harness.benchmark.postprocessors.neighbours import (
     TIE,
     Nearest,
     Prefer,
+    check_finite,
     normalise,
     search,
     search_blocks,
     search_both,
 )
+from harness.core.errors import EndpointError
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature
 
@@ -277,17 +279,43 @@ def test_count_below_one_is_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize("find", [search, search_both])
-def test_query_that_is_not_finite_is_refused(find) -> None:
-    queries = unit(0, 3)
-    queries[1] = np.nan
-    with pytest.raises(ValueError, match=r"query 1 .* not finite"):
-        find(queries, unit(1, 5), 2)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf], ids=str)
+def test_faults_nan_in_a_query_or_a_candidate_is_refused(find, value: float) -> None:
+    """faults.md, NaN: 2 of 1,000 candidates were passed over, and the score was 99.8 % without a word."""
+    queries, candidates = unit(0, 3), unit(1, 1000)
+    for side, vectors, place in (("query", queries, 1), ("candidate", candidates, 700)):
+        right = vectors[place].copy()
+        vectors[place, 5] = value
+        with pytest.raises(EndpointError, match=rf"NaN or infinity in the vector of {side} {place}; .*harness export"):
+            find(queries, candidates, 2)
+        vectors[place] = right
+    find(queries, candidates, 2)
 
 
-def test_query_that_is_not_finite_is_refused_in_later_blocks_too() -> None:
-    queries = np.full((1, 64), np.nan, dtype=np.float32)
-    with pytest.raises(ValueError, match=r"query 0 .* not finite"):
-        search_blocks(queries, [unit(1, 5), unit(2, 5)], 2)
+def test_faults_nan_is_refused_in_later_blocks_too() -> None:
+    blocks = [unit(1, 5), unit(2, 5)]
+    blocks[1][2] = np.nan
+    with pytest.raises(EndpointError, match="candidate 7;"):
+        search_blocks(unit(3, 1), blocks, 2)
+
+
+def test_faults_nan_nearest_names_queries_and_candidates_by_id() -> None:
+    candidates, queries = unit(0, 1000), unit(1, 4)
+    candidates[[3, 999]] = np.nan
+    with pytest.raises(EndpointError, match="infinity in the vector of candidate 'c3', 'c999';"):
+        nearest(candidates, queries)
+    candidates[[7, 8, 9]] = np.inf
+    with pytest.raises(EndpointError, match="candidate 'c3', 'c7', 'c8' and 2 more;"):
+        nearest(candidates, queries)
+    queries[2, 0] = np.nan
+    with pytest.raises(EndpointError, match="infinity in the vector of query 'q2';"):
+        nearest(unit(0, 5), queries)
+
+
+def test_large_finite_vectors_are_no_fault() -> None:
+    """The sum of a vector may overflow where none of its numbers does."""
+    vectors = np.full((2, 64), 3e38, dtype=np.float32)
+    check_finite(vectors, "query")
 
 
 def test_vectors_are_scaled_to_length_1_but_for_those_without_a_length() -> None:
@@ -352,13 +380,12 @@ def test_more_neighbours_than_a_gpu_gives_are_found_all_the_same(on_gpu: Gpu, mo
     assert on_gpu.calls == [(10, 200, 16)]
 
 
-def test_candidates_that_are_not_finite_do_not_reach_a_gpu(on_gpu: Gpu, monkeypatch) -> None:
+def test_candidates_that_are_not_finite_do_not_reach_a_gpu(on_gpu: Gpu) -> None:
     queries, candidates = unit(0, 10), unit(1, 200)
     candidates[7] = np.nan
-    found = search(queries, candidates, 3)
+    with pytest.raises(EndpointError, match="candidate 7;"):
+        search(queries, candidates, 3)
     assert on_gpu.calls == []
-    monkeypatch.setattr(neighbours.faiss, "get_num_gpus", lambda: 0)
-    assert found.indices.tolist() == search(queries, candidates, 3).indices.tolist()
 
 
 def test_backend_says_where_it_searches(monkeypatch: pytest.MonkeyPatch) -> None:

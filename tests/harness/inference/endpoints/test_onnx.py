@@ -1,8 +1,11 @@
+import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -146,3 +149,30 @@ def test_calls_at_once_share_the_graph_and_answer_as_one_does(artifact) -> None:
             given = list(pool.map(several.infer, batches))
         for batch, answers in zip(batches, given, strict=True):
             np.testing.assert_allclose(answers["embedding"], one.infer(batch)["embedding"], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (0, 7), (3, 0), (7,)], ids=str)
+def test_faults_ids_without_rows_or_tokens_are_refused(
+    artifact: Callable[..., Artifact], shape: tuple[int, ...]
+) -> None:
+    """faults.md, edges: ids of shape (0, 0)."""
+    inputs = {name: np.ones(shape, dtype=np.int64) for name in INPUTS}
+    with (
+        OnnxEndpoint.of(artifact()) as endpoint,
+        pytest.raises(EndpointError, match=rf"was given inputs of shape {re.escape(str(shape))}; give at least one"),
+    ):
+        endpoint.infer(inputs)
+
+
+def test_faults_a_graphs_limit_is_given_in_tokens(artifact: Callable[..., Artifact]) -> None:
+    """faults.md, edges: onnxruntime alone speaks of indices of a Gather node."""
+    found = artifact()
+    limited = replace(found, manifest=msgspec.structs.replace(found.manifest, max_tokens=512))
+    inputs = {name: np.ones((2, 700), dtype=np.int64) for name in INPUTS}
+    with (
+        OnnxEndpoint.of(limited) as endpoint,
+        pytest.raises(EndpointError, match="was given rows of 700 tokens, and this graph takes at most 512 tokens"),
+    ):
+        endpoint.infer(inputs)
+    with OnnxEndpoint.of(limited) as endpoint:
+        assert endpoint.infer({name: value[:, :512] for name, value in inputs.items()})

@@ -145,8 +145,15 @@ def test_bad_ids_fail_alone(served, kind: str, reason: str) -> None:
         ({"input_ids": np.ones((1, 2), np.int64)}, "takes input_ids, attention_mask, it was given input_ids"),
         ({"input_ids": np.ones((1, 2)), "attention_mask": np.ones((1, 2), np.int64)}, "takes int64.* given float64"),
         ({"input_ids": np.ones((1, 2), np.int64), "attention_mask": np.ones((1, 3), np.int64)}, "must be equal"),
+        # Triton's Python backend would drop it without a word, and this client would wait for 15 minutes.
+        (
+            {name: np.ones((0, 0), np.int64) for name in ("input_ids", "attention_mask")},
+            r"inputs of shape \(0, 0\); give at least one row of at least one token",
+        ),
+        ({name: np.ones((0, 5), np.int64) for name in ("input_ids", "attention_mask")}, r"inputs of shape \(0, 5\); "),
+        ({name: np.ones((3, 0), np.int64) for name in ("input_ids", "attention_mask")}, r"inputs of shape \(3, 0\); "),
     ],
-    ids=["missing", "type", "shape"],
+    ids=["missing", "type", "shape", "faults: ids (0, 0)", "faults: no row", "faults: no token"],
 )
 def test_inputs_of_another_kind_are_named(served, inputs: Tensors, reason: str) -> None:
     with (

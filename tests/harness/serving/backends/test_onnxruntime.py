@@ -26,7 +26,7 @@ def opened(
         artifact.name,
         artifact.signature,
         Serving(threads=1),
-        parameters={"vocabulary": "50"},
+        parameters={"vocabulary": "50", "max_tokens": "512"},
         version=1,
         warmup=WarmUp(name="w", tokens=1),
         profile=profile,
@@ -142,9 +142,11 @@ def test_one_request_is_one_batch_whatever_its_size(backend: Backend, artifact: 
             f"attention_mask with values from 0 to {10**18}; give 1 for a token and 0",
         ),
         (feed(1, 5) | {"attention_mask": np.array([[1, 1, -1, 1, 1]])}, "attention_mask with values from -1 to 1"),
-        (feed(1, 0), r"shapes .*\(1, 0\)\}; send at least one row of at least one token"),
+        (feed(1, 0), r"inputs of shape \(1, 0\); give at least one row of at least one token"),
+        (feed(0, 0), r"inputs of shape \(0, 0\); give at least one row of at least one token"),
+        (feed(2, 700), "rows of 700 tokens, and this graph takes at most 512 tokens; give shorter rows"),
     ],
-    ids=["vocabulary", "shape", "large mask", "negative mask", "nothing"],
+    ids=["vocabulary", "shape", "large mask", "negative mask", "no token", "faults: no row", "faults: too long"],
 )
 def test_bad_request_fails_alone(
     bad: dict[str, np.ndarray], reason: str, backend: Backend, artifact: Make, request_of: type

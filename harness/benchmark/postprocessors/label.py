@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.benchmark.chance import EqualChoices, EqualLabels
 from harness.core.features import Feature
 from harness.core.task import Outputs
 
@@ -13,6 +14,8 @@ from harness.core.task import Outputs
 @dataclass(frozen=True, slots=True)
 class BestLabel:
     """The label with the highest logit; equal logits go to the earlier label, as numpy's argmax does."""
+
+    chance: ClassVar[EqualLabels] = EqualLabels()
 
     labels: tuple[str, ...]
 
@@ -26,6 +29,8 @@ class BestLabel:
 @dataclass(frozen=True, slots=True)
 class BestChoice:
     """The index of the choice whose row scores highest; equal scores go to the earlier choice."""
+
+    chance: ClassVar[EqualChoices] = EqualChoices()
 
     def __call__(
         self, examples: Sequence[Any], features: Sequence[Feature], outputs: Sequence[Outputs]

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.benchmark.chance import DrawnSpans
 from harness.core.examples import QuestionExample
 from harness.core.features import Feature
 from harness.core.task import Outputs
@@ -29,6 +30,8 @@ class BestSpan:
     context, end not before it starts, and hold at most `max_answer` tokens. No valid span gives
     the empty answer.
     """
+
+    chance: ClassVar[DrawnSpans] = DrawnSpans()
 
     n_best: int = 20
     max_answer: int = 30

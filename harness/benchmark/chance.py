@@ -124,9 +124,7 @@ class _LabelRule(_Rule):
             return None
         return 100 * max(Counter(example.label for example in examples).values()) / len(examples)
 
-    def whole(
-        self, gold: Sequence[PairExample | ChoiceExample], predictions: Sequence[Any]
-    ) -> tuple[Answers, Answers]:
+    def whole(self, gold: Sequence[PairExample | ChoiceExample], predictions: Sequence[Any]) -> tuple[Answers, Answers]:
         """See `Chance`."""
         return Counter(example.label for example in gold), Counter(predictions)
 

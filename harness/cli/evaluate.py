@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import HOW, OUTPUT, WHAT, Data, Models, Quiet, Submission, current_workspace, names, progress
+from harness.cli.options import (
+    HOW,
+    OUTPUT,
+    WHAT,
+    Data,
+    Models,
+    Quiet,
+    Strict,
+    Submission,
+    current_workspace,
+    end_strictly,
+    names,
+    progress,
+)
 
 
 @app.command(name="eval", cls=Command, epilog="harness eval --model mixed_ru --tasks xnli,tatoeba --languages ru,zh")
@@ -91,6 +104,7 @@ def eval_command(
         ),
     ] = None,
     submission: Submission = None,
+    strict: Strict = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -120,13 +134,11 @@ def eval_command(
         tuning=tuning,
     )
     shown, workspace = progress(quiet), current_workspace(quiet)
-    lines = (
-        evaluate.dry_run(request, workspace, shown)
-        if dry_run
-        else evaluate.report(api.evaluate_request(request, workspace, shown))
-    )
+    evaluated = None if dry_run else api.evaluate_request(request, workspace, shown)
+    lines = evaluate.dry_run(request, workspace, shown) if evaluated is None else evaluate.report(evaluated)
     for line in lines:
         typer.echo(line)
+    end_strictly(strict, evaluated is not None and evaluated.doubtful)
 
 
 @app.command(cls=Command, epilog="harness tune --model mixed_ru --tasks xnli")
@@ -169,6 +181,7 @@ def tune(
 def rescore(
     run: Annotated[str, typer.Argument(help="Folder of a finished run, or its name under runs/.")],
     submission: Submission = None,
+    strict: Strict = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute a run's scores again from its journal.
@@ -179,8 +192,10 @@ def rescore(
 
     workspace = current_workspace(quiet)
     folder = evaluate.find_run(run, workspace)
-    for line in evaluate.report_rescored(evaluate.rescore(folder, submission, workspace, progress(quiet))):
+    evaluated = evaluate.rescore(folder, submission, workspace, progress(quiet))
+    for line in evaluate.report_rescored(evaluated):
         typer.echo(line)
+    end_strictly(strict, evaluated.doubtful)
 
 
 @app.command(cls=Command, epilog="harness verify mixed_ru")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import names
+from harness.cli.options import Strict, end_strictly, names
 
 
 @app.command(
@@ -32,6 +32,7 @@ def score(
         bool,
         typer.Option("--official-missing", help="Count missing and extra predictions as the official scorer does."),
     ] = False,
+    strict: Strict = False,
 ) -> None:
     """Score prediction files as the official scorer does.
 
@@ -48,5 +49,7 @@ def score(
         official_missing=official_missing,
         output=output,
     )
-    for line in scoring.run(request):
+    scores = scoring.run(request)
+    for line in scoring.report(scores):
         typer.echo(line)
+    end_strictly(strict, bool(scores.warnings))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.run import Exposure, LanguageRecord, TaskRecord
+from harness.artifacts.run import Exposure, LanguageRecord, PlausibilityRecord, TaskRecord, WarningRecord
 from harness.benchmark.suites import TaskMeans
 from harness.core.languages import language, scripts
 from harness.core.layout import Split
@@ -28,6 +28,8 @@ class LanguageScore:
     official: bool
     #: What the model was taught before; None where nobody knows, as for a folder of predictions.
     exposure: Exposure | None = None
+    #: What was counted beside the score; None in runs before it was.
+    plausibility: PlausibilityRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,12 @@ class TaskScore:
         names = rows[0].scores
         return TaskMeans(self.score, {name: sum(row.scores[name] for row in rows) / len(rows) for name in names})
 
+    def chance(self) -> float | None:
+        """Return the mean level of chance over the languages that have one, in percent; None without any."""
+        levels = [row.plausibility.chance for row in self.languages if row.plausibility is not None]
+        known = [level for level in levels if level is not None]
+        return sum(known) / len(known) if known else None
+
     def by_script(self) -> dict[str, float]:
         """Return the unweighted mean over the languages of each script, in percent."""
         groups = self._grouped(lambda code: language(code).script)
@@ -149,17 +157,23 @@ class TaskScore:
         }
 
     @staticmethod
-    def from_record(task: AnyTask, expected: tuple[str, ...], record: TaskRecord) -> "TaskScore":
+    def from_record(
+        task: AnyTask,
+        expected: tuple[str, ...],
+        record: TaskRecord,
+        plausibility: Mapping[str, PlausibilityRecord] | None = None,
+    ) -> "TaskScore":
         """Return the scores that `to_json` gave.
 
         Args:
             task: the task that was scored.
             expected: the languages that the suite has for it.
             record: the task's part of `scores.json`.
+            plausibility: that of its languages there.
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, row) for code, row in record.rows.items()],
+            languages=[_language_score(code, row, (plausibility or {}).get(code)) for code, row in record.rows.items()],
             expected=expected,
             representation=record.representation,
             stand_in=record.stand_in,
@@ -177,6 +191,8 @@ class RunResult:
     directory: Path
     tasks: Sequence[TaskScore]
     padding: dict[str, float]
+    #: What makes its scores doubtful.
+    warnings: Sequence[WarningRecord] = ()
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -185,7 +201,7 @@ def _span(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
+def _language_score(code: str, row: LanguageRecord, plausibility: PlausibilityRecord | None) -> LanguageScore:
     return LanguageScore(
         language=code,
         split=row.split,
@@ -193,6 +209,7 @@ def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
         scores=row.scores,
         official=row.official,
         exposure=row.exposure,
+        plausibility=plausibility,
     )
 
 

@@ -63,7 +63,7 @@ def run(request_of) -> Callable[..., tuple[dict[str, Any], str]]:
 
     def run(folder: Path, **changes: Any) -> tuple[dict[str, Any], str]:
         request = request_of(folder, **changes)
-        printed = "\n".join(scoring.run(request))
+        printed = "\n".join(scoring.report(scoring.run(request)))
         return json.loads(request.output.read_text(encoding="utf-8")), printed
 
     return run

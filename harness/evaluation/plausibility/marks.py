@@ -1,0 +1,88 @@
+"""Which ids of a tokenizer are special or unknown, read from `tokenizer.json` without its vocabulary.
+
+A tokenizer of 250,000 subwords takes seconds to load, and a run whose rows are cached needs none.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.core.errors import ArtifactError
+from harness.tokenization.tokenizer import FastTokenizer
+
+#: How families call the subword for what their vocabulary lacks, as `FastTokenizer` looks it up.
+_UNKNOWN = ("<unk>", "[UNK]")
+ORDINARY, SPECIAL, UNKNOWN = 0, 1, 2
+
+
+class _Added(msgspec.Struct, frozen=True):
+    id: int
+    content: str
+    special: bool = False
+
+
+class _File(msgspec.Struct, frozen=True):
+    """The part of `tokenizer.json` that is read; the vocabulary is skipped."""
+
+    added_tokens: list[_Added] = []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """What each id is."""
+
+    #: (ids up to the last marked one,): ORDINARY, SPECIAL or UNKNOWN; every id beyond is ordinary.
+    kinds: NDArray[np.uint8]
+
+    def of(self, ids: NDArray[np.signedinteger]) -> NDArray[np.uint8]:  # type: ignore[type-arg]
+        """Return the kind of each id (ids,)."""
+        kinds: NDArray[np.uint8] = self.kinds[np.minimum(ids, len(self.kinds) - 1)]
+        return kinds
+
+
+def marks(path: Path) -> Marks:
+    """Return the marks of a tokenizer; read once in a process as long as the file stays.
+
+    Raises:
+        ArtifactError: the file is missing or no tokenizer.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        message = f"tokenizer {path} cannot be read ({error}); export the model again with `harness export`"
+        raise ArtifactError(message) from error
+    return _marks(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _marks(path: Path, _size: int, _modified: int) -> Marks:
+    try:
+        added = msgspec.json.decode(path.read_bytes(), type=_File).added_tokens
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
+        message = f"tokenizer {path} cannot be read ({error}); export the model again with `harness export`"
+        raise ArtifactError(message) from error
+    ids = {token.content: token.id for token in added}
+    unknown = next((ids[name] for name in _UNKNOWN if name in ids), None)
+    if unknown is None:
+        unknown = tokenizer_of(path).unknown_id
+    special = [token.id for token in added if token.special]
+    # One more than the last marked id, and it is ordinary: all beyond are looked up there.
+    kinds = np.zeros(max([unknown, *special]) + 2, dtype=np.uint8)
+    kinds[special] = SPECIAL
+    kinds[unknown] = UNKNOWN
+    return Marks(kinds)
+
+
+def tokenizer_of(path: Path) -> FastTokenizer:
+    """Return the tokenizer, loaded once in a process as long as the file stays."""
+    state = path.stat()
+    return _tokenizer(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(path: Path, _size: int, _modified: int) -> FastTokenizer:
+    return FastTokenizer(path)

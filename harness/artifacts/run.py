@@ -91,8 +91,6 @@ class PlausibilityRecord(msgspec.Struct, frozen=True, kw_only=True):
     unrelated: float | None = None
     #: Probability of so few right ones by guessing, or less.
     below_chance_p: float | None = None
-    #: Different answers that were given.
-    different_answers: int = 0
     #: Whether every answer is the same, and the gold is too varied for that.
     same_answer: bool = False
     rows: int | None = None

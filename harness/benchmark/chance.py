@@ -278,13 +278,12 @@ class DrawnTags(_Rule):
         most: int | None = None,
     ) -> float | None:
         """See `Chance`."""
-        shares, head = self.shares, task.finetune.head
+        shares, head, chosen = self.shares, task.finetune.head, some(examples, most)
         if shares is None:
-            shares = _shares(Counter(chain.from_iterable(example.tags for example in examples)), head)
-        if not examples or not sum(shares):
+            shares = _shares(Counter(chain.from_iterable(example.tags for example in chosen)), head)
+        if not sum(shares):
             return None
         labels = np.asarray(getattr(head, "labels", ()))
-        chosen = _some(examples, most)
         ends = np.cumsum([len(row.tags) for row in chosen]).tolist()
         starts = [0, *ends[:-1]]
         # As `Generator.choice` draws with probabilities, for all words at once.
@@ -338,7 +337,7 @@ class DrawnSpans(_Rule):
         most: int | None = None,
     ) -> float | None:
         """See `Chance`."""
-        chosen = _some(examples, most)
+        chosen = some(examples, most)
         if not chosen or not all(example.answers for example in chosen):
             return None
         words = {text: context_words(text, language) for text in {example.context for example in chosen}}
@@ -376,7 +375,7 @@ def _span(context: str, words: Sequence[tuple[int, int]], rng: np.random.Generat
     return context[words[start][0] : words[start + length - 1][1]]
 
 
-def _some(examples: Sequence[Any], most: int | None) -> Sequence[Any]:
+def some(examples: Sequence[Any], most: int | None) -> Sequence[Any]:
     """Return at most so many examples, spread evenly."""
     if most is None or len(examples) <= most:
         return examples

@@ -1,16 +1,17 @@
 """What is counted of examples and predictions: chance, the score's error, answers that are all the same."""
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.artifacts.run import PlausibilityRecord
-from harness.benchmark.chance import Answers, Chance, chance_of
+from harness.benchmark.chance import Answers, Chance, chance_of, some
 from harness.core.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, is_scored
 from harness.core.task import AnyTask
 from harness.evaluation.plausibility.inputs import InputFacts
@@ -22,8 +23,14 @@ from harness.statistics.proportions import wilson
 #: Probability, one-sided, with which a bound of one language is wrong.
 RARE = 0.001
 QUANTILE = normal_quantile(1 - RARE)
+#: Examples that are judged at least.
+FEW = 20
 #: Examples at most that random answers are drawn for.
-DRAWN = 200
+DRAWN = 100
+#: Examples at most whose tags are counted, one by one.
+COUNTED = 1_000
+#: Tags are permuted where fewer than this part of what unrelated answers have right is right.
+PERMUTED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +89,9 @@ def plausibility(
         found["chance"] = max((level for level in levels if level is not None), default=None)
     return PlausibilityRecord(
         error=standard_error(lambda totals: _headline(task, totals), own, clusters),
-        independent=len(np.unique(clusters)),
+        independent=_groups(clusters),
         without_gold=without_gold(asked),
-        unanswered=sum(answer is None or answer in ("", ()) for answer in given),
+        unanswered=sum(list(given).count(nothing) for nothing in (None, "", ())),
         duplicate_texts=twice[0],
         duplicate_ids=twice[1],
         **found,
@@ -133,26 +140,30 @@ def _answers(
     clusters: NDArray[np.int64],
 ) -> dict[str, Any]:
     """Return what the answers themselves say, whatever their text."""
-    parts = rule.parts(examples, predictions)
-    if parts is not None and len(parts[1]) > 1:
-        # Millions of tags: whole sentences are compared only where all tags are one.
-        found: dict[str, Any] = {"different_answers": len(parts[1])}
-    else:
-        gold, given = rule.whole(examples, predictions)
-        found = {"different_answers": len(given), "same_answer": is_same(gold, given)}
+    # Millions of tags are not counted all, and whole sentences compared only where all that were counted are one.
+    parts = rule.parts(some(examples, COUNTED), some(predictions, COUNTED))
+    found: dict[str, Any] = {}
+    if parts is None or len(parts[1]) == 1:
+        found["same_answer"] = is_same(*rule.whole(examples, predictions))
     columns = task.metric.columns
     if parts is None or not {"correct", "total"} <= set(columns):
         return found
     right = counts[:, [columns.index("correct"), columns.index("total")]]
     found["unrelated"] = unrelated = unrelated_share(*parts)
-    labels = len(getattr(task.finetune.head, "labels", ())) or max(
-        (len(example.choices) for example in examples if isinstance(example, ChoiceExample)), default=0
-    )
     # The most frequent label is no measure here: a weak model that gives another one is below it, and no label is
-    # permuted.
-    floor = min(unrelated, 100 / labels) if labels else unrelated
+    # permuted. Of many labels a weak model confuses some systematically; permuted ones leave next to nothing right.
+    labels = _labels(task, examples)
+    floor = min(unrelated, 100 / labels) if (right[:, 1] == 1).all() else unrelated * PERMUTED
     found["below_chance_p"] = below_p(right, clusters, floor)
     return found
+
+
+def _labels(task: AnyTask, examples: Sequence[Any]) -> int:
+    """Return how many labels there are to choose from: the head's, or an example's choices."""
+    labels = len(getattr(task.finetune.head, "labels", ()))
+    return labels or max(
+        (len(example.choices) for example in examples if isinstance(example, ChoiceExample)), default=1
+    )
 
 
 def unrelated_share(gold: Answers, given: Answers) -> float:
@@ -164,13 +175,13 @@ def unrelated_share(gold: Answers, given: Answers) -> float:
 def is_same(gold: Answers, given: Answers) -> bool:
     """Return whether all answers are one, and the gold makes that a coincidence of less than one in a thousand.
 
-    Answers as varied as the gold would all be its most frequent one with the probability of that answer to the power
-    of the number of examples.
+    Answers drawn from the gold would all be this one with the probability that its share there gives to the power of
+    the number of examples. Fewer than `FEW` examples are never too equal.
     """
-    count = sum(given.values())
     if len(given) != 1 or not gold:
         return False
-    return bool((max(gold.values()) / sum(gold.values())) ** count < RARE)
+    ((answer, count),) = given.items()
+    return count >= FEW and (gold.get(answer, 0) / sum(gold.values())) ** count < RARE
 
 
 def below_p(right: NDArray[np.float64], clusters: NDArray[np.int64], floor: float) -> float:
@@ -189,14 +200,14 @@ def below_p(right: NDArray[np.float64], clusters: NDArray[np.int64], floor: floa
     if share >= floor:
         return 1.0
     probability = binomial_below(int(hits), int(total), floor / 100)
-    if (right[:, 1] == 1).all() and len(np.unique(clusters)) == len(clusters):
+    if (right[:, 1] == 1).all() and _groups(clusters) == len(clusters):
         return probability
     error = standard_error(_percent, right, clusters)
     if error is None:
         return 1.0
     if error == 0:
         # Nothing is right: as many tries as there are clusters.
-        return (1 - floor / 100) ** len(np.unique(clusters))
+        return (1 - floor / 100) ** _groups(clusters)
     return max(probability, normal_tail((floor - share) / error))
 
 
@@ -217,36 +228,21 @@ def binomial_below(hits: int, tries: int, probability: float) -> float:
 # The error of a score
 
 
+#: The field that examples share which belong together: questions on one paragraph, pairs with one premise.
+_TOGETHER: Mapping[type, str] = {PairExample: "first", ChoiceExample: "premise", QuestionExample: "context"}
+
+
 def clusters_of(examples: Sequence[Any]) -> NDArray[np.int64]:
-    """Return which examples belong together (examples,): questions on one paragraph, pairs with one premise."""
-    key = cluster_key.dispatch(type(examples[0])) if len(examples) else cluster_key
-    if key is cluster_key.dispatch(object):
+    """Return which examples belong together (examples,), numbered from 0; others stand alone."""
+    field = _TOGETHER.get(type(examples[0])) if len(examples) else None
+    if field is None:
         return np.arange(len(examples))
-    known: dict[Hashable, int] = {}
-    # A label file has no texts: there, each example stands alone.
-    keys = (key(example) or number for number, example in enumerate(examples))
-    return np.fromiter((known.setdefault(each, len(known)) for each in keys), np.int64, len(examples))
-
-
-@singledispatch
-def cluster_key(example: object) -> Hashable:
-    """Return what an example shares with those it belongs to; nothing where it stands alone."""
-    return None
-
-
-@cluster_key.register
-def _(example: PairExample) -> Hashable:
-    return example.first
-
-
-@cluster_key.register
-def _(example: ChoiceExample) -> Hashable:
-    return example.premise
-
-
-@cluster_key.register
-def _(example: QuestionExample) -> Hashable:
-    return example.context
+    keys = list(map(attrgetter(field), examples))
+    if "" in keys:
+        # A label file has no texts.
+        keys = [key or number for number, key in enumerate(keys)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return np.fromiter(map(numbers.__getitem__, keys), np.int64, len(keys))
 
 
 def standard_error(score: Score, counts: NDArray[np.float64], clusters: NDArray[np.int64]) -> float | None:
@@ -257,13 +253,18 @@ def standard_error(score: Score, counts: NDArray[np.float64], clusters: NDArray[
         counts: the metric's statistics (examples, columns).
         clusters: (examples,).
     """
-    groups = int(clusters.max()) + 1 if len(clusters) else 0
+    groups = _groups(clusters)
     if groups < 2 or not counts.any():
         return None
     values = effects(score, counts)
     sums = np.asarray(np.bincount(clusters, weights=values, minlength=groups), dtype=np.float64)
     variance, _ = sum_variance(sums, np.zeros(groups, dtype=np.int64))
     return math.sqrt(variance)
+
+
+def _groups(clusters: NDArray[np.int64]) -> int:
+    """Return how many clusters there are, numbered from 0."""
+    return int(clusters.max()) + 1 if len(clusters) else 0
 
 
 def bounds(value: float, error: float | None, independent: int, quantile: float = QUANTILE) -> tuple[float, float]:

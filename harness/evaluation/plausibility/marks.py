@@ -3,9 +3,11 @@
 A tokenizer of 250,000 subwords takes seconds to load, and a run whose rows are cached needs none.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,6 +31,8 @@ class _File(msgspec.Struct, frozen=True):
     """The part of `tokenizer.json` that is read; the vocabulary is skipped."""
 
     added_tokens: list[_Added] = []
+    #: Puts the frame of special tokens around a text.
+    post_processor: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,20 +65,33 @@ def marks(path: Path) -> Marks:
 @lru_cache(maxsize=4)
 def _marks(path: Path, _size: int, _modified: int) -> Marks:
     try:
-        added = msgspec.json.decode(path.read_bytes(), type=_File).added_tokens
+        found = msgspec.json.decode(path.read_bytes(), type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
         message = f"tokenizer {path} cannot be read ({error}); export the model again with `harness export`"
         raise ArtifactError(message) from error
-    ids = {token.content: token.id for token in added}
+    ids = {token.content: token.id for token in found.added_tokens}
     unknown = next((ids[name] for name in _UNKNOWN if name in ids), None)
     if unknown is None:
         unknown = tokenizer_of(path).unknown_id
-    special = [token.id for token in added if token.special]
+    special = [token.id for token in found.added_tokens if token.special] + list(_frame(found.post_processor))
     # One more than the last marked id, and it is ordinary: all beyond are looked up there.
     kinds = np.zeros(max([unknown, *special]) + 2, dtype=np.uint8)
     kinds[special] = SPECIAL
     kinds[unknown] = UNKNOWN
     return Marks(kinds)
+
+
+def _frame(processor: Any) -> Iterator[int]:
+    """Yield the ids that a post-processor puts around a text: of a template, of BERT's or RoBERTa's, or of several."""
+    if not isinstance(processor, dict):
+        return
+    for each in processor.get("processors", ()):
+        yield from _frame(each)
+    for token in processor.get("special_tokens", {}).values():
+        yield from token["ids"]
+    for side in ("cls", "sep"):
+        if side in processor:
+            yield processor[side][1]
 
 
 def tokenizer_of(path: Path) -> FastTokenizer:

@@ -11,7 +11,7 @@ from statistics import mean, median
 
 from harness.artifacts.run import PlausibilityRecord, WarningRecord
 from harness.core.languages import language
-from harness.evaluation.plausibility.answers import QUANTILE, RARE, bounds
+from harness.evaluation.plausibility.answers import FEW, QUANTILE, RARE, bounds
 from harness.evaluation.plausibility.profiles import Profile, profiles
 from harness.evaluation.results import LanguageScore, TaskScore
 from harness.statistics.multiplicity import holm
@@ -20,8 +20,6 @@ from harness.statistics.multiplicity import holm
 UNKNOWN_SHARE = 5.0
 #: Examples that a share of subwords is judged on at least.
 FEW_TEXTS = 5
-#: Independent examples that a score is judged on at least.
-FEW = 20
 #: A language is at chance where its score is above chance by less than this part of what the others are above it.
 AT_CHANCE = 0.25
 #: Scripts among which one can be apart.
@@ -50,11 +48,16 @@ def warnings(tasks: Sequence[TaskScore], *, official: bool) -> list[WarningRecor
     for task in tasks:
         published = profiles(task.task) if official else []
         found += _unknown(task)
-        found += _below_chance(task)
-        found += _equal(task)
-        found += _at_chance(task, published)
-        found += _scripts(task, published)
+        at_chance = [*_below_chance(task), *_equal(task)]
+        # A language has one line for being at chance, and does not count for its script then.
+        at_chance += _at_chance(task, published, but=_languages(at_chance))
+        found += at_chance
+        found += _scripts(task, published, but=_languages(at_chance))
     return found
+
+
+def _languages(found: Sequence[WarningRecord]) -> set[str]:
+    return {code for warning in found for code in warning.languages}
 
 
 def _known(task: TaskScore) -> Iterator[tuple[LanguageScore, PlausibilityRecord]]:
@@ -155,7 +158,7 @@ def _judged(task: TaskScore) -> list[_Judged]:
     ]
 
 
-def _at_chance(task: TaskScore, published: Sequence[Profile]) -> Iterator[WarningRecord]:
+def _at_chance(task: TaskScore, published: Sequence[Profile], *, but: set[str]) -> Iterator[WarningRecord]:
     rows = _judged(task)
     for row in rows:
         others = [other for other in rows if other.language != row.language]
@@ -163,7 +166,7 @@ def _at_chance(task: TaskScore, published: Sequence[Profile]) -> Iterator[Warnin
             return
         usual = median(other.above for other in others)
         reach = QUANTILE * math.sqrt(sum(other.error**2 for other in others)) / len(others)
-        if usual <= 0 or mean(other.above for other in others) <= reach:
+        if row.language in but or usual <= 0 or mean(other.above for other in others) <= reach:
             continue
         most = bounds(row.score, row.error, row.independent)[1] - row.chance
         if most < AT_CHANCE * usual and not any(_hard(profile, row, others) for profile in published):
@@ -196,8 +199,8 @@ class _Apart:
     deviation: float
 
 
-def _scripts(task: TaskScore, published: Sequence[Profile]) -> Iterator[WarningRecord]:
-    rows = _judged(task)
+def _scripts(task: TaskScore, published: Sequence[Profile], *, but: set[str]) -> Iterator[WarningRecord]:
+    rows = [row for row in _judged(task) if row.language not in but]
     # A script has to be apart from what each published model has, in the same direction. Where none is published, from
     # the other scripts.
     views: list[Mapping[str, _Apart]] = [_apart(rows, profile.scores) for profile in published]
@@ -205,18 +208,19 @@ def _scripts(task: TaskScore, published: Sequence[Profile]) -> Iterator[WarningR
     if not views:
         return
     for script, first in views[0].items():
+        codes = [row.language for row in rows if language(row.language).script == script]
         same = [view[script] for view in views if script in view]
         if all(_is_far(each) and each.distance * first.distance > 0 for each in same):
             nearest = min(same, key=lambda each: abs(each.distance))
-            codes = [row.language for row in rows if language(row.language).script == script]
-            against = f"what {', '.join(profile.model for profile in published)} had" if published else "the others"
+            models = " and ".join(profile.model for profile in published)
             yield _warning(
                 APART,
                 task,
                 codes,
                 f"script {script} is {abs(nearest.distance):.1f} points "
-                f"{'below' if nearest.distance < 0 else 'above'} the other scripts, measured against {against}; "
-                f"their median deviation is {nearest.deviation:.1f}",
+                f"{'below' if nearest.distance < 0 else 'above'} what the other scripts"
+                f"{f' and the published scores of {models}' if published else ''} suggest, "
+                f"whose median deviation is {nearest.deviation:.1f}",
             )
 
 

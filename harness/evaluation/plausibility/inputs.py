@@ -24,7 +24,8 @@ from harness.benchmark.featurizers.window import WindowFeaturizer
 from harness.benchmark.featurizers.words import WordsFeaturizer
 from harness.core.examples import QuestionExample, WordsExample
 from harness.core.features import Feature, Tokenizer
-from harness.evaluation.plausibility.marks import SPECIAL, UNKNOWN, Marks, marks, tokenizer_of
+from harness.evaluation.plausibility.marks import SPECIAL, UNKNOWN, Marks, marks
+from harness.tokenization.shared import shared_tokenizer
 
 #: Rows whose ids are counted together: 65,536 of 64 tokens are 16 MiB.
 BLOCK = 65_536
@@ -74,7 +75,7 @@ def input_facts(
     """
 
     def load() -> Tokenizer:
-        return tokenizer_of(tokenizer)
+        return shared_tokenizer(tokenizer)
 
     subwords, unknown = count_subwords(features, len(examples), marks(tokenizer))
     truncation = truncated(featurizer, examples, features, load)

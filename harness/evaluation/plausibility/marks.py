@@ -5,7 +5,6 @@ A tokenizer of 250,000 subwords takes seconds to load, and a run whose rows are 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import ArtifactError
-from harness.tokenization.tokenizer import FastTokenizer
+from harness.tokenization.shared import shared_tokenizer, tokenizer_digest
 
 #: How families call the subword for what their vocabulary lacks, as `FastTokenizer` looks it up.
 _UNKNOWN = ("<unk>", "[UNK]")
@@ -42,28 +41,30 @@ class Marks:
     #: (ids up to the last marked one,): ORDINARY, SPECIAL or UNKNOWN; every id beyond is ordinary.
     kinds: NDArray[np.uint8]
 
-    def of(self, ids: NDArray[np.signedinteger]) -> NDArray[np.uint8]:  # type: ignore[type-arg]
+    def of(self, ids: NDArray[np.signedinteger[Any]]) -> NDArray[np.uint8]:
         """Return the kind of each id (ids,)."""
         kinds: NDArray[np.uint8] = self.kinds[np.minimum(ids, len(self.kinds) - 1)]
         return kinds
 
 
+#: The last ones that were read, by the digest of their file.
+_READ: dict[str, Marks] = {}
+
+
 def marks(path: Path) -> Marks:
-    """Return the marks of a tokenizer; read once in a process as long as the file stays.
+    """Return the marks of a tokenizer; read once in a process for equal files.
 
     Raises:
         ArtifactError: the file is missing or no tokenizer.
     """
-    try:
-        state = path.stat()
-    except OSError as error:
-        message = f"tokenizer {path} cannot be read ({error}); export the model again with `harness export`"
-        raise ArtifactError(message) from error
-    return _marks(path, state.st_size, state.st_mtime_ns)
+    digest = tokenizer_digest(path)
+    if digest not in _READ:
+        _READ.clear()
+        _READ[digest] = _read(path)
+    return _READ[digest]
 
 
-@lru_cache(maxsize=4)
-def _marks(path: Path, _size: int, _modified: int) -> Marks:
+def _read(path: Path) -> Marks:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, OSError) as error:
@@ -72,7 +73,7 @@ def _marks(path: Path, _size: int, _modified: int) -> Marks:
     ids = {token.content: token.id for token in found.added_tokens}
     unknown = next((ids[name] for name in _UNKNOWN if name in ids), None)
     if unknown is None:
-        unknown = tokenizer_of(path).unknown_id
+        unknown = shared_tokenizer(path).unknown_id
     special = [token.id for token in found.added_tokens if token.special] + list(_frame(found.post_processor))
     # One more than the last marked id, and it is ordinary: all beyond are looked up there.
     kinds = np.zeros(max([unknown, *special]) + 2, dtype=np.uint8)
@@ -92,14 +93,3 @@ def _frame(processor: Any) -> Iterator[int]:
     for side in ("cls", "sep"):
         if side in processor:
             yield processor[side][1]
-
-
-def tokenizer_of(path: Path) -> FastTokenizer:
-    """Return the tokenizer, loaded once in a process as long as the file stays."""
-    state = path.stat()
-    return _tokenizer(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=1)
-def _tokenizer(path: Path, _size: int, _modified: int) -> FastTokenizer:
-    return FastTokenizer(path)

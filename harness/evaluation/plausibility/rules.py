@@ -14,6 +14,7 @@ from harness.core.languages import language
 from harness.evaluation.plausibility.answers import FEW, QUANTILE, RARE, bounds
 from harness.evaluation.plausibility.profiles import Profile, profiles
 from harness.evaluation.results import LanguageScore, TaskScore
+from harness.statistics.distributions import normal_quantile
 from harness.statistics.multiplicity import holm
 
 #: Percent of the subwords.
@@ -210,6 +211,9 @@ def _scripts(task: TaskScore, published: Sequence[Profile], *, but: set[str]) ->
     for script, first in views[0].items():
         codes = [row.language for row in rows if language(row.language).script == script]
         same = [view[script] for view in views if script in view]
+        if not published and first.distance > 0:
+            # Training on English lifts the script of English in every run.
+            continue
         if all(_is_far(each) and each.distance * first.distance > 0 for each in same):
             nearest = min(same, key=lambda each: abs(each.distance))
             models = " and ".join(profile.model for profile in published)
@@ -252,9 +256,11 @@ def _apart(rows: Sequence[_Judged], scores: Mapping[str, float] | None) -> dict[
     residual = {script: own[script] - slope * usual[script] for script in own}
     middle = median(residual.values())
     deviation = median(abs(value - middle) for value in residual.values())
+    # The furthest of several scripts, on either side, is far by noise more often than one that was named before.
+    quantile = normal_quantile(1 - RARE / (2 * len(groups)))
     return {
         script: _Apart(
-            distance=value - middle if abs(value - middle) > QUANTILE * noise[script] else 0.0, deviation=deviation
+            distance=value - middle if abs(value - middle) > quantile * noise[script] else 0.0, deviation=deviation
         )
         for script, value in residual.items()
     }

@@ -16,6 +16,7 @@ from harness.core.errors import ArtifactError
 from harness.core.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
 from harness.evaluation.plausibility.inputs import InputFacts, input_facts
 from harness.evaluation.plausibility.marks import ORDINARY, SPECIAL, UNKNOWN, marks
+from harness.tokenization.shared import shared_tokenizer
 
 LABELS = ("a", "b")
 
@@ -55,6 +56,24 @@ def test_kinds_of_ids_are_read_without_the_vocabulary(tokenizer_file: Path, tmp_
     assert found.tolist() == [SPECIAL, UNKNOWN, ORDINARY, ORDINARY, ORDINARY]
 
 
+@pytest.mark.parametrize("kind", ["template", "bert", "several"])
+def test_the_frame_of_a_row_is_special(kind: str, tokenizer_file: Path, tmp_path: Path) -> None:
+    document = json.loads(tokenizer_file.read_text(encoding="utf-8"))
+    bert = {"type": "BertProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]}
+    bytes_first = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    several = {"type": "Sequence", "processors": [bytes_first, bert]}
+    document["post_processor"] = {"template": document["post_processor"], "bert": bert, "several": several}[kind]
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert marks(path).of(np.array([0, 1, 2, 3, 4])).tolist() == [SPECIAL, ORDINARY, SPECIAL, UNKNOWN, ORDINARY]
+
+
+def test_equal_files_give_one_tokenizer(tokenizer_file: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "tokenizer.json"
+    copy.write_bytes(tokenizer_file.read_bytes())
+    assert shared_tokenizer(copy) is shared_tokenizer(tokenizer_file)
+
+
 def test_missing_tokenizer_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match=r"tokenizer\.json cannot be read .*export the model again"):
         marks(tmp_path / "tokenizer.json")
@@ -68,7 +87,6 @@ def test_words_without_subwords_are_counted(word: str, facts) -> None:
 
 def test_words_of_other_invisible_letters_have_subwords(facts) -> None:
     # U+200F is unknown to this tokenizer, but not dropped by it.
-    assert facts(WordsFeaturizer(("X",)), [WordsExample("1", ("\u200f", "я", ""), ("X",) * 3)]) is not None
     assert facts(WordsFeaturizer(("X",)), [WordsExample("1", ("\u200f", "я"), ("X",) * 2)]).words_without_subwords == 0
 
 

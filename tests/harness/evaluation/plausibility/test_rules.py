@@ -173,6 +173,12 @@ def test_plain_scores_count_where_nothing_is_published() -> None:
     assert kinds(scored("lareqa", scores, records=dict.fromkeys(scores, LITTLE))) == [(APART, ["ru"])]
 
 
+def test_a_script_above_the_others_is_judged_by_published_scores_alone() -> None:
+    scores = {"ar": 30.0, "en": 70.0, "el": 29.0, "hi": 30.5, "ru": 31.0, "th": 29.5, "zh": 31.0}
+    assert kinds(scored("lareqa", scores, records=dict.fromkeys(scores, LITTLE))) == []
+    assert kinds(scored("xnli", {**LARGE, "el": 99.0})) == [(APART, ["el"])]
+
+
 def test_five_scripts_have_none_apart() -> None:
     scores = {"ar": 30.0, "de": 31.0, "el": 29.0, "hi": 30.5, "ru": 12.0}
     assert len({language(code).script for code in scores}) < SCRIPTS

@@ -337,8 +337,8 @@ class DrawnSpans(_Rule):
         most: int | None = None,
     ) -> float | None:
         """See `Chance`."""
-        chosen = some(examples, most)
-        if not chosen or not all(example.answers for example in chosen):
+        chosen = [example for example in some(examples, most) if example.answers]
+        if not chosen:
             return None
         words = {text: context_words(text, language) for text in {example.context for example in chosen}}
         if not all(words.values()):

@@ -161,7 +161,7 @@ def input_lines(tasks: Sequence[TaskScore]) -> Iterator[str]:
             if total:
                 most = max(counts, key=lambda code: counts[code])
                 where = f" ({most} {counts[most]:,})" if len(counts) > 1 else ""
-                parts.append(f"{total:,} {text}{where}")
+                parts.append(f"{text} {total:,}{where}")
         if parts:
             yield f"{task.task.name} inputs: {', '.join(parts)}"
 

@@ -89,7 +89,7 @@ def _unknown(task: TaskScore) -> Iterator[WarningRecord]:
             task,
             list(shares),
             f"more than {UNKNOWN_SHARE:g} % of the subwords are unknown ({listed}); "
-            "the tokenizer lacks letters of these languages",
+            "the tokenizer lacks characters of these texts",
         )
 
 

@@ -206,8 +206,8 @@ def test_inputs_have_one_line_with_what_was_lost_and_where_most() -> None:
         ru=PlausibilityRecord(unknown_share=2.34, truncated_rows=1_200, equal_rows=2, duplicate_ids=1),
     )
     assert list(input_lines([task])) == [
-        "xnli inputs: unknown subwords at most 2.3 % (ru), 1,201 truncated rows (ru 1,200), "
-        "2 rows made equal by truncation (ru 2), 1 candidates with the id of another (ru 1)"
+        "xnli inputs: unknown subwords at most 2.3 % (ru), truncated rows 1,201 (ru 1,200), "
+        "rows made equal by truncation 2 (ru 2), candidates with the id of another 1 (ru 1)"
     ]
 
 

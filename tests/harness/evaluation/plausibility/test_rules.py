@@ -64,7 +64,7 @@ def test_unknown_subwords_above_five_percent_warn_with_their_shares() -> None:
     (found,) = warnings([task], official=True)
     assert (found.kind, found.languages) == (UNKNOWN, ["zh"])
     assert found.text == (
-        "xnli zh: more than 5 % of the subwords are unknown (zh 69 %); the tokenizer lacks letters of these languages"
+        "xnli zh: more than 5 % of the subwords are unknown (zh 69 %); the tokenizer lacks characters of these texts"
     )
 
 

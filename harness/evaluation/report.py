@@ -157,7 +157,9 @@ def second_lines(tasks: Sequence[TaskScore]) -> Iterator[str]:
         second = task.task.second
         names = [name for name in second.names if all(name in row.scores for row in task.languages)] if second else []
         if second and names:
-            cells = [f"{row.language} {'/'.join(_number(row.scores[name]) for name in names)}" for row in task.languages]
+            cells = [
+                f"{row.language} {'/'.join(_number(row.scores[name]) for name in names)}" for row in task.languages
+            ]
             yield f"{task.task.name} beside it, {'/'.join(names)}: {', '.join(cells)} ({second.rule})"
 
 

@@ -14,7 +14,6 @@ from tokenizers import Tokenizer as RustTokenizer
 from harness.core.errors import ArtifactError
 from harness.core.features import Subwords
 
-
 #: What stands for a space in the subwords of sentencepiece, and of byte pairs.
 _BOUNDARY = "▁Ġ"
 #: In no text: serving refuses NUL, and normalisers remove it.
@@ -104,7 +103,12 @@ class FastTokenizer:
         self.separator_id = self._id("</s>", "[SEP]", "<eos>")
         frames = (*self._frame_single, *self._frame_pair)
         self._reserved = frozenset(
-            {*special_tokens(path).values(), self.pad_id, self.separator_id, *(number for run in frames for number in run)}
+            {
+                *special_tokens(path).values(),
+                self.pad_id,
+                self.separator_id,
+                *(number for run in frames for number in run),
+            }
         )
         self._special = tuple(str(self._tokenizer.id_to_token(number)) for number in sorted(self._reserved))
 

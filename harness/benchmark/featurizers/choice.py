@@ -33,12 +33,12 @@ class ChoiceFeaturizer:
         room = self.max_tokens - len(tokenizer.pair([], []))
         features = []
         for number, (example, prompt) in enumerate(zip(examples, prompts, strict=True)):
-            choices = [next(subwords) for _ in example.choices]
+            kept = prompt, [next(subwords) for _ in example.choices]
             if not self.official:
-                prompt, choices = shared_first(prompt, choices, room)  # noqa: PLW2901
+                kept = shared_first(*kept, room)
             target = np.asarray(example.label, dtype=np.int64)
             features += [
-                pair_feature(number, tokenizer, prompt, choice, self.max_tokens, target) for choice in choices
+                pair_feature(number, tokenizer, kept[0], choice, self.max_tokens, target) for choice in kept[1]
             ]
         return features
 

@@ -11,7 +11,6 @@ from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
 from harness.core.features import Feature, Subwords, Tokenizer
 
-
 #: What the third column of an alignment adds up.
 BEST, BLANK = 1, 2
 
@@ -107,7 +106,9 @@ def _target(answer: Answer | None, context: Subwords, start: int, end: int, lead
     inside = [
         subword
         for subword in range(start, end)
-        if context.offsets[subword][0] < stop and context.offsets[subword][1] > answer.start and subword not in context.blank
+        if context.offsets[subword][0] < stop
+        and context.offsets[subword][1] > answer.start
+        and subword not in context.blank
     ]
     if not inside:
         return np.zeros(2, dtype=np.int64)

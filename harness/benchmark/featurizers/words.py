@@ -8,7 +8,6 @@ import numpy as np
 from harness.core.examples import WordsExample
 from harness.core.features import IGNORED, Feature, Tokenizer
 
-
 #: Why the unknown token stands for a word: it has no subwords, or more than a row holds.
 WITHOUT, LONG = 1, 2
 

@@ -44,9 +44,7 @@ class TiedAccuracy:
         self, examples: Sequence[_Labelled], predictions: Sequence[Sequence[int]], language: str
     ) -> NDArray[np.float64]:
         """See `harness.core.task.Metric`."""
-        correct = [
-            (example.label in best) / len(best) for example, best in zip(examples, predictions, strict=True)
-        ]
+        correct = [(example.label in best) / len(best) for example, best in zip(examples, predictions, strict=True)]
         return np.stack([np.asarray(correct, dtype=np.float64), np.ones(len(correct))], axis=1)
 
     def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:

@@ -48,6 +48,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     exposure_declared: bool = True
     #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
+    #: Language -> what of its rows is not as it should be, such as words without subwords; see docs/protocols.md. Not
+    #: among a language's metrics, which older versions would take it for.
+    counted: dict[str, dict[str, int]] = {}
     scripts: dict[str, float] = {}
     families: dict[str, float] = {}
     latin: float | None = msgspec.field(name="Latin", default=None)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class LanguageScore:
     exposure: Exposure | None = None
     #: What was counted beside the score; None in runs before it was.
     plausibility: PlausibilityRecord | None = None
+    #: What of the examples is not as it should be, such as words without subwords; see `harness.evaluation.beside`.
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,7 @@ class TaskScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of `scores.json`."""
+        counted = {row.language: dict(row.counted) for row in self.languages if row.counted}
         return {
             "score": self.score,
             "label": self.label,
@@ -149,6 +152,7 @@ class TaskScore:
             "selected_on": self.selected_on,
             "exposure_declared": self.exposure_declared,
             "languages": {row.language: _fields(row) for row in self.languages},
+            **({"counted": counted} if counted else {}),
             "scripts": self.by_script(),
             "families": self.by_family(),
             **self.latin_and_other(),
@@ -173,7 +177,10 @@ class TaskScore:
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, row, (plausibility or {}).get(code)) for code, row in record.rows.items()],
+            languages=[
+                _language_score(code, row, record.counted.get(code, {}), (plausibility or {}).get(code))
+                for code, row in record.rows.items()
+            ],
             expected=expected,
             representation=record.representation,
             stand_in=record.stand_in,
@@ -201,7 +208,9 @@ def _span(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _language_score(code: str, row: LanguageRecord, plausibility: PlausibilityRecord | None) -> LanguageScore:
+def _language_score(
+    code: str, row: LanguageRecord, counted: Mapping[str, int], plausibility: PlausibilityRecord | None
+) -> LanguageScore:
     return LanguageScore(
         language=code,
         split=row.split,
@@ -210,6 +219,7 @@ def _language_score(code: str, row: LanguageRecord, plausibility: PlausibilityRe
         official=row.official,
         exposure=row.exposure,
         plausibility=plausibility,
+        counted=counted,
     )
 
 

@@ -16,6 +16,7 @@ from harness.core.files import write_text
 from harness.core.heads import SentenceEmbedding
 from harness.core.progress import Progress
 from harness.core.task import AnyTask, Pool
+from harness.evaluation.beside import counted, second_scores
 from harness.evaluation.exposure import exposure
 from harness.evaluation.journal import Journal
 from harness.evaluation.plausibility.answers import PoolFacts, plausibility
@@ -137,7 +138,7 @@ def score_language(
         language=job.language,
         split=job.split,
         examples=examples,
-        scores=task.metric.scores(totals),
+        scores={**task.metric.scores(totals), **second_scores(item, predictions, artifact, journal)},
         official=job.split == "test"
         and job.limit is None
         and whole
@@ -152,8 +153,9 @@ def score_language(
             counts,
             job.language,
             pool=pool,
-            inputs=input_facts(task.finetune.featurizer, all_examples, item.features, artifact.tokenizer),
+            inputs=input_facts(task.featurizer, all_examples, item.features, artifact.tokenizer),
         ),
+        counted=counted(item, artifact),
     )
 
 

@@ -106,7 +106,7 @@ class Rows:
     def _path(self, cache: TokenCache, task: AnyTask, source: object, files: Sequence[Path], **choice: Any) -> Path:
         return cache.path(
             tokenizer=self._tokenizer_sha256,
-            featurizer=describe(task.finetune.featurizer),
+            featurizer=describe(task.featurizer),
             source=describe(source),
             files=[(path.name, content_sha256(path)) for path in files],
             **choice,
@@ -128,7 +128,7 @@ class Rows:
 
     def _made(self, parts: "Sequence[_Part] | Iterator[_Part]", named: bool) -> Iterator[Block]:
         for task, examples in parts:
-            features = task.finetune.featurizer(examples, self._tokenizer)
+            features = task.featurizer(examples, self._tokenizer)
             self.tokenized += len(features)
             yield Block([example.id for example in examples] if named else [], features)
 

@@ -22,7 +22,8 @@ def shared_tokenizer(path: Path) -> FastTokenizer:
     digest = tokenizer_digest(path)
     found = _LOADED.get(digest)
     if found is None:
-        found = FastTokenizer(path)
+        # As the official scripts do it: what they score has `</s>` in a text as the special token.
+        found = FastTokenizer(path, control=True)
         _LOADED.clear()
         _LOADED[digest] = found
     return found

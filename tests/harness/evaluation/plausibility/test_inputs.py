@@ -117,7 +117,7 @@ def test_equal_texts_are_not_made_equal(facts) -> None:
 
 def test_choices_that_differ_in_what_is_cut_are_equal(facts) -> None:
     example = ChoiceExample("1", "a", "b", ("cdefgh", "cdefgi", "x"), 0)
-    found = facts(ChoiceFeaturizer(max_tokens=11), [ChoiceExample("0", "a", "", ("b", "c"), 0), example])
+    found = facts(ChoiceFeaturizer(max_tokens=11, official=True), [ChoiceExample("0", "a", "", ("b", "c"), 0), example])
     assert (found.rows, found.truncated_rows, found.equal_rows) == (5, 2, 2)
 
 

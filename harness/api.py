@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.artifacts.run import SCORES, RunRecord, read_run
+from harness.artifacts.run import SCORES, RunRecord, WarningRecord, read_run
 from harness.artifacts.workspace import SAMPLE, Workspace
 from harness.core.errors import HarnessError, MissingExtra, UsageError
 from harness.core.progress import Progress, Silent
@@ -34,6 +34,7 @@ __all__ = [
     "Run",
     "Server",
     "TaskScore",
+    "WarningRecord",
     "add",
     "evaluate",
     "evaluate_request",
@@ -98,8 +99,14 @@ class Run:
         found = {}
         for name, record in self.record.tasks.items():
             task = tasks.load(name)
-            found[name] = TaskScore.from_record(task, task.all_languages(suite), record)
+            plausibility = self.record.plausibility.get(name)
+            found[name] = TaskScore.from_record(task, task.all_languages(suite), record, plausibility)
         return found
+
+    @property
+    def warnings(self) -> Sequence[WarningRecord]:
+        """Return what makes the scores doubtful; docs/plausibility.md has the rules."""
+        return self.record.warnings
 
     def predictions(self, task: str, language: str) -> list[Prediction]:
         """Return the predictions of one task and language in the order of its file.

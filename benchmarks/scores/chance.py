@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.core.options import bench_parser
 from benchmarks.core.report import guarded
-from benchmarks.scores.levels import ChanceRule, rule
 from harness.benchmark import tasks
+from harness.benchmark.chance import Chance, chance_of
 from harness.core.errors import DataError, UsageError
 from harness.core.files import write_json
 from harness.core.languages import language as language_row
@@ -73,10 +73,44 @@ def read_run(directory: Path) -> ScoredRun:
     return ScoredRun(directory, document)
 
 
-def levels(run: ScoredRun, task: AnyTask) -> tuple[ChanceRule, dict[str, float]]:
+def rule(task: AnyTask, layout: Layout) -> Chance:
+    """Return how chance is found for a task; where it depends on a training set, that of the data folder counts.
+
+    Raises:
+        UsageError: nobody has said what chance is for the task.
+        DataError: the training set is missing or malformed.
+    """
+    found = chance_of(task)
+    if found is None:
+        message = (
+            f"no level of chance is known for task {task.name!r}; "
+            f"declare `chance` in {type(task.postprocess).__name__}, see harness/benchmark/chance.py"
+        )
+        raise UsageError(message)
+    return found.trained(task, layout)
+
+
+def level(found: Chance, task: AnyTask, examples: Sequence[Any], language: str) -> float:
+    """Return the level of chance of one language, in percent.
+
+    Raises:
+        UsageError: guessing has no known score in the task's metric, or there is nothing to guess.
+    """
+    value = found.level(task, examples, language)
+    if value is None:
+        message = (
+            f"task {task.name!r} is scored by {' and '.join(task.headline)} on {len(examples):,} examples in "
+            f"{language!r}, for which no level of chance is known; leave it out with `harness eval --tasks`"
+        )
+        raise UsageError(message)
+    return value
+
+
+def levels(run: ScoredRun, task: AnyTask) -> tuple[Chance, dict[str, float]]:
     """Return the rule and the level of chance of each language that a run scored, in percent.
 
     Raises:
+        UsageError: see `rule` and `level`.
         DataError: the data is gone, or is not what the run was scored on.
     """
     provenance = run.document["provenance"]
@@ -87,8 +121,8 @@ def levels(run: ScoredRun, task: AnyTask) -> tuple[ChanceRule, dict[str, float]]
             f"`harness eval --model {run.document['model']}`"
         )
         raise DataError(message)
-    found = rule(task.finetune.head, task, layout)
-    return found, {job.language: found.level(job.read(layout), job.language) for job in jobs}
+    found = rule(task, layout)
+    return found, {job.language: level(found, task, job.read(layout), job.language) for job in jobs}
 
 
 # What holds
@@ -191,20 +225,20 @@ def _check_same_data(runs: Sequence[ScoredRun], task: AnyTask) -> None:
 
 
 def _english(
-    task: AnyTask, found: ChanceRule, chance: Mapping[str, float], headlines: Sequence[Mapping[str, float]]
+    task: AnyTask, found: Chance, chance: Mapping[str, float], headlines: Sequence[Mapping[str, float]]
 ) -> Multiple | str:
     """Return the English multiple, or why there is none."""
     if ENGLISH in chance:
-        level = chance[ENGLISH]
-        if ENGLISH_AT_LEAST * level < 100:
-            return Multiple(level, [row[ENGLISH] for row in headlines], ENGLISH_AT_LEAST)
-        return _out_of_reach(level)
+        own = chance[ENGLISH]
+        if ENGLISH_AT_LEAST * own < 100:
+            return Multiple(own, [row[ENGLISH] for row in headlines], ENGLISH_AT_LEAST)
+        return _out_of_reach(own)
     if ENGLISH in task.all_languages(None):
         return "the run leaves English out"
-    level = float(np.mean(list(chance.values())))
+    mean = float(np.mean(list(chance.values())))
     reasons = [found.without_english]
-    if ENGLISH_AT_LEAST * level >= 100:
-        reasons.append(_out_of_reach(level))
+    if ENGLISH_AT_LEAST * mean >= 100:
+        reasons.append(_out_of_reach(mean))
     return "; ".join(reasons)
 
 

@@ -53,6 +53,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     placeholders: dict[str, int] | None = None
     #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
+    #: Language -> what of its rows is not as it should be, such as words without subwords; see docs/protocols.md. Not
+    #: among a language's metrics, which older versions would take it for.
+    counted: dict[str, dict[str, int]] = {}
     scripts: dict[str, float] = {}
     families: dict[str, float] = {}
     latin: float | None = msgspec.field(name="Latin", default=None)
@@ -88,6 +91,55 @@ class GoldErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     id: str
     problem: str
+
+
+class PlausibilityRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What says whether the score of one task in one language can be trusted; see docs/plausibility.md.
+
+    None stands for what is not known: a folder of predictions has no subwords, a chosen candidate no majority.
+    """
+
+    #: What answering without looking at the text scores: the task's headline in percent.
+    chance: float | None = None
+    #: Standard error of the headline in points, clusters of examples allowed for.
+    error: float | None = None
+    #: Examples that are independent of each other: premises, paragraphs, or the examples themselves.
+    independent: int = 0
+    #: Share of right ones in percent that the same answers would have if they had nothing to do with the gold.
+    unrelated: float | None = None
+    #: Probability of so few right ones by guessing, or less.
+    below_chance_p: float | None = None
+    #: Whether every answer is the same, and the gold is too varied for that.
+    same_answer: bool = False
+    rows: int | None = None
+    #: Without special tokens.
+    subwords: int | None = None
+    #: In percent of the subwords, and the lower end of its interval.
+    unknown_share: float | None = None
+    unknown_share_low: float | None = None
+    words_without_subwords: int | None = None
+    truncated_rows: int | None = None
+    #: Rows of different texts that are the same after truncation.
+    equal_rows: int | None = None
+    #: Examples for which the data has no right answer.
+    without_gold: int = 0
+    #: Examples that were answered with nothing.
+    unanswered: int = 0
+    #: Candidates whose text, or id, another one before has too.
+    duplicate_texts: int = 0
+    duplicate_ids: int = 0
+
+
+class WarningRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that makes a score doubtful; see docs/plausibility.md."""
+
+    #: ``unknown subwords``, ``at chance``, ``below chance``, ``equal predictions``, ``script apart``.
+    kind: str
+    task: str
+    #: The languages that it is about.
+    languages: list[str]
+    #: One line for people.
+    text: str
 
 
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +201,10 @@ class RunRecord(Record, frozen=True, kw_only=True):
     #: Means of the suite's groups, and its overall number by each rule.
     groups: dict[str, float | None] | None = None
     overall: dict[str, float | None] | None = None
+    #: Task -> language -> what was counted beside the score. Not among the languages' metrics, which older versions
+    #: would take it for.
+    plausibility: dict[str, dict[str, PlausibilityRecord]] = {}
+    warnings: list[WarningRecord] = []
     padding: dict[str, float] = {}
     repeats: str = ""
     provenance: ProvenanceRecord

@@ -14,8 +14,10 @@ from harness.cli.options import (
     Data,
     Models,
     Quiet,
+    Strict,
     Submission,
     current_workspace,
+    end_strictly,
     names,
     progress,
 )
@@ -104,6 +106,7 @@ def eval_command(
         ),
     ] = None,
     submission: Submission = None,
+    strict: Strict = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -134,13 +137,11 @@ def eval_command(
         allow_gold_errors=allow_gold_errors,
     )
     shown, workspace = progress(quiet), current_workspace(quiet)
-    lines = (
-        evaluate.dry_run(request, workspace, shown)
-        if dry_run
-        else evaluate.report(api.evaluate_request(request, workspace, shown))
-    )
+    evaluated = None if dry_run else api.evaluate_request(request, workspace, shown)
+    lines = evaluate.dry_run(request, workspace, shown) if evaluated is None else evaluate.report(evaluated)
     for line in lines:
         typer.echo(line)
+    end_strictly(strict, evaluated is not None and evaluated.doubtful)
 
 
 @app.command(cls=Command, epilog="harness tune --model mixed_ru --tasks xnli")
@@ -184,6 +185,7 @@ def rescore(
     run: Annotated[str, typer.Argument(help="Folder of a finished run, or its name under runs/.")],
     submission: Submission = None,
     allow_gold_errors: AllowGoldErrors = False,
+    strict: Strict = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute a run's scores again from its journal.
@@ -194,9 +196,10 @@ def rescore(
 
     workspace = current_workspace(quiet)
     folder = evaluate.find_run(run, workspace)
-    scored = evaluate.rescore(folder, submission, workspace, progress(quiet), allow_gold_errors=allow_gold_errors)
-    for line in evaluate.report_rescored(scored):
+    evaluated = evaluate.rescore(folder, submission, workspace, progress(quiet), allow_gold_errors=allow_gold_errors)
+    for line in evaluate.report_rescored(evaluated):
         typer.echo(line)
+    end_strictly(strict, evaluated.doubtful)
 
 
 @app.command(cls=Command, epilog="harness verify mixed_ru")

@@ -28,6 +28,12 @@ Destination = Annotated[Path | None, typer.Option("--data", help="Data folder.  
 DataToRead = Annotated[
     Path | None, typer.Option("--data", help="Data folder.  [default: $HARNESS_DATA, or the sample data]")
 ]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="Exit with code 3 where a score has a warning, after it was written.", rich_help_panel=OUTPUT
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress and no status lines.")]
 Languages = Annotated[
     str | None, typer.Option(help="Only these languages, comma-separated ISO 639-1 codes.  [default: all]")
@@ -52,6 +58,21 @@ def names(values: str | Sequence[str] | None) -> list[str]:
     """Return the names in comma-separated values."""
     given = [values] if isinstance(values, str) else list(values or ())
     return [part.strip() for value in given for part in value.split(",") if part.strip()]
+
+
+#: How a command ends whose scores have warnings, with `--strict`.
+DOUBTFUL = 3
+
+
+def end_strictly(strict: bool, doubtful: bool) -> None:
+    """End a command whose scores are written and printed.
+
+    Args:
+        strict: whether warnings count as a failure.
+        doubtful: whether there are any.
+    """
+    if strict and doubtful:
+        raise typer.Exit(DOUBTFUL)
 
 
 def progress(quiet: bool) -> "Progress":

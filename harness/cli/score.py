@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import AllowGoldErrors, names
+from harness.cli.options import AllowGoldErrors, Strict, end_strictly, names
 
 
 @app.command(
@@ -33,6 +33,7 @@ def score(
         typer.Option("--official-missing", help="Count missing and extra predictions as the official scorer does."),
     ] = False,
     allow_gold_errors: AllowGoldErrors = False,
+    strict: Strict = False,
 ) -> None:
     """Score prediction files as the official scorer does.
 
@@ -50,5 +51,7 @@ def score(
         allow_gold_errors=allow_gold_errors,
         output=output,
     )
-    for line in scoring.run(request):
+    scores = scoring.run(request)
+    for line in scoring.report(scores):
         typer.echo(line)
+    end_strictly(strict, bool(scores.warnings))

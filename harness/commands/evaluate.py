@@ -39,6 +39,11 @@ class Evaluated:
     #: Whether each result was there before, so that no graph was queried.
     finished: Sequence[bool]
 
+    @property
+    def doubtful(self) -> bool:
+        """Return whether any score has a warning."""
+        return any(result.warnings for result in self.results)
+
 
 def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progress) -> Evaluated:
     """Evaluate every model of a request through one connection.

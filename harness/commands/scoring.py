@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from harness.artifacts.run import WarningRecord
 from harness.benchmark import tasks
 from harness.benchmark.metrics.chunks import ChunkF1, Variant
 from harness.benchmark.submissions.answers import Answers
@@ -19,8 +20,18 @@ from harness.core.errors import DataError, UsageError, nearest
 from harness.core.examples import scored
 from harness.core.files import write_json
 from harness.core.gold import GoldErrors
+from harness.core.records import to_json
 from harness.core.task import AnyTask, SuiteName, Tally
-from harness.evaluation.report import language_table, script_table, suite_lines
+from harness.evaluation.plausibility.answers import plausibility
+from harness.evaluation.plausibility.rules import warnings
+from harness.evaluation.report import (
+    input_lines,
+    language_table,
+    script_table,
+    second_lines,
+    suite_lines,
+    warning_lines,
+)
 from harness.evaluation.results import LanguageScore, TaskScore
 from harness.evaluation.selection import check_suite, choose_tasks
 
@@ -72,6 +83,8 @@ class Scores:
     unknown: tuple[str, ...]
     #: Gold answers that contradict their text, where they were allowed; None where they are refused.
     gold_errors: GoldErrors | None = None
+    #: What makes the scores doubtful.
+    warnings: Sequence[WarningRecord] = ()
 
     @property
     def complete(self) -> dict[str, TaskMeans]:
@@ -112,6 +125,11 @@ class Scores:
                 task: {code: {"missing": tally.missing, "extra": tally.extra} for code, tally in languages.items()}
                 for task, languages in self.tallies.items()
             },
+            "plausibility": {
+                task.task.name: {row.language: to_json(row.plausibility) for row in task.languages}
+                for task in self.tasks
+            },
+            "warnings": to_json(list(self.warnings)),
         }
 
     def _gold_errors(self) -> list[dict[str, str]] | None:
@@ -129,8 +147,8 @@ class Scores:
         ]
 
 
-def run(request: ScoringRequest) -> Iterator[str]:
-    """Score the folders, write the output file, and return the lines of the report.
+def run(request: ScoringRequest) -> Scores:
+    """Score the folders, and write the output file; `report` gives the lines.
 
     Raises:
         UsageError: an unknown suite, task or variant, or an output that cannot be a file.
@@ -142,7 +160,7 @@ def run(request: ScoringRequest) -> Iterator[str]:
     with _no_collection():
         scores = score(request)
     write_json(request.output, scores.to_json())
-    return report(scores)
+    return scores
 
 
 @contextmanager
@@ -193,6 +211,7 @@ def score(request: ScoringRequest) -> Scores:
         absent=tuple(name for name in suite.tasks if name not in files),
         unknown=tuple(name for name in folders if name not in suite.tasks),
         gold_errors=errors,
+        warnings=warnings(found, official=True),
     )
 
 
@@ -271,15 +290,21 @@ def _check_files(chosen: Sequence[AnyTask], files: Mapping[str, Sequence[Files]]
 
 def _language(task: AnyTask, files: Files, tally: Tally | None, errors: GoldErrors | None) -> LanguageScore:
     examples, predictions = task.submission.read(files.labels, files.predictions, tally)
-    totals = task.metric.counts(examples, predictions, files.language).sum(axis=0)
+    counts = task.metric.counts(examples, predictions, files.language)
+    totals = counts.sum(axis=0)
+    second = task.second if task.second is not None and task.second.of_predictions else None
+    beside = {}
+    if second is not None and second.metric is not None:
+        beside = second.metric.scores(second.metric.counts(examples, predictions, files.language).sum(axis=0))
     size = task.size(len(scored(examples)), totals)
     return LanguageScore(
         language=files.language,
         examples=size,
-        scores=task.metric.scores(totals),
+        scores={**task.metric.scores(totals), **beside},
         # Where the official number is not known, no folder can be said to be partial.
         official=task.official_count(files.language) in (None, size),
         gold_errors=None if errors is None else len(errors.of(files.labels)),
+        plausibility=plausibility(task, examples, predictions, counts, files.language),
     )
 
 
@@ -292,11 +317,14 @@ def report(scores: Scores) -> Iterator[str]:
     yield ""
     for task in scores.tasks:
         yield _task_line(task, scores.tallies.get(task.task.name, {}))
+    yield from input_lines(scores.tasks)
+    yield from second_lines(scores.tasks)
     if scores.absent:
         yield f"not scored: {', '.join(scores.absent)}"
     if scores.unknown:
         yield f"not looked at, since {suite.name} has no such task: {', '.join(scores.unknown)}"
     yield from suite_lines(suite, scores.tasks)
+    yield from warning_lines(scores.warnings)
 
 
 def _task_line(score: TaskScore, tallies: Mapping[str, Tally]) -> str:

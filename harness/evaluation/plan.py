@@ -76,10 +76,12 @@ def finished(evaluation: Evaluation) -> RunResult | None:
         return None
     chosen = {job.task.name: job.task for job in evaluation.jobs}
     tasks = [
-        TaskScore.from_record(chosen[name], chosen[name].all_languages(evaluation.suite), value)
+        TaskScore.from_record(
+            chosen[name], chosen[name].all_languages(evaluation.suite), value, recorded.plausibility.get(name)
+        )
         for name, value in recorded.tasks.items()
     ]
-    return RunResult(evaluation.model, evaluation.output, tasks, recorded.padding)
+    return RunResult(evaluation.model, evaluation.output, tasks, recorded.padding, recorded.warnings)
 
 
 def rows_of(evaluation: Evaluation) -> Rows:

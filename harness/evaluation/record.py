@@ -7,8 +7,10 @@ from harness.artifacts.run import SCORES, ProvenanceRecord, RunRecord
 from harness.benchmark.suites import SUITES, Suite, group_means, overall
 from harness.core.errors import UsageError
 from harness.core.files import write_json
+from harness.core.records import to_json
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, repeats
+from harness.evaluation.plausibility.rules import warnings
 from harness.evaluation.provenance import provenance
 from harness.evaluation.request import Evaluation
 from harness.evaluation.results import RunResult, TaskScore
@@ -42,6 +44,8 @@ def write_run(
     """
     evaluation = planned.evaluation
     padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
+    # Published scores say nothing of sample data.
+    doubts = warnings(tasks, official=evaluation.layout.coverage() is None)
     now = provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend)
     document = {
         "format": RunRecord.newest,
@@ -52,6 +56,13 @@ def write_run(
         "request": evaluation.request,
         "tasks": {task.task.name: task.to_json() for task in tasks},
         **({} if evaluation.suite is None else suite_json(SUITES[evaluation.suite], tasks)),
+        "plausibility": {
+            task.task.name: {
+                row.language: to_json(row.plausibility) for row in task.languages if row.plausibility is not None
+            }
+            for task in tasks
+        },
+        "warnings": to_json(doubts),
         "padding": padding,
         "gold_errors": gold_errors(evaluation),
         "repeats": repeats(evaluation.artifacts),
@@ -62,7 +73,7 @@ def write_run(
         **beside,
     }
     write_json(evaluation.output / SCORES, document)
-    return RunResult(evaluation.model, evaluation.output, tasks, padding)
+    return RunResult(evaluation.model, evaluation.output, tasks, padding, doubts)
 
 
 def gold_errors(evaluation: Evaluation) -> list[dict[str, str]] | None:

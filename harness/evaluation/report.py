@@ -1,10 +1,11 @@
 """Tables from results: pure functions, values in, text out."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.artifacts.checkpoint import MixRecord
-from harness.artifacts.run import SCORES
+from harness.artifacts.run import SCORES, WarningRecord
 from harness.artifacts.workspace import SAMPLE
 from harness.benchmark.suites import SUITES, Suite, group_means, overall, rules
 from harness.core.languages import language, scripts, table
@@ -24,7 +25,10 @@ def _number(value: float | None, *, signed: bool = False) -> str:
 
 
 def language_table(tasks: Sequence[TaskScore], title: str) -> Table:
-    """Return one row for each language with its script, one column for each task: headline, percent."""
+    """Return one row for each language with its script, one column for each task: headline, percent.
+
+    The last rows are means over the languages, that of the level of chance among them.
+    """
     cells = {
         (row.language, task.task.name): f"{task.headline(row):.1f}{MARKS[row.exposure] if row.exposure else ''}"
         for task in tasks
@@ -36,6 +40,8 @@ def language_table(tasks: Sequence[TaskScore], title: str) -> Table:
     rows.append(["mean", *(_number(task.score) for task in tasks)])
     if any(row.exposure for task in tasks for row in task.languages):
         rows.append(["mean unseen", *(_number(task.unseen()) for task in tasks)])
+    if any(task.chance() is not None for task in tasks):
+        rows.append(["chance", *(_number(task.chance()) for task in tasks)])
     return Table(title, ["language", *names], rows)
 
 
@@ -134,6 +140,7 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
             parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
         if not task.exposure_declared:
             parts.append("exposure not declared")
+        parts += counted_parts(task)
         if task.selected_on:
             parts.append(f"{task.selected_on} dev also chose the model's step")
         if task.leak:
@@ -143,6 +150,73 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
         shown = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)
         lines.append(f"no mark: no labelled data of that language seen; {shown}")
     return lines
+
+
+def input_lines(tasks: Sequence[TaskScore]) -> Iterator[str]:
+    """Yield a line for each task whose texts lost something, or whose examples lack something; see `InputFacts`."""
+    for task in tasks:
+        parts = [*_unknown_part(task)]
+        for field, text in _COUNTED.items():
+            counts = {
+                row.language: getattr(row.plausibility, field) or 0
+                for row in task.languages
+                if row.plausibility is not None
+            }
+            total = sum(counts.values())
+            if total:
+                most = max(counts, key=lambda code: counts[code])
+                where = f" ({most} {counts[most]:,})" if len(counts) > 1 else ""
+                parts.append(f"{text} {total:,}{where}")
+        if parts:
+            yield f"{task.task.name} inputs: {', '.join(parts)}"
+
+
+#: Fields of a `PlausibilityRecord` -> what is counted there; the language with most of them is named. Words without
+#: subwords stand in the protocol line, where featurizers have them counted.
+_COUNTED = {
+    "truncated_rows": "truncated rows",
+    "equal_rows": "rows made equal by truncation",
+    "without_gold": "examples without a right answer",
+    "unanswered": "examples without a prediction",
+    "duplicate_texts": "candidates with the text of another",
+    "duplicate_ids": "candidates with the id of another",
+}
+
+
+def _unknown_part(task: TaskScore) -> Iterator[str]:
+    shares = {
+        row.language: row.plausibility.unknown_share
+        for row in task.languages
+        if row.plausibility is not None and row.plausibility.unknown_share
+    }
+    if shares:
+        most = max(shares, key=lambda code: shares[code])
+        yield f"unknown subwords at most {shares[most]:.2g} % ({most})"
+
+
+def warning_lines(warnings: Sequence[WarningRecord]) -> Iterator[str]:
+    """Yield one line for each warning."""
+    yield from (f"warning: {warning.text}" for warning in warnings)
+
+
+def counted_parts(task: TaskScore) -> list[str]:
+    """Return what was counted in the rows of a task, over its languages: "7 words without subwords"."""
+    totals: Counter[str] = Counter()
+    for row in task.languages:
+        totals.update(row.counted)
+    return [f"{count:,} {name}" for name, count in totals.items()]
+
+
+def second_lines(tasks: Sequence[TaskScore]) -> Iterator[str]:
+    """Yield for each task the fairer scores of its languages, which are part of no mean; see docs/protocols.md."""
+    for task in tasks:
+        second = task.task.second
+        names = [name for name in second.names if all(name in row.scores for row in task.languages)] if second else []
+        if second and names:
+            cells = [
+                f"{row.language} {'/'.join(_number(row.scores[name]) for name in names)}" for row in task.languages
+            ]
+            yield f"{task.task.name} beside it, {'/'.join(names)}: {', '.join(cells)} ({second.rule})"
 
 
 def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
@@ -188,6 +262,8 @@ def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> 
     yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample)).text()
     yield ""
     yield from protocol_lines(result.tasks)
+    yield from input_lines(result.tasks)
+    yield from second_lines(result.tasks)
     if evaluation.variant == TUNED:
         chosen = ", ".join(f"{artifact.finetune} {artifact.variant}" for artifact in evaluation.artifacts)
         yield f"variant of each graph: {chosen}"
@@ -209,6 +285,7 @@ def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> 
     yield padding_line(result)
     if any(artifact.batch_dependent for artifact in evaluation.artifacts):
         yield repeats(evaluation.artifacts)
+    yield from warning_lines(result.warnings)
 
 
 def difference_lines(

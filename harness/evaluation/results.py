@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.artifacts.run import Exposure, LanguageRecord, TaskRecord
+from harness.artifacts.run import Exposure, LanguageRecord, PlausibilityRecord, TaskRecord, WarningRecord
 from harness.benchmark.suites import TaskMeans
 from harness.core.languages import language, scripts
 from harness.core.layout import Split
@@ -32,6 +32,10 @@ class LanguageScore:
     gold_errors: int | None = None
     #: Scored examples with a text that stands for a missing one.
     placeholders: int = 0
+    #: What was counted beside the score; None in runs before it was.
+    plausibility: PlausibilityRecord | None = None
+    #: What of the examples is not as it should be, such as words without subwords; see `harness.evaluation.beside`.
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +112,12 @@ class TaskScore:
         names = rows[0].scores
         return TaskMeans(self.score, {name: sum(row.scores[name] for row in rows) / len(rows) for name in names})
 
+    def chance(self) -> float | None:
+        """Return the mean level of chance over the languages that have one, in percent; None without any."""
+        levels = [row.plausibility.chance for row in self.languages if row.plausibility is not None]
+        known = [level for level in levels if level is not None]
+        return sum(known) / len(known) if known else None
+
     def by_script(self) -> dict[str, float]:
         """Return the unweighted mean over the languages of each script, in percent."""
         groups = self._grouped(lambda code: language(code).script)
@@ -143,6 +153,7 @@ class TaskScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of `scores.json`."""
+        counted = {row.language: dict(row.counted) for row in self.languages if row.counted}
         return {
             "score": self.score,
             "label": self.label,
@@ -159,6 +170,7 @@ class TaskScore:
             else {row.language: row.gold_errors for row in self.languages},
             "placeholders": {row.language: row.placeholders for row in self.languages if row.placeholders},
             "languages": {row.language: _fields(row) for row in self.languages},
+            **({"counted": counted} if counted else {}),
             "scripts": self.by_script(),
             "families": self.by_family(),
             **self.latin_and_other(),
@@ -167,19 +179,25 @@ class TaskScore:
         }
 
     @staticmethod
-    def from_record(task: AnyTask, expected: tuple[str, ...], record: TaskRecord) -> "TaskScore":
+    def from_record(
+        task: AnyTask,
+        expected: tuple[str, ...],
+        record: TaskRecord,
+        plausibility: Mapping[str, PlausibilityRecord] | None = None,
+    ) -> "TaskScore":
         """Return the scores that `to_json` gave.
 
         Args:
             task: the task that was scored.
             expected: the languages that the suite has for it.
             record: the task's part of `scores.json`.
+            plausibility: that of its languages there.
         """
         return TaskScore(
             task=task,
             languages=[
                 replace(
-                    _language_score(code, row),
+                    _language_score(code, row, record.counted.get(code, {}), (plausibility or {}).get(code)),
                     gold_errors=None if record.gold_errors is None else record.gold_errors.get(code, 0),
                     placeholders=(record.placeholders or {}).get(code, 0),
                 )
@@ -202,6 +220,8 @@ class RunResult:
     directory: Path
     tasks: Sequence[TaskScore]
     padding: dict[str, float]
+    #: What makes its scores doubtful.
+    warnings: Sequence[WarningRecord] = ()
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -210,7 +230,9 @@ def _span(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
+def _language_score(
+    code: str, row: LanguageRecord, counted: Mapping[str, int], plausibility: PlausibilityRecord | None
+) -> LanguageScore:
     return LanguageScore(
         language=code,
         split=row.split,
@@ -218,6 +240,8 @@ def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
         scores=row.scores,
         official=row.official,
         exposure=row.exposure,
+        plausibility=plausibility,
+        counted=counted,
     )
 
 

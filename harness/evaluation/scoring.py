@@ -18,8 +18,11 @@ from harness.core.files import write_text
 from harness.core.heads import SentenceEmbedding
 from harness.core.progress import Progress
 from harness.core.task import AnyTask, Pool
+from harness.evaluation.beside import counted, second_scores
 from harness.evaluation.exposure import exposure
 from harness.evaluation.journal import Journal
+from harness.evaluation.plausibility.answers import PoolFacts, plausibility
+from harness.evaluation.plausibility.inputs import input_facts
 from harness.evaluation.request import Evaluation
 from harness.evaluation.results import LanguageScore, TaskScore
 from harness.evaluation.workload import FeaturizedJob, FeaturizedPool, GraphWorkload, Job
@@ -34,8 +37,8 @@ def score_run(evaluation: Evaluation, journal: Journal, progress: Progress) -> l
         for workload in evaluation.workloads:
             grouped: dict[str, list[LanguageScore]] = {}
             chosen: dict[str, AnyTask] = {}
-            for item, predictions, candidates in predict(workload, journal):
-                row = score_language(item, predictions, candidates, workload.artifact, journal)
+            for item, predictions, pool in predict(workload, journal):
+                row = score_language(item, predictions, pool, workload.artifact, journal)
                 # The examples have been read by now, whatever the cache had of their rows.
                 row = replace(row, gold_errors=counted_errors(evaluation, item.job))
                 if evaluation.submission is not None:
@@ -100,8 +103,10 @@ def representation(artifact: Artifact) -> Iterator[str]:
         yield f"trained from {recorded.origin.weights}" if recorded.steps else recorded.origin.weights
 
 
-def predict(workload: GraphWorkload, journal: Journal) -> Iterator[tuple[FeaturizedJob, Sequence[Any], int | None]]:
-    """Yield each job with its predictions and, where it has a pool, the number of candidates in it."""
+def predict(
+    workload: GraphWorkload, journal: Journal
+) -> Iterator[tuple[FeaturizedJob, Sequence[Any], PoolFacts | None]]:
+    """Yield each job with its predictions and, where it has a pool, what was counted of the candidates in it."""
     graph, signature = workload.artifact.graph_sha256, workload.artifact.signature
     for item in workload.featurized:
         if item.job.task.pool is None:
@@ -110,8 +115,9 @@ def predict(workload: GraphWorkload, journal: Journal) -> Iterator[tuple[Featuri
     for pool in workload.pools:
         items = [item for item in workload.featurized if (item.job.task, item.job.split) == (pool.task, pool.split)]
         found = iter(_search(pool, items, workload.artifact, journal))
+        facts = PoolFacts.of(pool.ids, pool.keys)
         for item in items:
-            yield item, [next(found) for _ in item.examples], len(pool.ids)
+            yield item, [next(found) for _ in item.examples], facts
 
 
 def _search(
@@ -133,20 +139,22 @@ def _search(
 
 
 def score_language(
-    item: FeaturizedJob, predictions: Sequence[Any], candidates: int | None, artifact: Artifact, journal: Journal
+    item: FeaturizedJob, predictions: Sequence[Any], pool: PoolFacts | None, artifact: Artifact, journal: Journal
 ) -> LanguageScore:
     """Return the scores of one task and language, and write its predictions into the journal."""
     job, task = item.job, item.job.task
-    counts = task.metric.counts(item.examples, predictions, job.language)
-    journal.write_predictions(task.name, job.language, [example.id for example in item.examples], predictions, counts)
-    examples, totals = len(scored(item.examples)), counts.sum(axis=0)
-    whole = task.pool is None or candidates == task.pool.official
+    # One list: examples may be read at the first look, and each look at one of them costs a call.
+    all_examples = item.examples[:]
+    counts = task.metric.counts(all_examples, predictions, job.language)
+    journal.write_predictions(task.name, job.language, [example.id for example in all_examples], predictions, counts)
+    examples, totals = len(scored(all_examples)), counts.sum(axis=0)
+    whole = task.pool is None or (pool is not None and pool.candidates == task.pool.official)
     return LanguageScore(
         language=job.language,
         split=job.split,
         examples=examples,
-        scores=task.metric.scores(totals),
         placeholders=holding(scored(item.examples), placeholders(task.source)),
+        scores={**task.metric.scores(totals), **second_scores(item, predictions, artifact, journal)},
         official=job.split == "test"
         and job.limit is None
         and whole
@@ -154,6 +162,16 @@ def score_language(
         exposure=(
             exposure(task, job.language, artifact.checkpoint.seen) if artifact.checkpoint.exposure_declared else None
         ),
+        plausibility=plausibility(
+            task,
+            all_examples,
+            predictions,
+            counts,
+            job.language,
+            pool=pool,
+            inputs=input_facts(task.featurizer, all_examples, item.features, artifact.tokenizer),
+        ),
+        counted=counted(item, artifact),
     )
 
 

@@ -11,7 +11,7 @@ from harness.core.files import content_sha256
 from harness.core.layout import Layout, Split
 from harness.core.task import AnyTask
 from harness.tokenization.cache import Block, TokenCache, describe
-from harness.tokenization.tokenizer import FastTokenizer
+from harness.tokenization.shared import shared_tokenizer
 
 #: Rows that are featurized and planned together at most: 65,536 of 64 tokens take about 50 MB.
 POOL_BLOCK = 65_536
@@ -65,7 +65,7 @@ class Rows:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return FastTokenizer(self._tokenizer_path)
+        return shared_tokenizer(self._tokenizer_path)
 
     def has(self, task: AnyTask, language: str, split: Split, limit: int | None) -> bool:
         """Return whether a job's rows need no tokenizing."""
@@ -106,7 +106,7 @@ class Rows:
     def _path(self, cache: TokenCache, task: AnyTask, source: object, files: Sequence[Path], **choice: Any) -> Path:
         return cache.path(
             tokenizer=self._tokenizer_sha256,
-            featurizer=describe(task.finetune.featurizer),
+            featurizer=describe(task.featurizer),
             source=describe(source),
             files=[(path.name, content_sha256(path)) for path in files],
             **choice,
@@ -128,7 +128,7 @@ class Rows:
 
     def _made(self, parts: "Sequence[_Part] | Iterator[_Part]", named: bool) -> Iterator[Block]:
         for task, examples in parts:
-            features = task.finetune.featurizer(examples, self._tokenizer)
+            features = task.featurizer(examples, self._tokenizer)
             self.tokenized += len(features)
             yield Block([example.id for example in examples] if named else [], features)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.benchmark.chance import EqualChoices, EqualLabels
 from harness.core.features import Feature
 from harness.core.task import Outputs
 
@@ -13,6 +14,8 @@ from harness.core.task import Outputs
 @dataclass(frozen=True, slots=True)
 class BestLabel:
     """The label with the highest logit; equal logits go to the earlier label, as numpy's argmax does."""
+
+    chance: ClassVar[EqualLabels] = EqualLabels()
 
     labels: tuple[str, ...]
 
@@ -27,6 +30,8 @@ class BestLabel:
 class BestChoice:
     """The index of the choice whose row scores highest; equal scores go to the earlier choice."""
 
+    chance: ClassVar[EqualChoices] = EqualChoices()
+
     def __call__(
         self, examples: Sequence[Any], features: Sequence[Feature], outputs: Sequence[Outputs]
     ) -> Sequence[int]:
@@ -35,3 +40,17 @@ class BestChoice:
         for feature, output in zip(features, outputs, strict=True):
             scores[feature.example].append(float(output["logits"][0]))
         return [int(np.argmax(row)) for row in scores]
+
+
+@dataclass(frozen=True, slots=True)
+class TiedChoices:
+    """The indices of all choices that score highest: rows that truncation made identical score alike."""
+
+    def __call__(
+        self, examples: Sequence[Any], features: Sequence[Feature], outputs: Sequence[Outputs]
+    ) -> Sequence[tuple[int, ...]]:
+        """See `harness.core.task.Postprocessor`."""
+        scores: list[list[float]] = [[] for _ in examples]
+        for feature, output in zip(features, outputs, strict=True):
+            scores[feature.example].append(float(output["logits"][0]))
+        return [tuple(index for index, score in enumerate(row) if score == max(row)) for row in scores]

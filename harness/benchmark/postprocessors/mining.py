@@ -7,11 +7,12 @@ that of Artetxe and Schwenk 2019, https://aclanthology.org/P19-1309.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.benchmark.chance import EqualCandidates
 from harness.benchmark.postprocessors.neighbours import Neighbours, check_finite, embeddings, normalise, search_both
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature
@@ -120,6 +121,8 @@ class MinedPairs:
     that occur more than once in a side are mined once, with the vector of the last, and are then
     left out of the pairs (`text_load_unify`, `unique_embeddings` and `read_sent2id` of the same file).
     """
+
+    chance: ClassVar[EqualCandidates] = EqualCandidates()
 
     neighbours: int = 4
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.benchmark.chance import EqualCandidates
 from harness.core.errors import EndpointError, MissingExtra
 from harness.core.examples import SentenceExample
 from harness.core.features import Feature
@@ -141,6 +142,8 @@ def search_both(first: NDArray[np.float32], second: NDArray[np.float32], count: 
 @dataclass(frozen=True, slots=True)
 class Nearest:
     """The ids of a query's nearest candidates, best first; a candidate's own prediction is empty."""
+
+    chance: ClassVar[EqualCandidates] = EqualCandidates()
 
     count: int = 1
     #: Which of equal candidates comes first, by their order.

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.benchmark.chance import DrawnTags
 from harness.core.features import Feature
 from harness.core.task import Outputs
 
@@ -13,6 +14,8 @@ from harness.core.task import Outputs
 @dataclass(frozen=True, slots=True)
 class FirstPieceTags:
     """One tag for each word: the best one at the word's first piece."""
+
+    chance: ClassVar[DrawnTags] = DrawnTags()
 
     tags: tuple[str, ...]
 

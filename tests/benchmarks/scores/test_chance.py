@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from benchmarks.scores import chance
-from benchmarks.scores.chance import Multiple, levels, read_run, table, verdict, verdicts
-from benchmarks.scores.levels import random_span, rule
+from benchmarks.scores.chance import Multiple, level, levels, read_run, rule, table, verdict, verdicts
 from harness.benchmark import tasks
+from harness.benchmark.chance import random_span
 from harness.core.errors import DataError, UsageError
 
 XNLI, XCOPA, TATOEBA = tasks.load("xnli"), tasks.load("xcopa"), tasks.load("tatoeba")
@@ -16,35 +16,35 @@ UDPOS, XQUAD = tasks.load("udpos"), tasks.load("xquad")
 
 def test_classes_share_chance_equally(xnli, layout) -> None:
     xnli(["en"])
-    assert rule(XNLI.finetune.head, XNLI, layout).level([], "en") == pytest.approx(100 / 3)
+    found = rule(XNLI, layout)
+    assert (found.text, level(found, XNLI, [], "en")) == ("1 of 3 classes", pytest.approx(100 / 3))
 
 
 def test_choices_of_an_example_share_chance_equally(write, layout) -> None:
     line = {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 0}
     write("xcopa/it/test.it.jsonl", json.dumps(line) + "\n")
-    found = rule(XCOPA.finetune.head, XCOPA, layout)
-    assert found.level(XCOPA.source.read(layout, "it", "test"), "it") == 50.0
+    assert level(rule(XCOPA, layout), XCOPA, XCOPA.source.read(layout, "it", "test"), "it") == 50.0
 
 
 def test_retrieval_chance_is_one_of_the_candidates(write, layout) -> None:
     write("tatoeba/tatoeba.rus-eng.rus", "1\n2\n3\n4\n5\n")
     write("tatoeba/tatoeba.rus-eng.eng", "a\nb\nc\nd\ne\n")
-    found = rule(TATOEBA.finetune.head, TATOEBA, layout)
-    assert found.level(TATOEBA.source.read(layout, "ru", "test"), "ru") == pytest.approx(20.0)
+    examples = TATOEBA.source.read(layout, "ru", "test")
+    assert level(rule(TATOEBA, layout), TATOEBA, examples, "ru") == pytest.approx(20.0)
 
 
 def test_tags_are_drawn_as_the_training_set_has_them(write, layout) -> None:
     write("udpos/train-en.tsv", "a\tNOUN\nb\tNOUN\n")
     write("udpos/test-ru.tsv", "c\tNOUN\n\nd\tNOUN\n")
     examples = UDPOS.source.read(layout, "ru", "test")
-    assert rule(UDPOS.finetune.head, UDPOS, layout).level(examples, "ru") == 100.0
+    assert level(rule(UDPOS, layout), UDPOS, examples, "ru") == 100.0
 
 
 def test_levels_of_drawn_answers_do_not_change(write, layout) -> None:
     write("udpos/train-en.tsv", "a\tNOUN\nb\tVERB\n")
     write("udpos/test-ru.tsv", "c\tNOUN\nd\tVERB\ne\tX\n")
     examples = UDPOS.source.read(layout, "ru", "test")
-    first, second = (rule(UDPOS.finetune.head, UDPOS, layout).level(examples, "ru") for _ in range(2))
+    first, second = (level(rule(UDPOS, layout), UDPOS, examples, "ru") for _ in range(2))
     assert first == second
 
 
@@ -52,7 +52,7 @@ def test_spans_of_a_one_word_context_are_right_by_chance(write, layout) -> None:
     question = {"id": "1", "question": "q", "answers": [{"text": "word", "answer_start": 0}]}
     write("xquad/xquad.ru.json", json.dumps({"data": [{"paragraphs": [{"context": "word", "qas": [question]}]}]}))
     examples = XQUAD.source.read(layout, "ru", "test")
-    assert rule(XQUAD.finetune.head, XQUAD, layout).level(examples, "ru") == 100.0
+    assert level(rule(XQUAD, layout), XQUAD, examples, "ru") == 100.0
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -240,5 +240,6 @@ def test_run_is_read_and_its_request_can_be_made_again(tmp_path: Path) -> None:
     found = read_run(folder)
     assert (found.format, found.tasks["xnli"].score, found.tasks["xnli"].not_latin) == (1, 40.0, 40.0)
     assert found.tasks["xnli"].rows["ru"].scores == {"accuracy": 40.0}
+    assert (found.plausibility, found.warnings) == ({}, [])
     request = EvaluationRequest.from_record(found.request, None, None)
     assert (request.models, request.suite, request.tuning) == (("tiny",), "xtreme", True)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from harness.artifacts.checkpoint import MixRecord
+from harness.artifacts.run import PlausibilityRecord, WarningRecord
 from harness.benchmark import tasks
 from harness.benchmark.suites import RULES, SUITES
 from harness.core.tables import Table
@@ -10,11 +11,13 @@ from harness.evaluation.report import (
     difference_table,
     equal_line,
     family_table,
+    input_lines,
     language_table,
     padding_line,
     protocol_lines,
     script_table,
     suite_lines,
+    warning_lines,
 )
 from harness.evaluation.results import LanguageScore, RunResult, TaskScore
 
@@ -126,7 +129,11 @@ def test_markdown_aligns_numbers_right() -> None:
 @pytest.mark.parametrize(
     ("task", "line"),
     [
-        (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
+        (
+            score("xquad", ru=1),
+            "xquad: mean of exact_match and f1, 1 languages, test, SQuAD v1.1's English normaliser in every language, "
+            "tokens between white space",
+        ),
         (
             score("xnli", complete=False, ru=1, en=1),
             "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, 10 of 5,010 examples per language",
@@ -181,3 +188,37 @@ def test_comparison_says_what_was_equal_in_phase_2() -> None:
         "phase 2: 400 optimiser steps in both, steps of text 90 and 80, 2,400 source examples in both"
     )
     assert equal_line(None, mixed).startswith("phase 2: optimiser steps 0 and 400")
+
+
+def counted(**languages: PlausibilityRecord) -> TaskScore:
+    task = tasks.load("xnli")
+    rows = [
+        LanguageScore(language=code, examples=10, scores={"accuracy": 50.0}, official=True, plausibility=record)
+        for code, record in languages.items()
+    ]
+    return TaskScore(task=task, languages=rows, expected=tuple(languages))
+
+
+def test_last_row_of_the_language_table_is_the_mean_level_of_chance() -> None:
+    task = counted(en=PlausibilityRecord(chance=50.0), ru=PlausibilityRecord(chance=60.0))
+    assert language_table([task, XQUAD], "t").rows[-1] == ["chance", "55.0", "-"]
+
+
+def test_inputs_have_one_line_with_what_was_lost_and_where_most() -> None:
+    task = counted(
+        en=PlausibilityRecord(unknown_share=0.0, truncated_rows=1, equal_rows=0),
+        ru=PlausibilityRecord(unknown_share=2.34, truncated_rows=1_200, equal_rows=2, duplicate_ids=1),
+    )
+    assert list(input_lines([task])) == [
+        "xnli inputs: unknown subwords at most 2.3 % (ru), truncated rows 1,201 (ru 1,200), "
+        "rows made equal by truncation 2 (ru 2), candidates with the id of another 1 (ru 1)"
+    ]
+
+
+def test_inputs_that_lost_nothing_have_no_line() -> None:
+    assert list(input_lines([XNLI, counted(en=PlausibilityRecord(unknown_share=0.0, truncated_rows=0))])) == []
+
+
+def test_each_warning_is_one_line() -> None:
+    found = WarningRecord(kind="at chance", task="xnli", languages=["ru"], text="xnli ru: at chance")
+    assert list(warning_lines([found])) == ["warning: xnli ru: at chance"]

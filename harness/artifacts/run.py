@@ -23,6 +23,8 @@ class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether the examples are as many as the official test file has.
     official: bool
     exposure: Exposure | None
+    #: What else was counted: words without subwords, texts with a special token's name; nothing where there is none.
+    counted: dict[str, int] = {}
     #: Each metric, in percent; in the file they stand beside the other keys.
     scores: dict[str, float] = {}
 

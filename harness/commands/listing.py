@@ -67,6 +67,11 @@ def explain(name: str) -> str:
         lines.append(f"  protocol: {task.protocol}")
     for alternative in task.alternatives:
         lines.append(f"    or `--protocol {task.name}={alternative}`: {task.choose(alternative).protocol}")
+    if task.second is not None:
+        lines.append(f"  beside it, part of no mean: {' and '.join(task.second.names)}: {task.second.rule}")
+    if task.rows is not None:
+        lines.append(f"  rows: {task.rows!r}; training and serving: {task.finetune.featurizer!r}")
+    lines.append("  text: a special token such as </s> in it is read as one, as official scripts do, and is counted")
     if task.pool:
         lines.append(f"  candidates: {task.pool.official:,}, shared by all languages")
     if task.caution:

@@ -18,7 +18,7 @@ from harness.core.errors import DataError, UsageError, nearest
 from harness.core.examples import scored
 from harness.core.files import write_json
 from harness.core.task import AnyTask, SuiteName, Tally
-from harness.evaluation.report import language_table, script_table, suite_lines
+from harness.evaluation.report import language_table, script_table, second_lines, suite_lines
 from harness.evaluation.results import LanguageScore, TaskScore
 from harness.evaluation.selection import check_suite, choose_tasks
 
@@ -240,11 +240,15 @@ def _check_files(chosen: Sequence[AnyTask], files: Mapping[str, Sequence[Files]]
 def _language(task: AnyTask, files: Files, tally: Tally | None) -> LanguageScore:
     examples, predictions = task.submission.read(files.labels, files.predictions, tally)
     totals = task.metric.counts(examples, predictions, files.language).sum(axis=0)
+    second = task.second if task.second is not None and task.second.of_predictions else None
+    beside = {}
+    if second is not None and second.metric is not None:
+        beside = second.metric.scores(second.metric.counts(examples, predictions, files.language).sum(axis=0))
     size = task.size(len(scored(examples)), totals)
     return LanguageScore(
         language=files.language,
         examples=size,
-        scores=task.metric.scores(totals),
+        scores={**task.metric.scores(totals), **beside},
         # Where the official number is not known, no folder can be said to be partial.
         official=task.official_count(files.language) in (None, size),
     )
@@ -259,6 +263,7 @@ def report(scores: Scores) -> Iterator[str]:
     yield ""
     for task in scores.tasks:
         yield _task_line(task, scores.tallies.get(task.task.name, {}))
+    yield from second_lines(scores.tasks)
     if scores.absent:
         yield f"not scored: {', '.join(scores.absent)}"
     if scores.unknown:

@@ -1,9 +1,9 @@
 """A feature is one row of graph input; every example becomes one or more of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,9 @@ class Subwords:
     ids: list[int]
     #: Start and end of each subword, in characters of the text.
     offsets: list[tuple[int, int]]
+    #: Numbers of the subwords without a letter of their own: white space, or a bare word-boundary mark, whose offsets
+    #: may be those of the letter after it.
+    blank: frozenset[int] = frozenset()
 
 
 class Tokenizer(Protocol):
@@ -105,6 +108,15 @@ class Tokenizer(Protocol):
 
     def pair_types(self, first: int, second: int) -> list[int] | None:
         """Return the token types of two framed sequences of so many subwords; None where all are 0."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A featurizer that knows of rows which do not hold all that they should."""
+
+    def counted(self, features: Sequence[Feature]) -> Mapping[str, int]:
+        """Return what is counted in the rows of a job, by what it is called: "words without subwords"."""
         ...
 
 

@@ -79,6 +79,25 @@ class Metric(Protocol[ExampleT_contra, PredictionT_contra]):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second(Generic[ExampleT, PredictionT]):
+    """A fairer rule beside a task's official one, over the same answers of the graph.
+
+    Its scores stand beside the official ones in tables and records, and are part of no mean of tasks.
+    """
+
+    #: The scores it gives.
+    names: tuple[str, ...]
+    #: What it does otherwise, in a few words.
+    rule: str
+    #: None where the official metric gives these scores as well.
+    metric: Metric[ExampleT, PredictionT] | None = None
+    #: How the graph's outputs are decoded for it; None where the official predictions are scored.
+    postprocess: "Postprocessor[ExampleT, PredictionT] | None" = None
+    #: Whether predictions of a file, of which no outputs are known, can be scored by it.
+    of_predictions: bool = True
+
+
 @dataclass(slots=True)
 class Tally:
     """Predictions that the official scorer would count as wrong, or ignore, without a word."""
@@ -240,10 +259,19 @@ class Task(Generic[ExampleT, PredictionT]):
     originals: tuple[tuple[Source[Any], str, Split], ...] = ()
     #: What a reader must know before comparing the number.
     caution: str = ""
+    #: The row of an example as the official scripts cut it, where training and serving cut it otherwise.
+    rows: Featurizer[Any] | None = None
+    #: The fairer number beside the official one, where there is one.
+    second: Second[Any, Any] | None = None
     #: Other names of the task in papers and on the hub, in small letters; a wrong name is answered with them.
     aliases: tuple[str, ...] = ()
     #: How its files are made from the hub's rows or the official download's.
     hub: Hub | None = None
+
+    @property
+    def featurizer(self) -> Featurizer[Any]:
+        """What makes the rows that are scored."""
+        return self.rows or self.finetune.featurizer
 
     def choose(self, alternative: str) -> Self:
         """Return the task with one of its alternatives.

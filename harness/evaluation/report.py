@@ -1,5 +1,6 @@
 """Tables from results: pure functions, values in, text out."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -130,6 +131,7 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
             parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
         if not task.exposure_declared:
             parts.append("exposure not declared")
+        parts += counted_parts(task)
         if task.selected_on:
             parts.append(f"{task.selected_on} dev also chose the model's step")
         if task.leak:
@@ -139,6 +141,26 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
         shown = ", ".join(f"{mark} {name}" for name, mark in MARKS.items() if mark)
         lines.append(f"no mark: no labelled data of that language seen; {shown}")
     return lines
+
+
+def counted_parts(task: TaskScore) -> list[str]:
+    """Return what was counted in the rows of a task, over its languages: "7 words without subwords"."""
+    totals: Counter[str] = Counter()
+    for row in task.languages:
+        totals.update(row.counted)
+    return [f"{count:,} {name}" for name, count in totals.items()]
+
+
+def second_lines(tasks: Sequence[TaskScore]) -> Iterator[str]:
+    """Yield for each task the fairer scores of its languages, which are part of no mean; see docs/protocols.md."""
+    for task in tasks:
+        second = task.task.second
+        names = [name for name in second.names if all(name in row.scores for row in task.languages)] if second else []
+        if second and names:
+            cells = [
+                f"{row.language} {'/'.join(_number(row.scores[name]) for name in names)}" for row in task.languages
+            ]
+            yield f"{task.task.name} beside it, {'/'.join(names)}: {', '.join(cells)} ({second.rule})"
 
 
 def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
@@ -184,6 +206,7 @@ def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> 
     yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample)).text()
     yield ""
     yield from protocol_lines(result.tasks)
+    yield from second_lines(result.tasks)
     if evaluation.variant == TUNED:
         chosen = ", ".join(f"{artifact.finetune} {artifact.variant}" for artifact in evaluation.artifacts)
         yield f"variant of each graph: {chosen}"

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class LanguageScore:
     official: bool
     #: What the model was taught before; None where nobody knows, as for a folder of predictions.
     exposure: Exposure | None = None
+    #: What of the examples is not as it should be, such as words without subwords; see `harness.evaluation.beside`.
+    counted: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +195,7 @@ def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
         scores=row.scores,
         official=row.official,
         exposure=row.exposure,
+        counted=row.counted,
     )
 
 
@@ -203,4 +206,5 @@ def _fields(row: LanguageScore) -> dict[str, Any]:
         "split": row.split,
         "official": row.official,
         "exposure": row.exposure,
+        **({"counted": dict(row.counted)} if row.counted else {}),
     }

@@ -16,6 +16,7 @@ from harness.core.files import write_text
 from harness.core.heads import SentenceEmbedding
 from harness.core.progress import Progress
 from harness.core.task import AnyTask, Pool
+from harness.evaluation.beside import counted, second_scores
 from harness.evaluation.exposure import exposure
 from harness.evaluation.journal import Journal
 from harness.evaluation.request import Evaluation
@@ -130,7 +131,7 @@ def score_language(
         language=job.language,
         split=job.split,
         examples=examples,
-        scores=task.metric.scores(totals),
+        scores={**task.metric.scores(totals), **second_scores(item, predictions, artifact, journal)},
         official=job.split == "test"
         and job.limit is None
         and whole
@@ -138,6 +139,7 @@ def score_language(
         exposure=(
             exposure(task, job.language, artifact.checkpoint.seen) if artifact.checkpoint.exposure_declared else None
         ),
+        counted=counted(item, artifact),
     )
 
 

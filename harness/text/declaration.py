@@ -16,8 +16,9 @@ from harness.text.forms import FORMS, Form
 #: The only classes that a declaration can name.
 _KINDS: Mapping[str, Any] = {kind.__name__: kind for kind in (*FORMS, BestLabel, BestChoice, FirstPieceTags, BestSpan)}
 
-#: Fields that declarations of earlier versions lack; their defaults are what those versions did.
-_NEWER = {"prompt", "query_prompt", "candidate_prompt"}
+#: Fields that declarations of earlier versions lack: no prompt is what those versions did, and serving never keeps to
+#: the official rule of decoding or of truncation where the project has a better one.
+_NEWER = {"prompt", "query_prompt", "candidate_prompt", "official"}
 
 
 def _described(value: Any) -> dict[str, Any] | None:

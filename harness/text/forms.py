@@ -12,7 +12,7 @@ from harness.benchmark.featurizers.dual import DualFeaturizer
 from harness.benchmark.featurizers.pair import PairFeaturizer
 from harness.benchmark.featurizers.sentence import SentenceFeaturizer
 from harness.benchmark.featurizers.window import WindowFeaturizer
-from harness.benchmark.featurizers.words import WordsFeaturizer
+from harness.benchmark.featurizers.words import LONG, WITHOUT, WordsFeaturizer
 from harness.benchmark.postprocessors.span import BestSpan
 from harness.core.examples import ChoiceExample, PairExample, QuestionExample, SentenceExample, WordsExample
 from harness.core.features import Feature, Featurizer, Tokenizer
@@ -56,6 +56,10 @@ class Form(Protocol):
     def answer(self, example: Any, features: Sequence[Feature], outputs: Sequence[Outputs]) -> Answer:
         """Return the answer to one example; `features` are numbered as those of the example 0."""
         ...
+
+
+def _alignment(feature: Feature) -> NDArray[np.signedinteger[Any]]:
+    return cast("NDArray[np.signedinteger[Any]]", feature.alignment)
 
 
 def _tokens(features: Iterable[Feature]) -> int:
@@ -154,24 +158,22 @@ class WordsForm:
 
     def is_cut(self, example: WordsExample, features: Sequence[Feature], tokenizer: Tokenizer) -> bool:
         """See `Form.is_cut`: only a word that is longer than a row, which becomes the unknown token."""
-        if not any((feature.input_ids == tokenizer.unknown_id).any() for feature in features):
-            return False
-        whole = replace(self.featurizer, max_tokens=_UNLIMITED)([example], tokenizer)
-        # The frame of a row: what a single sequence has, and one more separator.
-        frame = len(tokenizer.single([])) + 1
-        return _tokens(features) - frame * len(features) < _tokens(whole) - frame * len(whole)
+        return any(bool((_alignment(feature)[:, 2] == LONG).any()) for feature in features)
 
     def answer(self, example: WordsExample, features: Sequence[Feature], outputs: Sequence[Outputs]) -> Answer:
         """See `Form.answer`."""
         (tags,) = self.postprocess([example], features, outputs)
         chances = [
-            _softmax(output["logits"][cast("NDArray[np.int64]", feature.alignment)[:, 1]]).max(axis=-1)
+            _softmax(output["logits"][_alignment(feature)[:, 1]]).max(axis=-1)
             for feature, output in zip(features, outputs, strict=True)
         ]
+        unread = np.concatenate([_alignment(feature)[:, 2] == WITHOUT for feature in features])
         return {
             "words": list(example.words),
             "tags": list(tags),
             "probabilities": _rounded(np.concatenate(chances)),
+            # Where there are any: the tag of a word that the tokenizer deletes says nothing of it.
+            **({"without_subwords": np.flatnonzero(unread).tolist()} if unread.any() else {}),
         }
 
 

@@ -65,7 +65,8 @@ class Rows:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return FastTokenizer(self._tokenizer_path)
+        # As the official scripts do it: what they score has `</s>` in a text as the special token.
+        return FastTokenizer(self._tokenizer_path, control=True)
 
     def has(self, task: AnyTask, language: str, split: Split, limit: int | None) -> bool:
         """Return whether a job's rows need no tokenizing."""
@@ -106,7 +107,7 @@ class Rows:
     def _path(self, cache: TokenCache, task: AnyTask, source: object, files: Sequence[Path], **choice: Any) -> Path:
         return cache.path(
             tokenizer=self._tokenizer_sha256,
-            featurizer=describe(task.finetune.featurizer),
+            featurizer=describe(task.featurizer),
             source=describe(source),
             files=[(path.name, content_sha256(path)) for path in files],
             **choice,
@@ -128,7 +129,7 @@ class Rows:
 
     def _made(self, parts: "Sequence[_Part] | Iterator[_Part]", named: bool) -> Iterator[Block]:
         for task, examples in parts:
-            features = task.finetune.featurizer(examples, self._tokenizer)
+            features = task.featurizer(examples, self._tokenizer)
             self.tokenized += len(features)
             yield Block([example.id for example in examples] if named else [], features)
 

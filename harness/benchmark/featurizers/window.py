@@ -7,8 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.benchmark.featurizers.pair import row_types
+from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
 from harness.core.features import Feature, Subwords, Tokenizer
+
+#: What the third column of an alignment adds up.
+BEST, BLANK = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +20,14 @@ class WindowFeaturizer:
     """Rows ``question | window``, where windows start every `stride` subwords of the context.
 
     `alignment` (tokens, 3): start and end of the token in the context's characters, -1 outside
-    the context; and 1 where this window is the token's best context, as in SQuAD's
-    `check_is_max_context`, else 0. `target` (2,): the tokens where the first answer starts and
-    ends in this window, (0, 0) if it does not lie inside (transformers' squad.py).
+    the context; and the sum of `BEST`, where this window is the token's best context, as in SQuAD's
+    `check_is_max_context`, and of `BLANK`, where the token has no letter of its own: a bare
+    word-boundary mark, whose characters are those of the letter after it, or white space.
+
+    `target` (2,): the tokens where the first answer starts and ends in this window, (0, 0) if it
+    does not lie inside (transformers' squad.py). Both have letters of their own: a mark before
+    the answer is never its start, at the context's beginning as elsewhere. The official scripts,
+    which tokenize each word alone, put the start on the mark everywhere.
     """
 
     max_tokens: int = 384
@@ -39,6 +48,13 @@ class WindowFeaturizer:
             context = contexts[example.context]
             lead = len(tokenizer.pair(asked, [])) - 1
             room = self.max_tokens - lead - 1
+            if room < 1 and context.ids:
+                message = (
+                    f"example {example.id!r}: {len(asked)} subwords of its question fill the row of {self.max_tokens} "
+                    f"tokens and leave none for the context; give the featurizer a max_question of at most "
+                    f"{max(0, len(asked) + room - 1)}, or more max_tokens"
+                )
+                raise DataError(message)
             spans = list(self._spans(len(context.ids), room))
             best = _best_window(spans, len(context.ids))
             for window, (start, end) in enumerate(spans):
@@ -46,7 +62,9 @@ class WindowFeaturizer:
                 alignment = np.full((len(ids), 3), -1, dtype=np.int64)
                 if end > start:
                     alignment[lead : lead + end - start, :2] = context.offsets[start:end]
-                    alignment[lead : lead + end - start, 2] = best[start:end] == window
+                    alignment[lead : lead + end - start, 2] = BEST * (best[start:end] == window)
+                    blank = [number - start + lead for number in context.blank if start <= number < end]
+                    alignment[blank, 2] += BLANK
                 target = _target(next(iter(example.answers), None), context, start, end, lead)
                 types = row_types(tokenizer, asked, context.ids[start:end])
                 features.append(Feature(number, ids, target, alignment, token_types=types))
@@ -88,7 +106,9 @@ def _target(answer: Answer | None, context: Subwords, start: int, end: int, lead
     inside = [
         subword
         for subword in range(start, end)
-        if context.offsets[subword][0] < stop and context.offsets[subword][1] > answer.start
+        if context.offsets[subword][0] < stop
+        and context.offsets[subword][1] > answer.start
+        and subword not in context.blank
     ]
     if not inside:
         return np.zeros(2, dtype=np.int64)

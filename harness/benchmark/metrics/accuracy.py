@@ -32,6 +32,27 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class TiedAccuracy:
+    """Accuracy where a tie is worth chance: the second number beside `Accuracy` for choices.
+
+    A prediction is the choices that score best together, from `harness.benchmark.postprocessors.label.TiedChoices`.
+    """
+
+    columns: tuple[str, ...] = ("correct", "total")
+
+    def counts(
+        self, examples: Sequence[_Labelled], predictions: Sequence[Sequence[int]], language: str
+    ) -> NDArray[np.float64]:
+        """See `harness.core.task.Metric`."""
+        correct = [(example.label in best) / len(best) for example, best in zip(examples, predictions, strict=True)]
+        return np.stack([np.asarray(correct, dtype=np.float64), np.ones(len(correct))], axis=1)
+
+    def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
+        """See `harness.core.task.Metric`."""
+        return {"tied_accuracy": 100 * float(totals[0] / totals[1])}
+
+
+@dataclass(frozen=True, slots=True)
 class TokenAccuracy:
     """The share of words whose tag is right, over all sentences (CCG supertagging)."""
 

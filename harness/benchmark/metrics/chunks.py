@@ -121,6 +121,61 @@ class ChunkF1:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class StrictChunkF1:
+    """Micro F1 over the chunks of IOB2, a chunk beginning with B- alone: the second number beside `ChunkF1`.
+
+    As seqeval's strict mode with the scheme IOB2: an I- that does not go on a chunk of its type belongs to none.
+    """
+
+    columns: tuple[str, ...] = ("matched", "predicted", "gold")
+
+    def counts(
+        self, examples: Sequence[WordsExample], predictions: Sequence[Sequence[str]], language: str
+    ) -> NDArray[np.float64]:
+        """See `harness.core.task.Metric`."""
+        gold = [example.tags for example in examples]
+        lengths = np.fromiter(map(len, gold), np.int64, len(gold))
+        _check_lengths(lengths, predictions)
+        numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        own, found = (_flat(sentences, lengths, numbers) for sentences in (gold, predictions))
+        expected, predicted = (strict_chunks(tags, list(numbers)) for tags in (own, found))
+        matched = (
+            (expected.ends & predicted.ends)
+            & (expected.begins == predicted.begins)
+            & (expected.types == predicted.types)
+        )
+        edges = np.concatenate([[0], np.cumsum(lengths + 1)])
+        rows = np.empty((len(examples), 3))
+        for column, flags in enumerate((matched, predicted.ends, expected.ends)):
+            rows[:, column] = _sums(flags, edges)
+        return rows
+
+    def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
+        """See `harness.core.task.Metric`."""
+        matched, predicted, gold = (float(value) for value in totals)
+        return {"strict_f1": 100 * 2 * matched / (predicted + gold) if predicted + gold else 0.0}
+
+
+def strict_chunks(tags: NDArray[np.int64], vocabulary: Sequence[str]) -> Chunks:
+    """Return the chunks of a flat sequence of IOB2 tags, whose last one is O.
+
+    Args:
+        tags: indices into the vocabulary (tags,).
+        vocabulary: the tags' names.
+    """
+    letters = np.array([tag.split("-", 1)[0] for tag in vocabulary])
+    names = [tag.split("-", 1)[-1] for tag in vocabulary]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    types = np.array([numbers[name] for name in names])[tags]
+    prefixes = letters[tags]
+    goes_on = np.zeros(len(tags), dtype=bool)
+    goes_on[1:] = (prefixes[1:] == "I") & np.isin(prefixes[:-1], ("B", "I")) & (types[1:] == types[:-1])
+    begins = np.maximum.accumulate(np.where(goes_on, 0, np.arange(len(tags))))
+    last = np.append(~goes_on, True)[1:]
+    return Chunks(last & (prefixes[begins] == "B"), begins, types)
+
+
 def _check_lengths(lengths: NDArray[np.int64], predictions: Sequence[Sequence[str]]) -> None:
     if len(lengths) != len(predictions):
         message = f"{len(predictions)} predictions for {len(lengths)} sentences; one for each is needed"

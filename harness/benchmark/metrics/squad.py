@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from harness.core.examples import QuestionExample
 
+#: The normaliser's name in protocol lines.
+RULE = "SQuAD v1.1's English normaliser in every language, tokens between white space"
+
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 

@@ -35,3 +35,17 @@ class BestChoice:
         for feature, output in zip(features, outputs, strict=True):
             scores[feature.example].append(float(output["logits"][0]))
         return [int(np.argmax(row)) for row in scores]
+
+
+@dataclass(frozen=True, slots=True)
+class TiedChoices:
+    """The indices of all choices that score highest: rows that truncation made identical score alike."""
+
+    def __call__(
+        self, examples: Sequence[Any], features: Sequence[Feature], outputs: Sequence[Outputs]
+    ) -> Sequence[tuple[int, ...]]:
+        """See `harness.core.task.Postprocessor`."""
+        scores: list[list[float]] = [[] for _ in examples]
+        for feature, output in zip(features, outputs, strict=True):
+            scores[feature.example].append(float(output["logits"][0]))
+        return [tuple(index for index, score in enumerate(row) if score == max(row)) for row in scores]

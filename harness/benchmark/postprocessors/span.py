@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.benchmark.featurizers.window import BEST, BLANK
 from harness.core.examples import QuestionExample
 from harness.core.features import Feature
 from harness.core.task import Outputs
@@ -24,16 +25,24 @@ class Span(NamedTuple):
 class BestSpan:
     """The text of the best valid span, by start logit plus end logit.
 
-    As `compute_predictions_logits` of the official scripts: the best `n_best` starts and ends of
-    each window are combined; a span must lie in the context, start where its window has maximal
-    context, end not before it starts, and hold at most `max_answer` tokens. No valid span gives
-    the empty answer.
+    The best `n_best` starts and ends of each window are combined; a span must start where its
+    window has maximal context, end not before it starts, and hold at most `max_answer` tokens.
+
+    Both ends are tokens with letters of their own, and an answer holds whole subwords: it is a
+    part of the context with something to read in it. None of the best `n_best` fitting, all tokens
+    are looked at, so only a context without letters has the empty answer.
+
+    `official` is the rule of the benchmark's numbers, after `compute_predictions_logits` of the
+    official scripts: any token of the context may be an end, a bare word-boundary mark included,
+    whose offsets are those of the letter after it; and where none of the best `n_best` of all
+    tokens fit, the answer is empty.
     """
 
     n_best: int = 20
     max_answer: int = 30
     #: Answer nothing where the first token, which stands for no answer, scores higher in every window.
     null: bool = False
+    official: bool = False
 
     def __call__(
         self, examples: Sequence[QuestionExample], features: Sequence[Feature], outputs: Sequence[Outputs]
@@ -63,20 +72,45 @@ class BestSpan:
         if feature.alignment is None:
             message = "a window came without its alignment"
             raise ValueError(message)
-        starts = _top(output["start_logits"], self.n_best)
-        ends = _top(output["end_logits"], self.n_best)
-        opens, closes = feature.alignment[:, 0], feature.alignment[:, 1]
-        length = ends[None, :] - starts[:, None] + 1
-        valid = (length >= 1) & (length <= self.max_answer)
-        valid &= ((opens[starts] >= 0) & (feature.alignment[starts, 2] == 1))[:, None]
-        valid &= (closes[ends] >= 0)[None, :]
+        opens, closes, flags = feature.alignment.T
+        inside = opens >= 0
+        if not self.official:
+            inside &= (flags & BLANK) == 0
+        may_start = inside & ((flags & BEST) != 0)
+        starts, ends = (_ranked(output[name]) for name in ("start_logits", "end_logits"))
+        if not self.official:
+            starts, ends = starts[may_start[starts]], ends[inside[ends]]
+        first, last = starts[: self.n_best], ends[: self.n_best]
+        valid = self._valid(first, last) & may_start[first][:, None] & inside[last][None, :]
+        if not valid.any() and not self.official:
+            first, last = starts, ends
+            valid = self._valid(first, last)
         if not valid.any():
             return None
-        scores = output["start_logits"][starts][:, None] + output["end_logits"][ends][None, :]
+        scores = output["start_logits"][first][:, None] + output["end_logits"][last][None, :]
         row, column = np.unravel_index(np.argmax(np.where(valid, scores, -np.inf)), scores.shape)
-        return Span(float(scores[row, column]), int(opens[starts[row]]), int(closes[ends[column]]))
+        start, end = int(opens[first[row]]), int(closes[last[column]])
+        if not self.official:
+            start, end = _whole(start, end, opens[inside], closes[inside])
+        return Span(float(scores[row, column]), start, end)
+
+    def _valid(self, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which pairs (starts, ends) are in order and not too long."""
+        length = ends[None, :] - starts[:, None] + 1
+        return (length >= 1) & (length <= self.max_answer)
 
 
-def _top(logits: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Return the positions of the largest values, best first; equal values keep their order."""
-    return np.argsort(-logits, kind="stable")[:count]
+def _whole(
+    start: int, end: int, opens: NDArray[np.signedinteger[Any]], closes: NDArray[np.signedinteger[Any]]
+) -> tuple[int, int]:
+    """Return a part of a text widened to the subwords (subwords,) that it cuts; subwords may overlap."""
+    while len(cut := opens[(opens < start) & (start < closes)]):
+        start = int(cut.min())
+    while len(cut := closes[(opens < end) & (end < closes)]):
+        end = int(cut.max())
+    return start, end
+
+
+def _ranked(logits: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the positions of the values, largest first; equal values keep their order."""
+    return np.argsort(-logits, kind="stable")

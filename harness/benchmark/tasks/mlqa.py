@@ -1,6 +1,8 @@
 """MLQA: extractive questions in seven languages, context and question in the same one, SQuAD JSON."""
 
 from harness.benchmark.finetunes.squad import FINETUNE
+from harness.benchmark.metrics.fair import RULE as FAIR_RULE
+from harness.benchmark.metrics.fair import FairAnswers
 from harness.benchmark.metrics.mlqa import Mlqa
 from harness.benchmark.origins import official
 from harness.benchmark.origins.converters import SquadFile
@@ -10,7 +12,7 @@ from harness.benchmark.sources.squad_json import SquadJson
 from harness.benchmark.submissions.answers import Answers
 from harness.core.layout import DataFile
 from harness.core.origins import Hub, Part
-from harness.core.task import Task
+from harness.core.task import Second, Task
 
 LANGUAGES = tuple("en es de ar hi vi zh".split())
 
@@ -22,13 +24,19 @@ TASK = Task(
         file=DataFile("xtreme", "mlqa/MLQA_V1/{split}/{split}-context-{language}-question-{language}.json"),
         splits=("dev", "test"),
     ),
-    postprocess=BestSpan(n_best=20, max_answer=30),
+    postprocess=BestSpan(n_best=20, max_answer=30, official=True),
     metric=Mlqa(),
     headline=("exact_match", "f1"),
     official={"en": 11_590, "ar": 5_335, "de": 4_517, "es": 5_253, "hi": 4_918, "vi": 5_495, "zh": 5_137},
     paper="Lewis et al. 2020, https://aclanthology.org/2020.acl-main.653",
     submission=Answers(),
-    protocol="answers normalised by the context's language",
+    second=Second(
+        names=("fair_exact_match", "fair_f1"),
+        rule=FAIR_RULE,
+        metric=FairAnswers(),
+        postprocess=BestSpan(n_best=20, max_answer=30),
+    ),
+    protocol="MLQA's own normaliser, by the context's language, and its tokens: words, for zh letters of Han",
     hub=Hub(
         convert=SquadFile(),
         # facebook/mlqa has a loading script, which `datasets` no longer runs.

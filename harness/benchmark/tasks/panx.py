@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from harness.benchmark.finetunes.panx import FINETUNE, HUB, SOURCE, TAGS
-from harness.benchmark.metrics.chunks import ChunkF1
+from harness.benchmark.metrics.chunks import ChunkF1, StrictChunkF1
 from harness.benchmark.postprocessors.tags import FirstPieceTags
 from harness.benchmark.submissions.tags import TagLines
-from harness.core.task import Task
+from harness.core.task import Second, Task
 
 XTREME = tuple(
     "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur "
@@ -38,6 +38,10 @@ TASK = Task(
     official=OFFICIAL,
     paper="Pan et al. 2017, https://aclanthology.org/P17-1178",
     submission=TagLines(TAGS),
+    protocol="seqeval's lenient chunks, alike in all its versions: an I- without a B- before it opens one",
+    second=Second(
+        names=("strict_f1",), rule="seqeval's strict chunks of IOB2: B- alone opens one", metric=StrictChunkF1()
+    ),
     caution="jv my yo gu pa qu have 100 sentences each",
     hub=replace(HUB, examples={"dev": OFFICIAL}),
 )

@@ -4,7 +4,7 @@ from harness.benchmark.finetunes.udpos import FINETUNE, HUB, SOURCE, TAGS
 from harness.benchmark.metrics.chunks import ChunkF1
 from harness.benchmark.postprocessors.tags import FirstPieceTags
 from harness.benchmark.submissions.tags import TagLines
-from harness.core.task import Task
+from harness.core.task import Second, Task
 
 XTREME = tuple(
     "af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh".split()
@@ -77,5 +77,6 @@ TASK = Task(
         }
     },
     submission=TagLines(TAGS),
+    second=Second(names=("accuracy",), rule="the share of words whose tag is right"),
     hub=HUB,
 )

@@ -1,17 +1,18 @@
 """XCOPA: causes and effects in 11 languages, JSON lines with CR LF ends."""
 
+from harness.benchmark.featurizers.choice import ChoiceFeaturizer
 from harness.benchmark.finetunes.copa import FINETUNE, example
 from harness.benchmark.finetunes.copa import SOURCE as COPA
-from harness.benchmark.metrics.accuracy import Accuracy
+from harness.benchmark.metrics.accuracy import Accuracy, TiedAccuracy
 from harness.benchmark.origins.converters import JsonLines
 from harness.benchmark.origins.official import Objects
 from harness.benchmark.origins.repositories import XCOPA
-from harness.benchmark.postprocessors.label import BestChoice
+from harness.benchmark.postprocessors.label import BestChoice, TiedChoices
 from harness.benchmark.sources.rows import Jsonl
 from harness.benchmark.submissions.choices import ChoiceLines
 from harness.core.layout import DataFile
 from harness.core.origins import Hub, Part
-from harness.core.task import Task
+from harness.core.task import Second, Task
 
 TASK = Task(
     name="xcopa",
@@ -29,6 +30,15 @@ TASK = Task(
     official=500,
     paper="Ponti et al. 2020, https://aclanthology.org/2020.emnlp-main.185",
     submission=ChoiceLines(),
+    protocol="each row cut for itself, the longer side at its end; of equal scores the first choice",
+    rows=ChoiceFeaturizer(max_tokens=128, official=True),
+    second=Second(
+        names=("tied_accuracy",),
+        rule="choices of equal scores, as of rows that are cut to the same subwords, are worth chance",
+        metric=TiedAccuracy(),
+        postprocess=TiedChoices(),
+        of_predictions=False,
+    ),
     originals=((COPA, "en", "dev"), (COPA, "en", "test")),
     hub=Hub(
         convert=JsonLines(

@@ -1,7 +1,9 @@
 """XQuAD: SQuAD v1.1 questions translated into 11 languages, SQuAD JSON."""
 
 from harness.benchmark.finetunes.squad import FINETUNE
-from harness.benchmark.metrics.squad import Squad
+from harness.benchmark.metrics.fair import RULE as FAIR_RULE
+from harness.benchmark.metrics.fair import FairAnswers
+from harness.benchmark.metrics.squad import RULE, Squad
 from harness.benchmark.origins import official
 from harness.benchmark.origins.converters import SquadFile
 from harness.benchmark.origins.repositories import XQUAD
@@ -10,7 +12,7 @@ from harness.benchmark.sources.squad_json import SquadJson
 from harness.benchmark.submissions.answers import Answers
 from harness.core.layout import DataFile
 from harness.core.origins import Hub, Part
-from harness.core.task import Task
+from harness.core.task import Second, Task
 
 XTREME = tuple("en es de el ru tr ar vi th zh hi".split())
 
@@ -19,12 +21,19 @@ TASK = Task(
     languages={"xtreme": XTREME, "xtreme-r": (*XTREME, "ro")},
     finetune=FINETUNE,
     source=SquadJson(file=DataFile("xtreme", "xquad/xquad.{language}.json"), splits=("test",)),
-    postprocess=BestSpan(n_best=20, max_answer=30),
+    postprocess=BestSpan(n_best=20, max_answer=30, official=True),
     metric=Squad(),
     headline=("exact_match", "f1"),
     official=1_190,
     paper="Artetxe et al. 2020, https://aclanthology.org/2020.acl-main.421",
     submission=Answers(),
+    protocol=RULE,
+    second=Second(
+        names=("fair_exact_match", "fair_f1"),
+        rule=FAIR_RULE,
+        metric=FairAnswers(),
+        postprocess=BestSpan(n_best=20, max_answer=30),
+    ),
     hub=Hub(
         convert=SquadFile(),
         # google/xtreme's XQuAD.* is the same without Romanian.

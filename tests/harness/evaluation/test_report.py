@@ -126,7 +126,11 @@ def test_markdown_aligns_numbers_right() -> None:
 @pytest.mark.parametrize(
     ("task", "line"),
     [
-        (score("xquad", ru=1), "xquad: mean of exact_match and f1, 1 languages, test"),
+        (
+            score("xquad", ru=1),
+            "xquad: mean of exact_match and f1, 1 languages, test, SQuAD v1.1's English normaliser in every language, "
+            "tokens between white space",
+        ),
         (
             score("xnli", complete=False, ru=1, en=1),
             "xnli: mean of accuracy, 2 languages, partial: 2/2 languages, test, 10 of 5,010 examples per language",

@@ -39,7 +39,7 @@ def test_json_has_every_score_of_every_language() -> None:
         "label": "test",
         "complete": True,
         "headline": ["exact_match", "f1"],
-        "protocol": "",
+        "protocol": tasks.load("xquad").protocol,
         "representation": "",
         "stand_in": "",
         "leak": "",

@@ -43,4 +43,4 @@ def test_tagged_words_end_in_one_separator_and_fill_the_row(bert_tokenizer) -> N
     )
     assert first.input_ids.tolist() == [2, *bert_tokenizer.subwords(["abcd"])[0], 3]
     assert second.input_ids.tolist() == [2, *bert_tokenizer.subwords(["e"])[0], 3]
-    np.testing.assert_array_equal(first.alignment, [[0, 1], [1, 3]])
+    np.testing.assert_array_equal(first.alignment, [[0, 1, 0], [1, 3, 0]])

@@ -70,10 +70,40 @@ def test_answer_holds_at_most_max_answer_tokens(length: int, expected: str) -> N
     assert BestSpan(max_answer=length)([example()], [feature], [found]) == [expected]
 
 
-def test_only_the_best_starts_and_ends_are_combined() -> None:
+@pytest.mark.parametrize(("official", "expected"), [(True, ""), (False, "b")])
+def test_official_rule_combines_the_best_of_all_tokens_and_may_answer_nothing(official: bool, expected: str) -> None:
     feature = window()
     found = outputs(feature, {0: 9, LEAD + 1: 5}, {LEAD + 1: 9})
-    assert BestSpan(n_best=1)([example()], [feature], [found]) == [""]
+    assert BestSpan(n_best=1, official=official)([example()], [feature], [found]) == [expected]
+
+
+def test_answer_is_looked_for_among_all_tokens_where_the_best_do_not_fit() -> None:
+    # the best start lies behind the best end
+    feature = window()
+    found = outputs(feature, {LEAD + 5: 9, LEAD + 1: 5}, {LEAD + 1: 9})
+    assert BestSpan(n_best=1)([example()], [feature], [found]) == ["b"]
+
+
+def overlapping(rows: list[list[int]]) -> Feature:
+    alignment = np.array([[-1, -1, -1], *rows, [-1, -1, -1]])
+    return Feature(0, np.zeros(len(alignment), dtype=np.int64), None, alignment)
+
+
+@pytest.mark.parametrize("places", [(1, 1), (2, 2), (3, 3), (1, 2), (2, 3), (1, 3)])
+def test_overlapping_subwords_are_widened_to_whole_ones(places: tuple[int, int]) -> None:
+    # three subwords that overlap, and one more beside them
+    feature = overlapping([[0, 2, 1], [1, 3, 1], [2, 4, 1], [4, 6, 1]])
+    found = outputs(feature, {places[0]: 5}, {places[1]: 5})
+    assert BestSpan()([example()], [feature], [found]) == ["abcd"]
+
+
+def test_subword_without_a_letter_of_its_own_is_neither_start_nor_end() -> None:
+    feature = overlapping([[0, 1, 3], [0, 2, 1], [2, 3, 3], [3, 5, 1]])
+    for place in range(1, 5):
+        found = outputs(feature, {place: 5}, {place: 5})
+        assert BestSpan()([example()], [feature], [found])[0] in ("ab", "de")
+    found = outputs(feature, {1: 5}, {1: 5})
+    assert BestSpan(official=True)([example()], [feature], [found]) == ["a"]
 
 
 def test_no_valid_span_gives_the_empty_answer() -> None:

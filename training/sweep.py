@@ -101,7 +101,8 @@ def sweep_layers(
     jobs = choose_jobs([task], languages=languages, splits=splits, coverage=coverage)
     check_splits(jobs, layout)
     encoder = load_encoder(checkpoint.directory, tokenizer=checkpoint.tokenizer).eval()
-    tokenizer = FastTokenizer(checkpoint.tokenizer)
+    # As evaluation reads texts.
+    tokenizer = FastTokenizer(checkpoint.tokenizer, control=True)
     rows: list[list[LanguageScore]] = [[] for _ in range(encoder.config.num_hidden_layers + 1)]
     with progress.step(f"{model}: {name} at every hidden state", len(jobs), "files") as advance:
         for job in jobs:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from harness.core.errors import DataError, nearest
+from harness.tokenization.tokenizer import is_blank
 
 #: Bytes of UTF-8 in one text. As a context that is some 16,000 subwords, or 130 windows of 384 tokens:
 #: a minute of a base model on two cores, while every other request waits.
@@ -55,6 +56,9 @@ class Field:
             raise DataError(message)
         if not self.may_be_empty and not text.strip():
             message = f"{label} is empty; give a text with more than white space in it"
+            raise DataError(message)
+        if not self.may_be_empty and is_blank(text):
+            message = f"{label} has nothing to read but zero-width and control characters; give a text with letters"
             raise DataError(message)
         if self.allowed and text not in self.allowed:
             message = f"{label} is {text[:40]!r}{nearest(text[:40], self.allowed)}; give {' or '.join(self.allowed)}"

@@ -202,7 +202,7 @@ class QuestionForm:
 
     def answer(self, example: QuestionExample, features: Sequence[Feature], outputs: Sequence[Outputs]) -> Answer:
         """See `Form.answer`."""
-        (span,) = self.postprocess.spans(1, features, outputs)
+        (span,) = self.postprocess.spans([example], features, outputs)
         if span is None:
             return {"answer": "", "start": None, "end": None, "score": None}
         text = example.context[span.start : span.end]

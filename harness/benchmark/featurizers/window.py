@@ -103,17 +103,13 @@ def _target(answer: Answer | None, context: Subwords, start: int, end: int, lead
     if answer is None:
         return np.zeros(2, dtype=np.int64)
     stop = answer.start + len(answer.text)
+    # Of the whole context, not by the characters that they cover: some have no subword, such as a letter's accent in
+    # normal form D, or white space at an answer's end.
     inside = [
         subword
-        for subword in range(start, end)
-        if context.offsets[subword][0] < stop
-        and context.offsets[subword][1] > answer.start
-        and subword not in context.blank
+        for subword, (opens, closes) in enumerate(context.offsets)
+        if opens < stop and closes > answer.start and subword not in context.blank
     ]
-    if not inside:
-        return np.zeros(2, dtype=np.int64)
-    covers_start = context.offsets[inside[0]][0] <= answer.start
-    covers_end = context.offsets[inside[-1]][1] >= stop
-    if not (covers_start and covers_end):
+    if not inside or inside[0] < start or inside[-1] >= end:
         return np.zeros(2, dtype=np.int64)
     return np.asarray([inside[0] - start + lead, inside[-1] - start + lead], dtype=np.int64)

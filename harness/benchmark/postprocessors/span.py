@@ -1,5 +1,6 @@
 """The answer to a question: the best span over the windows of its context."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -28,8 +29,8 @@ class BestSpan:
     The best `n_best` starts and ends of each window are combined; a span must start where its
     window has maximal context, end not before it starts, and hold at most `max_answer` tokens.
 
-    Both ends are tokens with letters of their own, and an answer holds whole subwords: it is a
-    part of the context with something to read in it. None of the best `n_best` fitting, all tokens
+    Both ends are tokens with letters of their own, and an answer holds whole subwords and whole
+    letters: it is a part of the context with something to read in it. None of the best `n_best` fitting, all tokens
     are looked at, so only a context without letters has the empty answer.
 
     `official` is the rule of the benchmark's numbers, after `compute_predictions_logits` of the
@@ -48,16 +49,18 @@ class BestSpan:
         self, examples: Sequence[QuestionExample], features: Sequence[Feature], outputs: Sequence[Outputs]
     ) -> Sequence[str]:
         """See `harness.core.task.Postprocessor`."""
-        found = self.spans(len(examples), features, outputs)
+        found = self.spans(examples, features, outputs)
         return [
             "" if span is None else example.context[span.start : span.end].strip()
             for example, span in zip(examples, found, strict=True)
         ]
 
-    def spans(self, examples: int, features: Sequence[Feature], outputs: Sequence[Outputs]) -> list[Span | None]:
-        """Return the best span of each of so many examples, None where the answer is nothing."""
-        best: list[Span | None] = [None] * examples
-        nothing = np.full(examples, np.inf if self.null else -np.inf)
+    def spans(
+        self, examples: Sequence[QuestionExample], features: Sequence[Feature], outputs: Sequence[Outputs]
+    ) -> list[Span | None]:
+        """Return the best span of each example, None where the answer is nothing."""
+        best: list[Span | None] = [None] * len(examples)
+        nothing = np.full(len(examples), np.inf if self.null else -np.inf)
         for feature, output in zip(features, outputs, strict=True):
             if self.null:
                 silent = float(output["start_logits"][0] + output["end_logits"][0])
@@ -66,7 +69,13 @@ class BestSpan:
             previous = best[feature.example]
             if span is not None and (previous is None or span.score > previous.score):
                 best[feature.example] = span
-        return [None if span is None or score > span.score else span for span, score in zip(best, nothing, strict=True)]
+        kept = [None if span is None or score > span.score else span for span, score in zip(best, nothing, strict=True)]
+        if self.official:
+            return kept
+        return [
+            None if span is None else Span(span.score, *_with_marks(example.context, span.start, span.end))
+            for example, span in zip(examples, kept, strict=True)
+        ]
 
     def _best_in_window(self, feature: Feature, output: Outputs) -> Span | None:
         if feature.alignment is None:
@@ -109,6 +118,20 @@ def _whole(
     while len(cut := closes[(opens < end) & (end < closes)]):
         end = int(cut.max())
     return start, end
+
+
+def _with_marks(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return a part of a text widened to whole letters: accents in normal form D have no subword of their own."""
+    while 0 < start < len(text) and _goes_on(text[start]):
+        start -= 1
+    while end < len(text) and _goes_on(text[end]):
+        end += 1
+    return start, end
+
+
+def _goes_on(character: str) -> bool:
+    """Return whether a character belongs to the letter before it: a mark, or a Korean vowel or final consonant."""
+    return unicodedata.category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
 
 
 def _ranked(logits: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -370,3 +370,30 @@ def test_second_scores_are_no_headline_and_have_names_of_their_own(name: str) ->
         found = task.second.metric.scores(np.ones(len(task.second.metric.columns)))
         assert tuple(found) == task.second.names
         assert not set(found) & official
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        ("北京大学位于北京市海淀区。", "北京大学"),
+        ("京都市。", "京都市"),
+        ("a ﷺ b", "ﷺ"),
+        ("Ha\u0300 No\u0323\u0302i la\u0300", "Ha\u0300"),
+        ("Ha\u0300 No\u0323\u0302i la\u0300", "No\u0323\u0302i"),
+        ("\u1103\u1162\u1112\u1161\u11ab", "\u1112\u1161\u11ab"),
+        ("क़िला हाथ।", "हाथ"),
+        ("ไทยเป็นประเทศ", "ไทย"),
+    ],
+)
+def test_faults_span_labels_and_answers_agree_for_xlm_rs_own_tokenizer(xlmr: Path, context: str, answer: str) -> None:
+    tokenizer = FastTokenizer(xlmr)
+    example = asked(context, answer, context.index(answer))
+    (feature,) = WindowFeaturizer()([example], tokenizer)
+    each = np.eye(len(feature.input_ids), dtype=np.float32)
+    outputs = {"start_logits": each[feature.target[0]], "end_logits": each[feature.target[1]]}
+    assert BestSpan()([example], [feature], [outputs]) == [answer]
+    for place in range(len(feature.input_ids)):
+        (found,) = BestSpan()([example], [feature], [peak(feature, place)])
+        assert found in context
+        assert found

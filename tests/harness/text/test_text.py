@@ -449,3 +449,36 @@ def test_server_side_needs_numpy_and_tokenizers_only() -> None:
 
 def test_forms_cover_every_featurizer_that_finetunes_use() -> None:
     assert {type(finetunes.load(name).featurizer) for name in finetunes.names()} <= FORMS.keys()
+
+
+# Text is text
+
+
+def test_faults_words_without_subwords_have_a_tag_and_are_named(words: TextPipeline) -> None:
+    (answer,) = ask(words, TokenClassification(TAGS), {"text": ["ab \u200b c abcdefghij"]})
+    assert (len(answer["words"]), len(answer["tags"])) == (4, 4)
+    assert (answer["without_subwords"], answer["truncated"]) == ([1], True)
+    (answer,) = ask(words, TokenClassification(TAGS), {"text": ["ab c"]})
+    assert "without_subwords" not in answer
+
+
+@pytest.mark.parametrize("text", ["\u200b", " \u200f\u200b", "\ufeff \u200d", "\x01"])
+def test_text_without_anything_to_read_is_refused(words: TextPipeline, text: str) -> None:
+    with pytest.raises(DataError, match="'text' has nothing to read but zero-width and control characters; give"):
+        words.read({"text": [text]})
+
+
+def test_older_declaration_of_choices_and_spans_serves_by_the_projects_own_rules(
+    choices: TextPipeline, spans: TextPipeline
+) -> None:
+    for pipe, part in ((choices, "featurizer"), (spans, "postprocess")):
+        older = pipe.declaration.to_json()
+        assert older[part].pop("official") is False
+        assert TextDeclaration.from_json(older) == pipe.declaration
+
+
+@pytest.mark.parametrize("name", finetunes.names())
+def test_no_training_set_serves_by_an_official_rule_that_has_a_better_one(name: str) -> None:
+    finetune = finetunes.load(name)
+    assert not getattr(finetune.featurizer, "official", False)
+    assert not getattr(finetune.postprocess, "official", False)

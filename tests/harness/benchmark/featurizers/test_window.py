@@ -114,6 +114,24 @@ def test_target_covers_a_piece_that_holds_more_than_the_answer(tokenizer) -> Non
     assert _target(Answer("bc", 1), context, 0, 2, 3).tolist() == [3, 3]
 
 
+@pytest.mark.parametrize("answer", [Answer("e\u0301", 0), Answer("e\u0301 ", 0), Answer("e", 0)])
+def test_target_needs_no_subword_for_each_character_of_the_answer(tokenizer, answer: Answer) -> None:
+    from harness.benchmark.featurizers.window import _target
+    from harness.core.features import Subwords
+
+    assert _target(answer, Subwords([5, 6], [(0, 1), (3, 4)]), 0, 2, 3).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(("start", "end", "target"), [(0, 2, [0, 0]), (1, 3, [3, 4]), (2, 4, [0, 0]), (0, 4, [4, 5])])
+def test_target_of_a_window_is_the_whole_answer_or_nothing(start: int, end: int, target: list[int]) -> None:
+    from harness.benchmark.featurizers.window import _target
+    from harness.core.features import Subwords
+
+    # A bare mark, whose offsets are those of the letter after it, is no part of the answer.
+    context = Subwords([4, 5, 6, 7], [(0, 1), (0, 2), (2, 3), (3, 4)], frozenset({0}))
+    assert _target(Answer("abc", 0), context, start, end, 3).tolist() == target
+
+
 def test_empty_context_is_one_window(tokenizer, spell) -> None:
     example = QuestionExample("0", "why", "", (Answer("", 0),))
     assert [spell(row.input_ids) for row in SMALL([example], tokenizer)] == ["<s>why</s></s></s>"]

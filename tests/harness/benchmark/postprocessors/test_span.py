@@ -97,6 +97,22 @@ def test_overlapping_subwords_are_widened_to_whole_ones(places: tuple[int, int])
     assert BestSpan()([example()], [feature], [found]) == ["abcd"]
 
 
+@pytest.mark.parametrize(
+    ("context", "rows", "places", "expected"),
+    [
+        ("e\u0301 b", [[0, 1, 1], [3, 4, 1]], (1, 1), "e\u0301"),  # an accent without a subword
+        ("\u0915\u093f b", [[0, 1, 1], [1, 2, 1], [2, 4, 1]], (2, 2), "\u0915\u093f"),  # a vowel sign alone
+        ("\u1112\u1161\u11ab b", [[0, 1, 1], [1, 2, 1], [2, 3, 1]], (1, 1), "\u1112\u1161\u11ab"),  # a Korean syllable
+        ("b\u0301", [[0, 1, 1]], (1, 1), "b\u0301"),
+        ("\u0301b", [[0, 1, 1], [1, 2, 1]], (1, 1), "\u0301"),  # nothing before it
+    ],
+)
+def test_answer_holds_whole_letters(context: str, rows: list, places: tuple[int, int], expected: str) -> None:
+    feature = overlapping(rows)
+    found = outputs(feature, {places[0]: 5}, {places[1]: 5})
+    assert BestSpan()([example(context)], [feature], [found]) == [expected]
+
+
 def test_subword_without_a_letter_of_its_own_is_neither_start_nor_end() -> None:
     feature = overlapping([[0, 1, 3], [0, 2, 1], [2, 3, 3], [3, 5, 1]])
     for place in range(1, 5):

@@ -23,8 +23,6 @@ class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether the examples are as many as the official test file has.
     official: bool
     exposure: Exposure | None
-    #: What else was counted: words without subwords, texts with a special token's name; nothing where there is none.
-    counted: dict[str, int] = {}
     #: Each metric, in percent; in the file they stand beside the other keys.
     scores: dict[str, float] = {}
 
@@ -50,6 +48,9 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     exposure_declared: bool = True
     #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
+    #: Language -> what of its rows is not as it should be, such as words without subwords; see docs/protocols.md. Not
+    #: among a language's metrics, which older versions would take it for.
+    counted: dict[str, dict[str, int]] = {}
     scripts: dict[str, float] = {}
     families: dict[str, float] = {}
     latin: float | None = msgspec.field(name="Latin", default=None)

@@ -131,6 +131,7 @@ class TaskScore:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of `scores.json`."""
+        counted = {row.language: dict(row.counted) for row in self.languages if row.counted}
         return {
             "score": self.score,
             "label": self.label,
@@ -143,6 +144,7 @@ class TaskScore:
             "selected_on": self.selected_on,
             "exposure_declared": self.exposure_declared,
             "languages": {row.language: _fields(row) for row in self.languages},
+            **({"counted": counted} if counted else {}),
             "scripts": self.by_script(),
             "families": self.by_family(),
             **self.latin_and_other(),
@@ -161,7 +163,7 @@ class TaskScore:
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, row) for code, row in record.rows.items()],
+            languages=[_language_score(code, row, record.counted.get(code, {})) for code, row in record.rows.items()],
             expected=expected,
             representation=record.representation,
             stand_in=record.stand_in,
@@ -187,7 +189,7 @@ def _span(counts: Sequence[int]) -> str:
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
-def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
+def _language_score(code: str, row: LanguageRecord, counted: Mapping[str, int]) -> LanguageScore:
     return LanguageScore(
         language=code,
         split=row.split,
@@ -195,7 +197,7 @@ def _language_score(code: str, row: LanguageRecord) -> LanguageScore:
         scores=row.scores,
         official=row.official,
         exposure=row.exposure,
-        counted=row.counted,
+        counted=counted,
     )
 
 
@@ -206,5 +208,4 @@ def _fields(row: LanguageScore) -> dict[str, Any]:
         "split": row.split,
         "official": row.official,
         "exposure": row.exposure,
-        **({"counted": dict(row.counted)} if row.counted else {}),
     }

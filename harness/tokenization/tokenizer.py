@@ -200,6 +200,8 @@ class FastTokenizer:
         else:
             names.discard(model.get("unk_token") or "")
             model["vocab"] = {_NEVER + piece if piece in names else piece: n for piece, n in model["vocab"].items()}
+            if "merges" in model:
+                model["merges"] = [pair for pair in model["merges"] if not names & _made(pair)]
         plain = RustTokenizer.from_str(json.dumps(document))
         plain.no_padding()
         plain.no_truncation()
@@ -221,6 +223,12 @@ class FastTokenizer:
         if not any((*before, *between, self._second_type, *after)):
             return None
         return [*before, *[0] * first, *between, *[self._second_type] * second, *after]
+
+
+def _made(pair: str | list[str]) -> set[str]:
+    """Return what a merge of byte pair encoding reads and makes; older files write it as one text."""
+    first, second = pair.split(" ", 1) if isinstance(pair, str) else pair
+    return {first, second, first + second}
 
 
 def _unreadable(path: Path, error: Exception) -> ArtifactError:

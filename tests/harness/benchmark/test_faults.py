@@ -198,6 +198,30 @@ def test_faults_control_wordpiece_and_word_level_names_are_text(bert_tokenizer, 
         assert not {own.pad_id, own.separator_id} & set(found)
 
 
+def byte_pairs() -> Tokenizer:
+    """As newer encoders' tokenizers: byte pairs, whose merges would make a special token's name."""
+    merges = [("<", "p"), ("<p", "a"), ("<pa", "d"), ("<pad", ">"), ("a", "b")]
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "▁", *"abdeops<>/", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces += [first + second for first, second in merges]
+    vocabulary = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    toy = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", byte_fallback=True))
+    toy.normalizer = normalizers.Replace(" ", "▁")
+    toy.add_special_tokens(["<pad>", "<eos>", "<bos>", "<unk>"])
+    toy.post_processor = processors.TemplateProcessing(
+        single="<bos> $A <eos>", pair="<bos> $A <eos> $B <eos>", special_tokens=[("<bos>", 2), ("<eos>", 1)]
+    )
+    return toy
+
+
+@pytest.mark.parametrize("text", ["<pad> ab<eos>", "a<bos><pad>", "<unk> 北"])
+def test_faults_control_names_are_text_for_byte_pairs_whose_merges_make_them(tmp_path: Path, text: str) -> None:
+    byte_pairs().save(str(tmp_path / "tokenizer.json"))
+    own, official = (FastTokenizer(tmp_path / "tokenizer.json", control=control) for control in (False, True))
+    assert {0, 1, 2, 3} & set(official.subwords([text])[0])
+    assert not {0, 1, 2, 3} & set(own.subwords([text])[0])
+    assert own.subwords(["ab a"]) == official.subwords(["ab a"])
+
+
 def test_faults_control_tokenizer_that_makes_special_ids_of_any_text_is_refused(path: Path, tmp_path: Path) -> None:
     document = json.loads(path.read_text(encoding="utf-8"))
     document["normalizer"] = {"type": "Replace", "pattern": {"String": "a"}, "content": "\0<pad>"}

@@ -14,6 +14,7 @@ from harness.artifacts.run import read_run
 from harness.artifacts.store import ArtifactStore
 from harness.benchmark import tasks
 from harness.commands import evaluate
+from harness.commands.listing import explain
 from harness.core.files import file_sha256
 from harness.core.layout import Layout
 from harness.core.progress import Silent
@@ -58,9 +59,16 @@ def run(graph_of, layout: Layout, tmp_path: Path) -> Callable[..., RunResult]:
     return start
 
 
+def read_document(tmp_path: Path) -> dict[str, Any]:
+    return json.loads((tmp_path / "run/scores.json").read_text(encoding="utf-8"))
+
+
 def language_of(tmp_path: Path, task: str, code: str) -> dict[str, Any]:
-    document = json.loads((tmp_path / "run/scores.json").read_text(encoding="utf-8"))
-    return document["tasks"][task]["languages"][code]
+    return read_document(tmp_path)["tasks"][task]["languages"][code]
+
+
+def counted_of(tmp_path: Path, task: str, code: str) -> dict[str, int]:
+    return read_document(tmp_path)["tasks"][task]["counted"][code]
 
 
 def zeros(size: int) -> Callable[[Tensors], Tensors]:
@@ -86,7 +94,7 @@ def test_scores_hold_the_fairer_number_which_is_part_of_no_mean(run, write, tmp_
     assert [found[name] for name in ("fair_exact_match", "fair_f1")] == [100, 100]
     (task,) = result.tasks
     assert task.score == pytest.approx(100 / 3)
-    assert "counted" not in found
+    assert "counted" not in read_document(tmp_path)["tasks"]["xquad"]
     (line,) = second_lines([task])
     assert line.startswith("xquad beside it, fair_exact_match/fair_f1: de 100.0/100.0 (answers in NFC")
 
@@ -104,7 +112,7 @@ def test_identical_choices_and_ties_are_counted_and_worth_chance(run, write, tmp
 
     (task,) = run("xcopa", "et", counted).tasks
     found = language_of(tmp_path, "xcopa", "et")
-    assert found["counted"] == {"examples with identical choices": 1}
+    assert counted_of(tmp_path, "xcopa", "et") == {"examples with identical choices": 1}
     # Choice 0 wins the tie, and b is a larger number than a.
     assert found["accuracy"] == pytest.approx(100 / 3)
     assert found["tied_accuracy"] == pytest.approx(100 * 1.5 / 3)
@@ -114,9 +122,10 @@ def test_identical_choices_and_ties_are_counted_and_worth_chance(run, write, tmp
 def test_words_without_subwords_are_counted(run, write, tmp_path: Path) -> None:
     write("udpos/test-en.tsv", "a\tNOUN\n\u200b\tNOUN\nb\tNOUN\n\n")
     (task,) = run("udpos", "en", zeros(17)).tasks
-    found = language_of(tmp_path, "udpos", "en")
-    assert found["counted"] == {"words without subwords": 1}
-    assert read_run(tmp_path / "run").tasks["udpos"].rows["en"].counted == {"words without subwords": 1}
+    record = read_run(tmp_path / "run").tasks["udpos"]
+    assert record.counted == {"en": {"words without subwords": 1}}
+    again = TaskScore.from_record(tasks.load("udpos"), ("en",), record)
+    assert [row.counted for row in again.languages] == [row.counted for row in task.languages]
     assert "1 words without subwords" in protocol_lines([task])[0]
     assert next(iter(second_lines([task]))).startswith("udpos beside it, accuracy: en 0.0 (the share of words")
 
@@ -132,7 +141,7 @@ def test_faults_control_evaluation_reads_special_tokens_as_the_official_scripts_
         return {"logits": np.zeros((len(inputs["input_ids"]), 3), dtype=np.float32)}
 
     (task,) = run("xnli", "ru", remembered, special=True).tasks
-    assert language_of(tmp_path, "xnli", "ru")["counted"] == {SPECIAL: 2}
+    assert counted_of(tmp_path, "xnli", "ru") == {SPECIAL: 2}
     assert f"2 {SPECIAL}" in protocol_lines([task])[0]
     rows = [row.tolist() for block in seen for row in block]
     assert any(row[1:4] == [4, 1, 5] for row in rows)
@@ -146,3 +155,11 @@ def test_runs_from_before_have_no_second_scores_and_are_shown_without(run, write
         fields.pop("accuracy")
     task = TaskScore.from_record(tasks.load("udpos"), ("en",), record)
     assert list(second_lines([task])) == []
+
+
+@pytest.mark.parametrize("name", [name for name in tasks.names() if tasks.load(name).second])
+def test_tasks_name_their_second_number_and_how_texts_are_read(name: str) -> None:
+    text = explain(name)
+    second = tasks.load(name).second
+    assert f"  beside it, part of no mean: {' and '.join(second.names)}: {second.rule}\n" in text
+    assert "  text: a special token such as </s> in it is read as one" in text

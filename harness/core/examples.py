@@ -1,6 +1,9 @@
-"""The shapes of an example: one gold-labelled item of a dataset."""
+"""The shapes of an example: one gold-labelled item of a dataset.
 
-from collections.abc import Sequence
+`cluster` says which examples of a file are not independent of each other, as statistics need it (`cluster_of`).
+"""
+
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -23,6 +26,11 @@ class PairExample:
     second: str
     label: str
 
+    @property
+    def cluster(self) -> Hashable:
+        """Pairs with one first sentence: XNLI has three hypotheses for each premise."""
+        return self.first
+
 
 @dataclass(frozen=True, slots=True)
 class ChoiceExample:
@@ -33,6 +41,11 @@ class ChoiceExample:
     question: str
     choices: tuple[str, ...]
     label: int
+
+    @property
+    def cluster(self) -> Hashable:
+        """Questions about one premise."""
+        return self.premise
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,11 @@ class QuestionExample:
     context: str
     answers: tuple[Answer, ...]
 
+    @property
+    def cluster(self) -> Hashable:
+        """Questions about one paragraph."""
+        return self.context
+
 
 @dataclass(frozen=True, slots=True)
 class SentenceExample:
@@ -72,6 +90,11 @@ class SentenceExample:
     gold: frozenset[str] = frozenset()
     #: Only chooses a threshold for the others (BUCC's dev split), and is never scored itself.
     tuning: bool = False
+
+    @property
+    def cluster(self) -> Hashable | None:
+        """Queries with the same answers: mentions of one entity, questions that one sentence answers."""
+        return self.gold or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +109,14 @@ class MatchExample:
     def label(self) -> str:
         """The candidate that the query should find among others: its own."""
         return self.id
+
+
+def cluster_of(example: Any) -> Hashable | None:
+    """Return what an example shares with those that it is not independent of; None where it is independent.
+
+    A type without `cluster`, such as that of another package, has independent examples.
+    """
+    return getattr(example, "cluster", None)
 
 
 def is_scored(example: Any) -> bool:

@@ -1,0 +1,64 @@
+"""`harness compare`, `report` and `leaderboard`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.application import Command, app
+from harness.cli.options import OUTPUT, WHAT, Quiet, current_workspace, names, progress
+
+RunData = Annotated[
+    Path | None,
+    typer.Option("--data", help="Data folder.  [default: where the runs found it]", rich_help_panel=WHAT),
+]
+Output = Annotated[Path | None, typer.Option(help="File.  [default: the terminal]", rich_help_panel=OUTPUT)]
+FORMATS = "table, json, csv, latex or markdown.  [default: by the file's suffix, else table]"
+
+
+@app.command(cls=Command, epilog="harness compare english mixed_ru --by script")
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="A B ...", help="Folders or names of runs, models, or MODEL@VARIANT.")
+    ],
+    by: Annotated[str, typer.Option(help="script, family, language or task.", rich_help_panel=WHAT)] = "script",
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            "--tasks",
+            "--task",
+            help="Tasks, comma-separated.  [default: all that the runs share]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="Group the seeds of each recipe.", rich_help_panel=WHAT)
+    ] = False,
+    data: RunData = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Compare the common items of runs with other data or protocol.", rich_help_panel=WHAT
+        ),
+    ] = False,
+    form: Annotated[str | None, typer.Option("--format", help=FORMATS, rich_help_panel=OUTPUT)] = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say by how much runs differ, and how sure that is.
+
+    The first run is what the others are compared with. Every difference has an interval, and a p-value that is
+    corrected for the number of tests.
+    """
+    from harness.commands import comparison
+
+    request = comparison.ComparisonRequest(
+        runs=tuple(part for run in runs for part in names(run)),
+        by=by,
+        tasks=tuple(names(tasks)),
+        data=data,
+        seeds=seeds,
+        force=force,
+    )
+    for line in comparison.compare(request, current_workspace(quiet), progress(quiet), form, output):
+        typer.echo(line)

@@ -50,8 +50,9 @@ def sheets(aligned: Aligned, by: By, store: ArtifactStore, remarks: Sequence[str
     single = [name for name, numbers in members.items() if len(numbers) < 2]
     if single:
         message = (
-            f"{single[0]} has one seed, and the spread over seeds needs two or more; evaluate another "
-            f"(`harness train RECIPE --seed 2 --export`, then `harness eval`), or compare without `--seeds`"
+            f"{', '.join(single)} {'has one seed' if len(single) == 1 else 'have one seed each'}, and the spread over "
+            "seeds needs two or more; evaluate another (`harness train RECIPE --seed 2 --export`, then "
+            "`harness eval`), or compare without `--seeds`"
         )
         raise UsageError(message)
     first, *others = members

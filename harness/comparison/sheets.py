@@ -36,8 +36,8 @@ _LATEX = {
 }
 #: Control characters, which a terminal would obey.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-#: What a spreadsheet reads as a formula at the start of a cell, if no number follows.
-_FORMULA = re.compile(r"^[=+\-@\t\r](?![\d.])")
+#: What a spreadsheet reads as a formula: a cell that starts so and is no number.
+_FORMULA = re.compile(r"(?![+-]?\d+(\.\d+)?(e[+-]?\d+)?$)[=+\-@]")
 #: A hyphen that is a sign: nothing of a word stands before it.
 _MINUS = re.compile(r"(?<![\w.\-])-(?=\d)")
 

@@ -87,8 +87,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     Raises:
         UsageError: it is no journal of this version.
     """
-    # Reading a write-ahead log needs its shared memory; in a folder that nobody can write, nobody changes the file.
-    for mode in ("mode=ro", "immutable=1"):
+    # Without a write-ahead log nobody writes, and nothing is left in the folder. Reading one needs its shared memory,
+    # which a folder that is read-only does not allow; nobody writes there either.
+    written = path.with_name(f"{path.name}-wal").exists()
+    for mode in ("mode=ro", "immutable=1") if written else ("immutable=1",):
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xnli_labels import LABELS
 
 from harness.artifacts.run import RunRecord
 from harness.artifacts.workspace import Workspace
@@ -102,9 +103,6 @@ def _scored(job: Job, data: Layout, predictions: Sequence[Any], journal: Journal
     )
 
 
-LABELS = ("contradiction", "entailment", "neutral")
-
-
 @pytest.fixture
 def xnli(write: Callable[..., Path]) -> Callable[..., list[str]]:
     """Write XNLI with three hypotheses for each premise and return its labels: ``xnli("ru", premises=20)``."""
@@ -116,8 +114,3 @@ def xnli(write: Callable[..., Path]) -> Callable[..., list[str]]:
         return gold
 
     return make
-
-
-def wrong(gold: Sequence[str], *places: int) -> list[str]:
-    """Return labels that are wrong at some places."""
-    return [LABELS[(LABELS.index(label) + 1) % 3] if at in places else label for at, label in enumerate(gold)]

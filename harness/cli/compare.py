@@ -21,7 +21,12 @@ def compare(
     runs: Annotated[
         list[str], typer.Argument(metavar="A B ...", help="Folders or names of runs, models, or MODEL@VARIANT.")
     ],
-    by: Annotated[str, typer.Option(help="script, family, language or task.", rich_help_panel=WHAT)] = "script",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="script, family, language, task, or latin: Latin against other scripts.", rich_help_panel=WHAT
+        ),
+    ] = "script",
     tasks: Annotated[
         str | None,
         typer.Option(
@@ -61,4 +66,89 @@ def compare(
         force=force,
     )
     for line in comparison.compare(request, current_workspace(quiet), progress(quiet), form, output):
+        typer.echo(line)
+
+
+@app.command(cls=Command, epilog="harness report english mixed_ru --output report.html")
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN ...]",
+            help="Folders or names of runs, models, or MODEL@VARIANT.  [default: the newest run of each]",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of the page or of the tables.  [default: report.html; the terminal for tables]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="html, or tables as markdown, latex, csv or json.  [default: by the file's suffix, else html]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    examples: Annotated[
+        str,
+        typer.Option(help="sampled; all: also a folder of pages beside the file; or none.", rich_help_panel=OUTPUT),
+    ] = "sampled",
+    data: RunData = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Compare the common items of runs with other data or protocol.", rich_help_panel=WHAT
+        ),
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one page about runs, or their tables for a paper.
+
+    The page needs nothing else: it opens offline, prints, and shows scores with intervals, differences, examples, and
+    where every number comes from.
+    """
+    from harness.commands import comparison
+
+    request = comparison.ReportRequest(
+        runs=tuple(part for run in runs or () for part in names(run)),
+        output=output,
+        form=form,
+        examples=examples,
+        data=data,
+        force=force,
+    )
+    for line in comparison.report(request, current_workspace(quiet), progress(quiet)):
+        typer.echo(line)
+
+
+@app.command(cls=Command, epilog="harness leaderboard --sort xnli")
+def leaderboard(
+    sort: Annotated[
+        str, typer.Option(help="model, created, mean, or a task: the best first.", rich_help_panel=WHAT)
+    ] = "model",
+    every: Annotated[
+        bool, typer.Option("--all", help="Every run, not only the newest of each model.", rich_help_panel=WHAT)
+    ] = False,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="table, html, json, csv, latex or markdown.  [default: by the file's suffix, else table]",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """List the runs of the workspace with their scores.
+
+    One row for each model and variant. What was not scored is missing, and never 0.
+    """
+    from harness.commands import comparison
+
+    for line in comparison.leaderboard(current_workspace(quiet), sort=sort, every=every, form=form, output=output):
         typer.echo(line)

@@ -5,7 +5,7 @@ What differs otherwise is a mark: the layer that retrieval compares, what a mode
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -37,6 +37,8 @@ _ROUNDING = 1e-6
 #: Items that a message names.
 _SHOWN = 3
 
+#: Starts the remark on what `--force` allowed.
+FORCED = "FORCED: "
 LAYER, EXPOSURE, ENCODER, TRAINING = "layer", "exposure", "encoder", "training set"
 
 
@@ -55,8 +57,10 @@ class AlignedCell:
     marks: tuple[tuple[str, ...], ...]
     #: What each run's model was taught before; None where nobody said.
     exposure: tuple[str | None, ...]
-    #: Where each example stands in the file, and the examples themselves, read when called.
-    places: NDArray[np.int64]
+    #: For each run where each example stands in its answers.
+    places: tuple[NDArray[np.int64], ...]
+    #: Where each example stands in the file, which `read` gives.
+    file_places: NDArray[np.int64]
     read: Callable[[], Sequence[Any]]
 
     @property
@@ -101,9 +105,45 @@ class Aligned:
     remarks: list[str] = field(default_factory=list)
 
     @property
+    def forced(self) -> bool:
+        """Return whether only the common items of runs with other data or protocol are here."""
+        return any(line.startswith(FORCED) for line in self.remarks)
+
+    @property
     def cells(self) -> list[AlignedCell]:
         """Return the cells of all tasks."""
         return [cell for task in self.tasks for cell in task.cells]
+
+
+def only(aligned: Aligned, number: int) -> Aligned | None:
+    """Return one run of several as if it had been aligned alone; None where it has answered more than the others.
+
+    Args:
+        aligned: the runs.
+        number: of the run.
+    """
+    run = aligned.runs[number]
+    whole = {(name, code) for name, record in run.record.tasks.items() for code in record.languages}
+    if whole != {(cell.task, cell.language) for cell in aligned.cells} or aligned.forced:
+        return None
+    tasks_ = tuple(
+        replace(
+            task,
+            records=(task.records[number],),
+            cells=tuple(
+                replace(
+                    cell,
+                    counts=(cell.counts[number],),
+                    marks=((),),
+                    exposure=(cell.exposure[number],),
+                    places=(cell.places[number],),
+                )
+                for cell in task.cells
+            ),
+        )
+        for task in aligned.tasks
+    )
+    return Aligned(runs=(run,), networks=(aligned.networks[number],), tasks=tasks_)
 
 
 def align(
@@ -164,6 +204,17 @@ def _left_out(runs: Sequence[FinishedRun], shared: Sequence[str]) -> list[str]:
     return lines
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """One language before its clusters are known."""
+
+    language: str
+    job: Job
+    counts: Sequence[Counts]
+    places: Sequence[NDArray[np.int64]]
+    standing: NDArray[np.int64]
+
+
 class _TaskReader:
     """Aligns one task."""
 
@@ -192,7 +243,7 @@ class _TaskReader:
         self._check_protocol()
         codes = self._languages()
         self._check_data(codes)
-        cells = []
+        cells: list[_Read] = []
         keys: list[list[Hashable]] = []
         items: list[list[Hashable]] = []
         opened = [StoredAnswers(run.path) for run in self.runs]
@@ -201,13 +252,14 @@ class _TaskReader:
                 job = self._job(self.runs[0], self.task, code)
                 examples = job.read(self._layout(self.runs[0]))
                 rows = [each.row(self.name, code) for each in opened]
-                places = self._places(code, [example.id for example in examples], rows)
+                standing, *places = self._places(code, [example.id for example in examples], rows)
                 counts = [row.counts[place] for row, place in zip(rows, places, strict=True)]
                 counting = np.any([each.any(axis=1) for each in counts], axis=0)
-                chosen = [examples[place] for place in places[0][counting]]
+                chosen = [examples[place] for place in standing[counting]]
                 keys.append([self._cluster(code, example) for example in chosen])
                 items.append([example.id if self.task.parallel else (code, example.id) for example in chosen])
-                cells.append((code, [each[counting] for each in counts], places[0][counting], job))
+                kept = [[each[counting] for each in part] for part in (counts, places)]
+                cells.append(_Read(code, job, kept[0], kept[1], standing[counting]))
                 self._check_scores(code, rows)
                 advance(1)
         finally:
@@ -220,16 +272,17 @@ class _TaskReader:
             cells=tuple(
                 AlignedCell(
                     task=self.name,
-                    language=code,
+                    language=each.language,
                     score=headline(self.task),
-                    counts=tuple(counts),
+                    counts=tuple(each.counts),
                     clusters=own,
-                    marks=self._marks(code),
-                    exposure=tuple(record.rows[code].exposure for record in self.records),
-                    places=places,
-                    read=partial(job.read, self._layout(self.runs[0])),
+                    marks=self._marks(each.language),
+                    exposure=tuple(record.rows[each.language].exposure for record in self.records),
+                    places=tuple(each.places),
+                    file_places=each.standing,
+                    read=partial(each.job.read, self._layout(self.runs[0])),
                 )
-                for (code, counts, places, job), own in zip(cells, labels, strict=True)
+                for each, own in zip(cells, labels, strict=True)
             ),
         )
 
@@ -260,7 +313,7 @@ class _TaskReader:
         if not self.force:
             message = f"{problem}; {fix}, or compare their common items nevertheless with `--force`"
             raise UsageError(message)
-        line = f"FORCED: {problem}"
+        line = f"{FORCED}{problem}"
         if line not in self.remarks:
             self.remarks.append(line)
 
@@ -348,10 +401,10 @@ class _TaskReader:
         return found
 
     def _places(self, code: str, ids: Sequence[str], rows: Sequence[StoredRow]) -> list[NDArray[np.int64]]:
-        """Return for each run where the common examples stand in its answers; the first run's are those of the file."""
+        """Return where the common examples stand: in the file, and in the answers of each run."""
         whole = np.arange(len(ids))
         if all(row.ids == tuple(ids) for row in rows):
-            return [whole] * len(rows)
+            return [whole] * (len(rows) + 1)
         for run, row in zip(self.runs, rows, strict=True):
             if row.ids != tuple(ids):
                 self._refuse(
@@ -368,7 +421,9 @@ class _TaskReader:
         # An id that stands twice in a file is found at its last place; ids are unique within a file.
         return [
             np.array([where[name] for name in kept], dtype=np.int64)
-            for where in ({name: place for place, name in enumerate(row.ids)} for row in rows)
+            for where in (
+                {name: place for place, name in enumerate(each)} for each in (ids, *(row.ids for row in rows))
+            )
         ]
 
     def _check_scores(self, code: str, rows: Sequence[StoredRow]) -> None:

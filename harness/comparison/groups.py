@@ -1,4 +1,4 @@
-"""Tasks and languages in groups: by language, script, family or task, each group with its cells and weights."""
+"""Tasks and languages in groups, by language, script, family, task, or Latin against other scripts, with weights."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Literal, cast, get_args
 from harness.comparison.alignment import AlignedCell, AlignedTask
 from harness.core.errors import UsageError, nearest
 from harness.core.languages import scripts
+from harness.evaluation.results import LATIN, NOT_LATIN
 
-By = Literal["script", "family", "language", "task"]
+By = Literal["script", "family", "language", "task", "latin"]
 #: What the rows over all tasks, and over all languages, are called.
 EVERY_TASK, EVERY_LANGUAGE = "all tasks", "mean"
 
@@ -17,6 +18,7 @@ _KEYS: Mapping[By, Callable[[AlignedCell], str]] = {
     "family": lambda cell: cell.family,
     "language": lambda cell: cell.language,
     "task": lambda cell: EVERY_LANGUAGE,
+    "latin": lambda cell: LATIN if cell.script == "Latn" else NOT_LATIN,
 }
 
 
@@ -84,7 +86,7 @@ def _ordered(names: Mapping[str, object], by: By) -> list[str]:
     """Return scripts in the order of all tables, families by name, languages as the task has them."""
     if by == "script":
         return [name for name in scripts() if name in names]
-    return sorted(names) if by == "family" else list(names)
+    return sorted(names) if by in ("family", "latin") else list(names)
 
 
 def _group(task: str, name: str, family: str, by_task: Sequence[Sequence[AlignedCell]]) -> Group:

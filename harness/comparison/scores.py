@@ -3,10 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from harness.comparison.alignment import Aligned, offset, problem_of
+import numpy as np
+
+from harness.comparison.alignment import Aligned, AlignedTask, offset, problem_of
 from harness.comparison.groups import By, Group, groups
 from harness.core.errors import UsageError
+from harness.statistics.clusters import clustering, sum_variance
+from harness.statistics.estimates import Estimate
 from harness.statistics.intervals import MeasuredScore, ScoredAnswers, score_interval
+from harness.statistics.paired import effects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +71,35 @@ def _measured(group: Group, run: str, number: int, cells: Sequence[ScoredAnswers
     except UsageError as error:
         return replace(found, problem=problem_of(error))
     return replace(found, measured=measured)
+
+
+def transfer_gap(task: AlignedTask, number: int) -> Estimate | None:
+    """Return English minus the mean of all other languages, in points; None without either.
+
+    The error is cluster-robust: an item that is hard in all languages counts for neither side.
+
+    Args:
+        task: the answers of all runs.
+        number: of the run.
+
+    Raises:
+        UsageError: there is one cluster only.
+    """
+    others = sum(cell.language != "en" for cell in task.cells)
+    if others in (0, len(task.cells)):
+        return None
+    share = {cell.language: 1.0 if cell.language == "en" else -1.0 / others for cell in task.cells}
+    marked = clustering([cell.clusters for cell in task.cells])
+    total, value = np.zeros(marked.count), 0.0
+    for at, cell in enumerate(task.cells):
+        counts, weight = cell.counts[number], share[cell.language]
+        value += weight * cell.score(counts.sum(axis=0))
+        total += weight * marked.sums(at, effects(cell.score, counts)[:, None])[:, 0]
+    variance, freedom = sum_variance(total, marked.strata)
+    return Estimate(
+        value=value,
+        error=variance**0.5,
+        freedom=freedom,
+        examples=sum(len(cell.clusters) for cell in task.cells),
+        clusters=marked.count,
+    )

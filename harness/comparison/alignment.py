@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.artifacts.run import TaskRecord
-from harness.artifacts.workspace import Workspace
+from harness.artifacts.workspace import SAMPLE, Workspace
 from harness.benchmark import tasks
 from harness.comparison.runs import FinishedRun
 from harness.comparison.signature import Network, network
@@ -101,8 +101,14 @@ class Aligned:
     runs: tuple[FinishedRun, ...]
     networks: tuple[Network, ...]
     tasks: tuple[AlignedTask, ...]
+    #: Whether the data are the sample's, which has no XTREME numbers.
+    is_sample: bool
     #: What a reader must know: tasks of one run only, differences that were forced, marks.
     remarks: list[str] = field(default_factory=list)
+
+    def marked(self, title: str) -> str:
+        """Return a title that says where the data are the sample's."""
+        return f"{title} [{SAMPLE} data, not XTREME numbers]" if self.is_sample else title
 
     @property
     def forced(self) -> bool:
@@ -143,7 +149,8 @@ def only(aligned: Aligned, number: int) -> Aligned | None:
         )
         for task in aligned.tasks
     )
-    return Aligned(runs=(run,), networks=(aligned.networks[number],), tasks=tasks_)
+    networks = (aligned.networks[number],)
+    return Aligned(runs=(run,), networks=networks, tasks=tasks_, is_sample=aligned.is_sample)
 
 
 def align(
@@ -190,7 +197,9 @@ def align(
         for name in shared:
             reader = _TaskReader(runs, networks, workspace, name, data, force, remarks)
             found.append(reader.read(advance))
-    return Aligned(runs=tuple(runs), networks=networks, tasks=tuple(found), remarks=remarks)
+    folder = Path(runs[0].record.request.data) if data is None else data
+    is_sample = workspace.layout(folder, None).coverage() is not None
+    return Aligned(runs=tuple(runs), networks=networks, tasks=tuple(found), is_sample=is_sample, remarks=remarks)
 
 
 def _left_out(runs: Sequence[FinishedRun], shared: Sequence[str]) -> list[str]:

@@ -93,7 +93,7 @@ def sheets(
         names = _names(first.name, run.name, first.path, run.path)
         found.append(
             Sheet(
-                title=f"{names[1]} minus {names[0]} by {by}, percentage points",
+                title=aligned.marked(f"{names[1]} minus {names[0]} by {by}, percentage points"),
                 columns=[names[0] if name == "left" else names[1] if name == "right" else name for name in COLUMNS],
                 rows=[_cells(row) for row in own],
                 records=[record(row) for row in own],

@@ -164,7 +164,7 @@ def _sheet(
     columns += ["95 % interval", ""] if left is None else ["difference", "95 % interval", "p (Holm)", ""]
     title = f"{right} over seeds" if left is None else f"{right} minus {left} over seeds"
     return Sheet(
-        title=f"{title} by {by}, percentage points",
+        title=aligned.marked(f"{title} by {by}, percentage points"),
         columns=columns,
         rows=shown,
         records=[_record(row, left, right) for row in rows],

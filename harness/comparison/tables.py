@@ -38,16 +38,9 @@ def paper_tables(alone: Sequence[Aligned], store: ArtifactStore) -> list[Sheet]:
         "± is half of a 95 % interval (docs/statistics.md)",
         *(f"{mark} {meaning}" for meaning, mark in MARKS.items() if mark),
     ]
-    sheets = [
-        _sheet(
-            "Means over languages, percent",
-            "task",
-            [(task, (task, EVERY_LANGUAGE)) for task in tasks],
-            names,
-            found,
-            [*shared, *partial, *signatures],
-        )
-    ]
+    title, notes = alone[0].marked("Means over languages, percent"), [*shared, *partial, *signatures]
+    means = [(task, (task, EVERY_LANGUAGE)) for task in tasks]
+    sheets = [_sheet(title, "task", means, names, found, notes)]
     for task in tasks:
         languages = list(dict.fromkeys(group for own in found for name, group in own if name == task))
         rows = [(code, (task, code)) for code in languages if code != EVERY_LANGUAGE]
@@ -57,9 +50,8 @@ def paper_tables(alone: Sequence[Aligned], store: ArtifactStore) -> list[Sheet]:
             for name, run in zip(names, runs, strict=True)
             if task in run.record.tasks
         ]
-        sheets.append(
-            _sheet(f"{task} by language, percent", "language", rows, names, found, [*shared, *own_signatures])
-        )
+        title, notes = alone[0].marked(f"{task} by language, percent"), [*shared, *own_signatures]
+        sheets.append(_sheet(title, "language", rows, names, found, notes))
     return sheets
 
 

@@ -19,6 +19,8 @@ SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#99
 #: Colours of text and of lines, which become the page's.
 _INK, _LINE = "#010203", "#010204"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+#: The same as letters, for legends.
+MARKERS = ("●", "■", "▲", "◆", "▼", "✚", "✖", "★")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ class Heat:
     run: str
     tasks: Sequence[str]
     scripts: Sequence[tuple[str, Sequence[HeatRow]]]
-    means: Sequence[str]
+    means: Sequence[HeatCell]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,6 @@ class Provenance:
     #: Training set, digest of the checkpoint, digest of the graph, variant.
     graphs: Sequence[tuple[str, str, str, str]]
     data: Sequence[tuple[str, str]]
-    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +103,10 @@ class Content:
     task_rows: Sequence[Sequence[str]]
     speed_rows: Sequence[Sequence[str]]
     provenance: Sequence[Provenance]
+    #: Each warning with the runs that it is about.
+    warnings: Sequence[tuple[str, Sequence[str]]]
+    markers: Sequence[str]
+    is_sample: bool
     remarks: Sequence[str]
     exposure_legend: Sequence[tuple[str, str]]
 
@@ -137,6 +140,9 @@ def content(
         task_rows=_tasks(names, languages),
         speed_rows=[_speed(name, run) for name, run in zip(names, runs, strict=True)],
         provenance=[_provenance(name, run, workspace) for name, run in zip(names, runs, strict=True)],
+        warnings=_shared_warnings(names, runs),
+        markers=charts.MARKERS[: len(names)],
+        is_sample=alone[0].is_sample,
         remarks=list(dict.fromkeys(line for each in (*alone, together) if each is not None for line in each.remarks)),
         exposure_legend=[(mark, meaning) for meaning, mark in MARKS.items() if mark],
     )
@@ -170,7 +176,7 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
     return Claim(
         right=right,
         left=left,
-        sentence=f"{right} is {_amount(overall)} than {left} over {over} ({_sure(overall)})",
+        sentence=_sentence(overall, left, right, over),
         better=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value > 0],
         worse=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value < 0],
         unclear=[f"{row.group} ({row.value:+.1f})" for row in by_script if not row.significant],
@@ -186,10 +192,11 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
     )
 
 
-def _amount(row: GroupDifference) -> str:
+def _sentence(row: GroupDifference, left: str, right: str, over: str) -> str:
     if not row.significant:
-        return f"not shown to be different ({row.value:+.1f} points)"
-    return f"{abs(row.value):.1f} points {'better' if row.value > 0 else 'worse'}"
+        return f"{right} is not shown to differ from {left} over {over} ({row.value:+.1f} points; {_sure(row)})"
+    amount = f"{abs(row.value):.1f} points {'better' if row.value > 0 else 'worse'}"
+    return f"{right} is {amount} than {left} over {over} ({_sure(row)})"
 
 
 def _sure(row: GroupDifference) -> str:
@@ -230,19 +237,20 @@ def _heat(name: str, aligned: Aligned, rows: Sequence[GroupScore]) -> Heat:
             HeatRow(
                 code=code,
                 name=language_row(code).name,
-                cells=[_heat_cell(found.get((task, code)), marks.get((task, code))) for task in tasks],
+                cells=[
+                    _heat_cell(found[task, code], marks[task, code]) if (task, code) in found else None
+                    for task in tasks
+                ],
             )
             for code in codes
         ]
         if lines:
             grouped.append((script, lines))
-    means = [found[task, EVERY_LANGUAGE].text() for task in tasks]
+    means = [_heat_cell(found[task, EVERY_LANGUAGE], None) for task in tasks]
     return Heat(run=name, tasks=tasks, scripts=grouped, means=means)
 
 
-def _heat_cell(row: GroupScore | None, exposure: str | None) -> HeatCell | None:
-    if row is None:
-        return None
+def _heat_cell(row: GroupScore, exposure: str | None) -> HeatCell:
     return HeatCell(
         text=f"{row.value:.1f}",
         shade=min(SHADES - 1, max(0, int(row.value / 100 * SHADES))),
@@ -351,8 +359,15 @@ def _provenance(name: str, run: FinishedRun, workspace: Workspace) -> Provenance
             for finetune, digest in provenance.graph_sha256.items()
         ],
         data=list(provenance.data_sha256.items()),
-        warnings=warnings(run),
     )
+
+
+def _shared_warnings(names: Sequence[str], runs: Sequence[FinishedRun]) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for name, run in zip(names, runs, strict=True):
+        for line in warnings(run):
+            found.setdefault(line, []).append(name)
+    return list(found.items())
 
 
 def warnings(run: FinishedRun) -> list[str]:

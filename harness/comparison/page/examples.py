@@ -53,23 +53,26 @@ def view(aligned: Aligned, progress: Progress, budget: int = BUDGET) -> ExampleV
         for cell, items, counts in cell_items(aligned, each):
             for kind in KINDS:
                 total[kind] += counts[kind]
-            ranked += [(KINDS.index(kind), place, cell.name, item) for kind, place, item in items]
+            ranked += [(KINDS.index(kind), rank, cell.name, spread, item) for kind, rank, spread, item in items]
             advance(1)
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int, float, str]] = []
     size = 0
-    for number, _, _, item in sorted(ranked, key=lambda entry: entry[:3]):
+    for number, _, _, spread, item in sorted(ranked, key=lambda entry: entry[:3]):
         size += len(item.encode()) + 2
         if size > budget:
             break
-        found.append((number, item))
-    counted = {name: sum(number == at for number, _ in found) for at, name in enumerate(KINDS)}
-    return ExampleView(items=tuple(item for _, item in found), total=total, shown=counted)
+        found.append((number, -spread, item))
+    found.sort(key=lambda entry: entry[:2])
+    counted = {name: sum(number == at for number, _, _ in found) for at, name in enumerate(KINDS)}
+    return ExampleView(items=tuple(item for _, _, item in found), total=total, shown=counted)
 
 
 def cell_items(
     aligned: Aligned, each: dict[str, int] | None
-) -> Iterator[tuple[AlignedCell, list[tuple[str, int, str]], dict[str, int]]]:
-    """Yield for each cell its examples as (kind, rank, JSON), and how many there are of each kind.
+) -> Iterator[tuple[AlignedCell, list[tuple[str, int, float, str]], dict[str, int]]]:
+    """Yield for each cell its examples, and how many there are of each kind.
+
+    An example is (kind, rank, largest difference between runs in points, JSON).
 
     Args:
         aligned: the runs.
@@ -88,8 +91,10 @@ def cell_items(
                 ]
                 examples = cell.read() if kept else []
                 predictions = [run.predictions(cell.task, cell.language) for run in opened] if kept else []
+                spread = scores.max(axis=0) - scores.min(axis=0)
                 items = [
-                    (kind, rank, _item(cell, kind, place, scores, examples, predictions)) for kind, rank, place in kept
+                    (kind, rank, float(spread[place]), _item(cell, kind, place, scores, examples, predictions))
+                    for kind, rank, place in kept
                 ]
                 yield cell, items, {kind: len(places) for kind, places in order.items()}
     finally:

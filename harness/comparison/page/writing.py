@@ -15,7 +15,7 @@ from harness.comparison.page.examples import KINDS, ExampleView, cell_items, vie
 from harness.comparison.runs import FinishedRun
 from harness.comparison.sheets import Sheet
 from harness.core.errors import MissingExtra, UsageError
-from harness.core.files import size_text, write_text
+from harness.core.files import write_text
 from harness.core.languages import table
 from harness.core.progress import Progress
 
@@ -39,7 +39,7 @@ class Written:
     def describe(self) -> str:
         """Return one line for people."""
         more = f", and {self.beside} pages of examples beside it" if self.beside else ""
-        return f"wrote {self.path} ({size_text(self.size)}){more}"
+        return f"wrote {self.path} ({self.size / 1e6:.1f} MB){more}"
 
 
 def write_page(
@@ -142,7 +142,7 @@ def _example_pages(
     with progress.step("example pages", len(aligned.cells), "files") as advance:
         for cell, items, counts in cell_items(aligned, None):
             ranked = sorted(items, key=lambda entry: (KINDS.index(entry[0]), entry[1]))
-            texts = tuple(text for _, _, text in ranked)
+            texts = tuple(text for *_, text in ranked)
             path = folder / f"{cell.task}-{cell.language}.html"
             data = {"runs": list(names), "names": _names(), "items": []}
             write_text(

@@ -9,7 +9,7 @@ from harness.comparison import comparing
 from harness.comparison.comparing import ComparisonRequest
 from harness.comparison.leaderboard import board
 from harness.comparison.runs import FinishedRun, all_runs, find, newest
-from harness.comparison.sheets import Sheet, check_format, format_of, render
+from harness.comparison.sheets import Sheet, check_format, format_of, plain, render
 from harness.core.errors import UsageError
 from harness.core.files import write_text
 from harness.core.progress import Progress
@@ -58,7 +58,7 @@ def report(request: ReportRequest, workspace: Workspace, progress: Progress) -> 
     if form != HTML:
         check_format(form)
     runs, remarks = _runs(request.runs, workspace)
-    yield from remarks
+    yield from map(plain, remarks)
     if form != HTML:
         from harness.comparison.page.writing import aligned_alone
         from harness.comparison.tables import paper_tables
@@ -79,7 +79,7 @@ def report(request: ReportRequest, workspace: Workspace, progress: Progress) -> 
         force=request.force,
     )
     if written.not_compared:
-        yield f"the runs are not compared: {written.not_compared}"
+        yield plain(f"the runs are not compared: {written.not_compared}")
     yield written.describe()
 
 

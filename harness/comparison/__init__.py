@@ -11,6 +11,8 @@
 `scores`       the interval of each score of a run
 `sheets`       tables as text, JSON, CSV, LaTeX and Markdown
 `comparing`    what `harness compare` prints
+`evaluated`    the same for what `harness eval` prints
+`tables`       the tables of a paper
 `leaderboard`  all runs of a workspace
 `page`         the page of `harness report`
 =============  ========================================================================================

@@ -240,7 +240,8 @@ class _TaskReader:
         self.runs, self.networks, self.workspace, self.name = runs, networks, workspace, name
         self.data, self.force, self.remarks = data, force, remarks
         self.records = tuple(run.record.tasks[name] for run in runs)
-        self.task = self._task(runs[0])
+        self.tasks = {run.path: self._task(run) for run in runs}
+        self.task = self.tasks[runs[0].path]
 
     def _task(self, run: FinishedRun) -> AnyTask:
         entries = [entry for entry in run.record.request.protocols if entry.partition("=")[0] == self.name]
@@ -387,7 +388,7 @@ class _TaskReader:
 
     def _file_digests(self, run: FinishedRun) -> dict[str, str]:
         """Return a digest of the data files of each language of a run, checked against the run's record."""
-        layout, task = self._layout(run), self._task(run)
+        layout, task = self._layout(run), self.tasks[run.path]
         whole = sha256()
         found = {}
         for code in run.record.tasks[self.name].languages:
@@ -438,10 +439,10 @@ class _TaskReader:
     def _check_scores(self, code: str, rows: Sequence[StoredRow]) -> None:
         """Refuse a journal whose statistics are not those of the scores in the record."""
         for run, record, row in zip(self.runs, self.records, rows, strict=True):
-            columns = self._task(run).metric.columns
+            metric = self.tasks[run.path].metric
             expected = record.rows[code].scores
-            fits = row.counts.shape[1] == len(columns) and row.counts.any()
-            found = self._task(run).metric.scores(row.counts.sum(axis=0)) if fits else {}
+            fits = row.counts.shape[1] == len(metric.columns) and row.counts.any()
+            found = metric.scores(row.counts.sum(axis=0)) if fits else {}
             if not fits or any(abs(found.get(name, np.inf) - value) > _ROUNDING for name, value in expected.items()):
                 message = (
                     f"{self.name} in {code!r}: the answers of run {run.path} do not give the scores of its record, "

@@ -124,7 +124,7 @@ def _row(group: Group, names: tuple[str, str], number: int, cells: Sequence[Cell
         row = replace(row, p_value=test.p_value, test=test.name)
         measured = difference_interval(cells, group.weights)
     except UsageError as error:
-        # One cluster has no variance; the row says so and is in no family.
+        # One cluster has no variance, and equal changes have none either; the row says so instead of an interval.
         return replace(row, problem=problem_of(error))
     return replace(row, interval=measured.interval, interval_method=measured.method)
 
@@ -151,14 +151,17 @@ def tested(cells: Sequence[Cell], weights: Sequence[float]) -> Test:
     if len(differing) <= FEW:
         return paired_test(cells, weights)
     estimate = difference(cells, weights)
+    if estimate.error == 0:
+        # Every cluster differs by the same amount, which Student's t cannot judge.
+        return paired_test(cells, weights)
     return Test(name="cluster-robust, Student's t", p_value=estimate.p_value(), differing=len(differing))
 
 
 def corrected(rows: Sequence[GroupDifference]) -> list[GroupDifference]:
-    """Return the rows with Holm's corrected p-values, family by family; rows without a test are in none."""
+    """Return the rows with Holm's corrected p-values, family by family; rows of one cluster are in none."""
     families: dict[str, dict[str, float]] = {}
     for at, row in enumerate(rows):
-        if row.p_value is not None and not row.problem:
+        if row.p_value is not None and row.clusters > 1:
             families.setdefault(row.family, {})[str(at)] = row.p_value
     found = list(rows)
     for name, values in families.items():

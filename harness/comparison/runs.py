@@ -89,7 +89,8 @@ def find(names: Sequence[str], workspace: Workspace, *, seeds: bool = False) -> 
     found: dict[Path, FinishedRun] = {}
     remarks: list[str] = []
     for name in names:
-        folder = next((path for path in (Path(name), workspace.runs / name) if _holds_run(path)), None)
+        given = Path(name).parent if Path(name).name == SCORES else Path(name)
+        folder = next((path for path in (given, workspace.runs / given) if _holds_run(path)), None)
         if folder is not None:
             found.setdefault(folder.resolve(), FinishedRun(folder, read_run(_finished(folder))))
             continue

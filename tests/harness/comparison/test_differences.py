@@ -139,6 +139,17 @@ def test_one_premise_has_no_interval_and_says_why(rows, make_run, xnli) -> None:
     assert row.problem.startswith("one cluster of examples")
 
 
+def test_equal_changes_everywhere_are_tested_by_exchanges(rows, make_run, xnli) -> None:
+    """One answer of each of 40 premises is lost: no variance, and no doubt."""
+    ru = xnli("ru", premises=40)
+    runs = make_run("a", {"xnli": {"ru": ru}}), make_run("b", {"xnli": {"ru": wrong(ru, *range(0, 120, 3))}})
+    row = rows(*runs)["xnli", "Cyrl"]
+    assert row.test == "cluster sign flip, 10,000 draws"
+    assert row.p_value == pytest.approx(1 / 10_001)
+    assert row.problem.startswith("all 40 clusters differ by the same amount")
+    assert row.significant
+
+
 def test_groups_are_means_of_languages_and_of_tasks(rows, make_run, xnli, write) -> None:
     ru, bg, en = xnli("ru"), xnli("bg"), xnli("en")
     write("udpos/test-ru.tsv", "\n\n".join("a\tNOUN" for _ in range(10)) + "\n")

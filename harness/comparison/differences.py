@@ -120,7 +120,7 @@ def _row(group: Group, names: tuple[str, str], number: int, cells: Sequence[Cell
         marks=marks,
     )
     try:
-        test = tested(cells, group.weights)
+        test = judged(cells, group.weights)
         row = replace(row, p_value=test.p_value, test=test.name)
         measured = difference_interval(cells, group.weights)
     except UsageError as error:
@@ -129,7 +129,7 @@ def _row(group: Group, names: tuple[str, str], number: int, cells: Sequence[Cell
     return replace(row, interval=measured.interval, interval_method=measured.method)
 
 
-def tested(cells: Sequence[Cell], weights: Sequence[float]) -> Test:
+def judged(cells: Sequence[Cell], weights: Sequence[float]) -> Test:
     """Return the two-sided test of "no difference" that fits the data.
 
     Right-or-wrong examples of one cell without clusters: McNemar's exact test. Few differing clusters: the cluster

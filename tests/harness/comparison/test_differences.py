@@ -11,10 +11,11 @@ from xnli_labels import wrong
 
 from harness.artifacts.workspace import Workspace
 from harness.comparison.alignment import Aligned, align
-from harness.comparison.differences import FEW, GroupDifference, differences
+from harness.comparison.differences import FEW, GroupDifference, differences, judged
 from harness.comparison.runs import find
 from harness.comparison.scores import GroupScore, measured_scores
 from harness.core.progress import Silent
+from harness.statistics.paired import Cell
 
 
 @pytest.fixture
@@ -208,3 +209,40 @@ def test_score_of_one_premise_has_no_interval(aligned, make_run, xnli) -> None:
     run = make_run("a", {"xnli": {"ru": xnli("ru", premises=1)}})
     row = next(measured_scores(aligned(run), "language"))
     assert (row.measured, row.text()) == (None, "100.0, n 3")
+
+
+@pytest.mark.parametrize("flips", [0.03, 0.08, 0.3])
+def test_false_positives_stay_within_their_binomial_interval(flips: float) -> None:
+    """No true difference, 100 premises with three hypotheses in two languages; few and many clusters differ."""
+    stats = pytest.importorskip("scipy.stats")
+    rng, runs = np.random.default_rng(7), 120
+    clusters = np.repeat(np.arange(100), 3)
+
+    def side() -> np.ndarray:
+        right = np.repeat(rng.random(100) < 0.7, 3) ^ (rng.random(300) < 0.1)
+        return np.stack([right.astype(np.float64), np.ones(300)], axis=1)
+
+    def other(counts: np.ndarray) -> np.ndarray:
+        changed = np.repeat(rng.random(100) < flips, 3) & (rng.random(300) < 0.8)
+        moved = counts.copy()
+        moved[changed, 0] = 1 - moved[changed, 0]
+        return moved
+
+    found = 0
+    for _ in range(runs):
+        # Which side is called left is a coin's choice for each premise and its translations, so nothing truly differs.
+        swapped = np.repeat(rng.random(100) < 0.5, 3)[:, None]
+        cells = []
+        for name in ("ru", "en"):
+            one = side()
+            two = other(one)
+            sides = np.where(swapped, two, one), np.where(swapped, one, two)
+            cells.append(Cell(name=name, score=accuracy, left=sides[0], right=sides[1], clusters=clusters))
+        found += judged(cells, [0.5, 0.5]).p_value <= 0.05
+    # An exact test of a handful of clusters is conservative: its smallest p-value is far from 0.
+    assert found <= stats.binom.ppf(0.999, runs, 0.05)
+    assert found >= 1 or flips < 0.05
+
+
+def accuracy(totals: np.ndarray) -> float:
+    return 100 * float(totals[0] / totals[1])

@@ -74,6 +74,14 @@ def newest(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
     return list(found.values())
 
 
+def named(runs: Sequence[FinishedRun]) -> list[str]:
+    """Return how the runs are called: with their folders where model and variant are the same."""
+    names = [run.name for run in runs]
+    return [
+        name if names.count(name) == 1 else f"{name} ({run.path.name})" for name, run in zip(names, runs, strict=True)
+    ]
+
+
 def find(names: Sequence[str], workspace: Workspace, *, seeds: bool = False) -> tuple[list[FinishedRun], list[str]]:
     """Return the runs that are named, and a line for each that was chosen by its model's name.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.artifacts.store import ArtifactStore
 from harness.comparison.alignment import Aligned
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
-from harness.comparison.page.content import named
+from harness.comparison.runs import named
 from harness.comparison.scores import GroupScore, measured_scores
 from harness.comparison.sheets import Sheet
 from harness.comparison.signature import signature

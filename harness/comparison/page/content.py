@@ -11,7 +11,7 @@ from harness.comparison.differences import GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
 from harness.comparison.page import charts
 from harness.comparison.page.charts import Bar, Series
-from harness.comparison.runs import FinishedRun
+from harness.comparison.runs import FinishedRun, named
 from harness.comparison.scores import GroupScore, measured_scores, transfer_gap
 from harness.comparison.sheets import p_text
 from harness.comparison.signature import signature
@@ -146,14 +146,6 @@ def content(
         remarks=list(dict.fromkeys(line for each in (*alone, together) if each is not None for line in each.remarks)),
         exposure_legend=[(mark, meaning) for meaning, mark in MARKS.items() if mark],
     )
-
-
-def named(runs: Sequence[FinishedRun]) -> list[str]:
-    """Return how the runs are called: with their folders where model and variant are the same."""
-    names = [run.name for run in runs]
-    return [
-        name if names.count(name) == 1 else f"{name} ({run.path.name})" for name, run in zip(names, runs, strict=True)
-    ]
 
 
 def _claims(together: Aligned, names: Sequence[str], progress: Progress) -> list[Claim]:

@@ -27,7 +27,7 @@ SAMPLED, EVERY, NONE = "sampled", "all", "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WrittenPage:
     """What was written."""
 
     path: Path
@@ -52,7 +52,7 @@ def write_page(
     data: Path | None = None,
     force: bool = False,
     title: str = "XTREME report",
-) -> Written:
+) -> WrittenPage:
     """Write the page of some runs.
 
     Args:
@@ -99,7 +99,7 @@ def write_page(
         )
     )
     write_text(output, text)
-    return Written(path=output, size=len(text.encode()), beside=len(pages), not_compared=not_compared)
+    return WrittenPage(path=output, size=len(text.encode()), beside=len(pages), not_compared=not_compared)
 
 
 def _together(

@@ -97,6 +97,10 @@ def report(
         str,
         typer.Option(help="sampled; all: also a folder of pages beside the file; or none.", rich_help_panel=OUTPUT),
     ] = "sampled",
+    rows: Annotated[
+        str,
+        typer.Option(help="own, or published: published numbers beside the tables' own.", rich_help_panel=OUTPUT),
+    ] = "own",
     data: RunData = None,
     force: Annotated[
         bool,
@@ -118,6 +122,7 @@ def report(
         output=output,
         form=form,
         examples=examples,
+        rows=rows,
         data=data,
         force=force,
     )

@@ -17,6 +17,7 @@ from harness.core.progress import Progress
 __all__ = ["ComparisonRequest", "ReportRequest", "compare", "leaderboard", "report"]
 
 HTML = "html"
+OWN, PUBLISHED = "own", "published"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class ReportRequest:
     output: Path | None = None
     form: str | None = None
     examples: str = "sampled"
+    #: ``published``: published numbers beside the means of the tables.
+    rows: str = "own"
     data: Path | None = None
     force: bool = False
 
@@ -55,8 +58,14 @@ def report(request: ReportRequest, workspace: Workspace, progress: Progress) -> 
     """
     form = request.form.lower() if request.form else _suffix_form(request.output)
     _check_output(request.output, "report.html")
+    if request.rows not in (OWN, PUBLISHED):
+        message = f"no rows {request.rows!r}; `--rows` is {OWN} or {PUBLISHED}"
+        raise UsageError(message)
     if form != HTML:
         check_format(form)
+    elif request.rows == PUBLISHED:
+        message = "published numbers stand in tables, not on the page; add `--format md`, latex, csv or json"
+        raise UsageError(message)
     runs, remarks = _runs(request.runs, workspace)
     yield from map(plain, remarks)
     if form != HTML:
@@ -64,7 +73,7 @@ def report(request: ReportRequest, workspace: Workspace, progress: Progress) -> 
         from harness.comparison.tables import paper_tables
 
         alone = aligned_alone(runs, workspace, progress, request.data)
-        sheets = paper_tables(alone, workspace.artifacts)
+        sheets = paper_tables(alone, workspace.artifacts, beside=request.rows == PUBLISHED)
         yield from _written(render(sheets, check_format(form)), request.output, sheets)
         return
     from harness.comparison.page.writing import write_page

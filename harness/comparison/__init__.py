@@ -13,6 +13,7 @@
 `comparing`    what `harness compare` prints
 `evaluated`    the same for what `harness eval` prints
 `tables`       the tables of a paper
+`published`    published numbers beside them
 `leaderboard`  all runs of a workspace
 `page`         the page of `harness report`
 =============  ========================================================================================

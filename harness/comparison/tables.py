@@ -1,10 +1,12 @@
 """The tables of a paper: scores of runs by task and by language, with intervals, the best in bold, and a caption."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.artifacts.store import ArtifactStore
 from harness.comparison.alignment import Aligned
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
+from harness.comparison.published import CAUTION, PublishedScore, published
 from harness.comparison.runs import named
 from harness.comparison.scores import GroupScore, measured_scores
 from harness.comparison.sheets import Sheet
@@ -13,12 +15,13 @@ from harness.core.tables import EMPTY
 from harness.evaluation.exposure import MARKS
 
 
-def paper_tables(alone: Sequence[Aligned], store: ArtifactStore) -> list[Sheet]:
+def paper_tables(alone: Sequence[Aligned], store: ArtifactStore, *, beside: bool = False) -> list[Sheet]:
     """Return one table of means by task, and one for each task with its languages in official order.
 
     Args:
         alone: each run with all of its tasks and languages.
         store: graphs, which know encoder and seed.
+        beside: whether published numbers stand beside the means.
     """
     runs = [aligned.runs[0] for aligned in alone]
     names = named(runs)
@@ -41,6 +44,8 @@ def paper_tables(alone: Sequence[Aligned], store: ArtifactStore) -> list[Sheet]:
     title, notes = alone[0].marked("Means over languages, percent"), [*shared, *partial, *signatures]
     means = [(task, (task, EVERY_LANGUAGE)) for task in tasks]
     sheets = [_sheet(title, "task", means, names, found, notes)]
+    if beside:
+        sheets = [_with_published(sheets[0], tasks)]
     for task in tasks:
         languages = list(dict.fromkeys(group for own in found for name, group in own if name == task))
         rows = [(code, (task, code)) for code in languages if code != EVERY_LANGUAGE]
@@ -53,6 +58,41 @@ def paper_tables(alone: Sequence[Aligned], store: ArtifactStore) -> list[Sheet]:
         title, notes = alone[0].marked(f"{task} by language, percent"), [*shared, *own_signatures]
         sheets.append(_sheet(title, "language", rows, names, found, notes))
     return sheets
+
+
+def _with_published(sheet: Sheet, tasks: Sequence[str]) -> Sheet:
+    """Return the table of means with a column for each published model that has any of the tasks."""
+    known = {model: scores for model, scores in published().items() if any(task in scores for task in tasks)}
+    sources = {score.source: None for scores in known.values() for score in scores.values()}
+    return replace(
+        sheet,
+        columns=[*sheet.columns, *(f"{model} (published)" for model in known)],
+        rows=[
+            [*row, *(scores[task].text() if task in scores else EMPTY for scores in known.values())]
+            for task, row in zip(tasks, sheet.rows, strict=True)
+        ],
+        records=[
+            *({**record, "source": ""} for record in sheet.records),
+            *(
+                _published_record(sheet.title, score)
+                for scores in known.values()
+                for score in scores.values()
+                if score.task in tasks
+            ),
+        ],
+        notes=[*sheet.notes, CAUTION, f"sources: {'; '.join(sources)}"],
+    )
+
+
+def _published_record(title: str, score: PublishedScore) -> dict[str, object]:
+    return {
+        "table": title,
+        "task": score.task,
+        "run": f"{score.model} (published)",
+        "score": score.value,
+        "method": f"{score.metric}{'' if score.confirmed else ', not confirmed'}",
+        "source": score.source,
+    }
 
 
 def _sheet(

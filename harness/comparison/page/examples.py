@@ -15,6 +15,7 @@ from harness.comparison.alignment import Aligned, AlignedCell
 from harness.comparison.page import shown
 from harness.comparison.stored import StoredAnswers
 from harness.core.progress import Progress
+from harness.core.task import AnyTask
 
 #: Bytes of JSON on the page.
 BUDGET = 1_500_000
@@ -82,7 +83,7 @@ def cell_items(
     try:
         for task in aligned.tasks:
             for cell in task.cells:
-                scores = example_scores(cell)
+                scores = example_scores(cell, task.task)
                 order = ordered(cell, scores)
                 kept = [
                     (kind, rank, place)
@@ -102,9 +103,16 @@ def cell_items(
             run.close()
 
 
-def example_scores(cell: AlignedCell) -> NDArray[np.float64]:
-    """Return (runs, examples): the score of each example alone, in points."""
-    return np.array([[cell.score(row) for row in counts] for counts in cell.counts], dtype=np.float64)
+def example_scores(cell: AlignedCell, task: AnyTask) -> NDArray[np.float64]:
+    """Return (runs, examples): the score of each example alone, in points.
+
+    A sentence without a chunk in which none was found has an F1 of 0 and all tags right: it is right.
+    """
+    found = np.array([[cell.score(row) for row in counts] for counts in cell.counts], dtype=np.float64)
+    for run, place in zip(*np.nonzero(found == 0), strict=True):
+        if max(task.metric.scores(cell.counts[run][place]).values()) >= _WHOLE_SCORE:
+            found[run, place] = 100.0
+    return found
 
 
 def ordered(cell: AlignedCell, scores: NDArray[np.float64]) -> dict[str, list[int]]:

@@ -15,6 +15,7 @@ from xnli_labels import wrong
 from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
 from harness.comparison.leaderboard import board
+from harness.comparison.published import published
 from harness.comparison.runs import all_runs
 from harness.core.errors import UsageError
 from harness.core.progress import Silent
@@ -120,8 +121,8 @@ def test_page_escapes_names(workspace: Workspace, make_run, xnli, tmp_path: Path
 
 @pytest.fixture
 def tables(workspace: Workspace, runs) -> Callable[..., str]:
-    def make(*names: str, form: str) -> str:
-        request = comparison.ReportRequest(runs=names, form=form)
+    def make(*names: str, form: str, rows: str = "own") -> str:
+        request = comparison.ReportRequest(runs=names, form=form, rows=rows)
         return "\n".join(list(comparison.report(request, workspace, Silent()))[len(names) :])
 
     return make
@@ -161,3 +162,42 @@ def test_csv_has_every_score_with_its_interval(tables) -> None:
         ("udpos by language, percent", "udpos"),
     }
     assert all(float(row["low"]) <= float(row["score"]) <= float(row["high"]) for row in found)
+
+
+def test_published_numbers_stand_beside_and_are_never_the_best(tables) -> None:
+    text = tables("english@fp32", form="md", rows="published")
+    head, _, row = [line for line in text.splitlines() if line.startswith("|")][:3]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert [cell.strip() for cell in head.strip("|").split("|")][2:4] == ["mBERT (published)", "XLM-R base (published)"]
+    assert cells[0] == "xnli"
+    assert cells[2:6] == ["65.4", "74.6", "79.2", "80.0"]
+    assert "**" not in row
+    assert "RemBERT, arXiv 2010.12821 Table 16" in text
+
+
+def test_published_numbers_have_their_sources_in_json(tables) -> None:
+    means, *_ = json.loads(tables("mixed@fp32", form="json", rows="published"))
+    found = {(row["run"], row["task"]): row for row in means["rows"]}
+    assert (
+        found["XLM-R base (published)", "udpos"]["source"] == "JHU-CLSP/mmBERT assets/xtreme.jpeg, read from the figure"
+    )
+    assert found["mBERT (published)", "udpos"]["method"] == "score, not confirmed"
+    assert found["mixed@fp32", "xnli"]["source"] == ""
+
+
+def test_published_numbers_are_the_tasks_own_or_marked() -> None:
+    rows = [score for scores in published().values() for score in scores.values()]
+    assert {score.metric for score in rows} == {"score", "f1"}
+    assert {score.task for score in rows if score.metric == "f1"} == {"xquad", "mlqa", "tydiqa"}
+    # The mean of F1 76.6 and exact match 60.8, and F1 alone.
+    assert published()["XLM-R large"]["xquad"].text() == "68.7"
+    assert published()["XLM-R base"]["xquad"].text() == "73.4f"
+    assert published()["XLM-R large"]["tatoeba"].text() == "57.3?"
+
+
+@pytest.mark.parametrize(
+    ("rows", "form", "sentence"), [("all", "md", "no rows 'all'"), ("published", "html", "stand in")]
+)
+def test_wrong_rows_are_refused(workspace: Workspace, runs, rows: str, form: str, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        list(comparison.report(comparison.ReportRequest(form=form, rows=rows), workspace, Silent()))

@@ -161,6 +161,18 @@ def test_examples_have_disagreements_first_and_are_counted(page, two) -> None:
     assert "46 of 46 disagreements" in " ".join(text.split())
 
 
+def test_sentence_without_a_chunk_is_right_where_none_was_found(page, make_run, write) -> None:
+    write("panx/test-ru.tsv", "ru:a\tO\n\nru:b\tB-PER\n\nru:c\tB-PER\n")
+    one = make_run("one", {"panx": {"ru": [["O"], ["B-PER"], ["O"]]}})
+    two = make_run("two", {"panx": {"ru": [["O"], ["B-PER"], ["O"]]}})
+    items = data_of(page(str(one), str(two)))["items"]
+    assert {item["i"]: (item["k"], item["p"][0][1]) for item in items} == {
+        "0": ("right", 100.0),
+        "1": ("right", 100.0),
+        "2": ("missed", 0.0),
+    }
+
+
 def test_budget_keeps_examples_of_every_cell(page, two, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness.comparison.page import writing
 

@@ -5,11 +5,14 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exporters.answers import Answers, Kept
 from exporters.external_data import move_graph
 from exporters.gate import Verdict, judge
 from exporters.manifest import manifest
@@ -26,9 +29,9 @@ from harness.core.errors import ArtifactError, CheckpointError, EndpointError
 from harness.core.files import file_sha256, replace_folder, write_json
 from harness.core.heads import Head, SentenceEmbedding, describe
 from harness.core.machine import describe as describe_machine
+from harness.core.progress import Progress
 from harness.core.records import to_json
 from harness.core.task import AnyFinetune
-from harness.core.tensors import GraphSignature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.repository.store import locked
 from harness.tokenization.tokenizer import FastTokenizer
@@ -48,12 +51,17 @@ class GateRefusal(ArtifactError):
         advice: what the user can do.
     """
 
-    def __init__(self, finetune: str, variant: str, reason: str, advice: str) -> None:
+    def __init__(
+        self, finetune: str, variant: str, reason: str, advice: str, *, too_small: bool = False, at_chance: bool = False
+    ) -> None:
         super().__init__(f"{finetune} is not published in {variant}: {reason}; {advice}")
         self.finetune = finetune
         self.variant = variant
         self.reason = reason
         self.advice = advice
+        #: Whether only the number of examples speaks against it, or that its model is at chance.
+        self.too_small = too_small
+        self.at_chance = at_chance
 
 
 def export_artifact(
@@ -65,7 +73,10 @@ def export_artifact(
     samples: Sequence[GateSample],
     *,
     accept_drift: str | None = None,
+    taken_over: Sequence[str] = (),
     force: bool = False,
+    cache: Path | None = None,
+    progress: Progress | None = None,
 ) -> Artifact:
     """Export a checkpoint and return its artifact; one that is there already is only returned.
 
@@ -78,6 +89,11 @@ def export_artifact(
         probes: token ids of real sentences of several lengths, each (tokens,), for the check of the trace.
         samples: real examples of every task and script, for the gate.
         accept_drift: why a graph that the gate refuses is written all the same; goes into gate.json.
+        taken_over: graphs of the same model and variant that the gate passed, whose verdict stands for this one
+            where its tasks are too small to show a loss.
+        cache: the folder in which PyTorch's answers are kept, so that another variant costs only its own; None
+            keeps none.
+        progress: shows how far the gate is.
         force: export even if the artifact of this checkpoint and variant is there.
 
     Raises:
@@ -107,16 +123,27 @@ def export_artifact(
         write_graph(loaded.module, signature, draft / GRAPH)
         agreement = parity(loaded.module, draft / GRAPH, probes, loaded.pad_id, TRACE_TOLERANCE)
         _apply(chosen, draft / GRAPH, loaded)
-        verdict = _judge(loaded, draft / GRAPH, samples, signature, chosen)
-        record = _gate_record(verdict, checkpoint, finetune, chosen, accept_drift)
-        if not verdict.passed and accept_drift is None:
+        kept = None if cache is None else _kept(cache, checkpoint, finetune, loaded)
+        verdict, engine = _judge(loaded, draft / GRAPH, samples, finetune, chosen, kept, progress)
+        stands_in = list(taken_over) if verdict.too_small and not verdict.passed else []
+        record = _gate_record(verdict, checkpoint, finetune, chosen, accept_drift, stands_in, engine)
+        if not record.passed and accept_drift is None:
             write_json(refused / GATE, to_json(record))
             advice = (
                 f"{refused / GATE} has every figure; use the fp32 graph, or publish this one with "
                 f"`harness export --model {record.model} --finetune {finetune.name} --variant {chosen.name} "
                 f"--accept-drift REASON`"
             )
-            raise GateRefusal(finetune.name, chosen.name, f"{verdict.problems[0]}{_others(verdict)}", advice)
+            if verdict.reason.startswith("not shown"):
+                advice = f"give the gate more examples with `--data DIR`, a folder that has them; {advice}"
+            raise GateRefusal(
+                finetune.name,
+                chosen.name,
+                f"{verdict.problems[0]}{_others(verdict)}",
+                advice,
+                too_small=verdict.too_small,
+                at_chance=verdict.trained is not None and not verdict.trained.above_chance,
+            )
         write_json(draft / GATE, to_json(record))
         shutil.copyfile(checkpoint.tokenizer, draft / TOKENIZER)
         described = manifest(
@@ -136,47 +163,81 @@ def export_artifact(
     return read_artifact(out)
 
 
+def _kept(cache: Path, checkpoint: Checkpoint, finetune: AnyFinetune, loaded: Loaded) -> Kept:
+    """Return where PyTorch's answers of a checkpoint with a head are kept."""
+    known = (checkpoint.digest, describe(finetune.head), loaded.retrieval_layer, version("torch"))
+    return Kept(
+        path=cache / f"{checkpoint.metadata.model}-{finetune.name}.sqlite",
+        network=sha256(repr(known).encode()).hexdigest(),
+    )
+
+
 def _judge(
-    loaded: Loaded, graph: Path, samples: Sequence[GateSample], signature: GraphSignature, variant: Variant
-) -> Verdict:
+    loaded: Loaded,
+    graph: Path,
+    samples: Sequence[GateSample],
+    finetune: AnyFinetune,
+    variant: Variant,
+    kept: Kept | None,
+    progress: Progress | None,
+) -> tuple[Verdict, str]:
+    """Return the verdict, and the engine that it was made in: the one that serves the graph on this machine."""
+    signature = loaded.signature
     try:
-        with OnnxEndpoint(graph) as endpoint:
+        with (
+            OnnxEndpoint(graph) as endpoint,
+            Answers(partial(infer, loaded.module), loaded.pad_id, signature, kept) as reference,
+            Answers(endpoint.infer, loaded.pad_id, signature) as answers,
+        ):
             if endpoint.signature != signature:
                 message = (
                     f"steps of {variant.name} changed the graph to {endpoint.signature.describe()}, "
                     f"{signature.describe()} was exported; nothing was published"
                 )
                 raise ArtifactError(message)
-            return judge(
-                partial(infer, loaded.module),
-                endpoint.infer,
+            verdict = judge(
+                reference,
+                answers,
                 samples,
-                pad_id=loaded.pad_id,
                 signature=signature,
-                decision=loaded.module.decision,
                 tolerance=variant.tolerance,
+                progress=progress,
+                name=f"{finetune.name} {variant.name}",
             )
+            return verdict, endpoint.backend
     except EndpointError as error:
         message = f"{error}; nothing was published"
         raise ArtifactError(message) from error
 
 
 def _gate_record(
-    verdict: Verdict, checkpoint: Checkpoint, finetune: AnyFinetune, variant: Variant, accepted: str | None
+    verdict: Verdict,
+    checkpoint: Checkpoint,
+    finetune: AnyFinetune,
+    variant: Variant,
+    accepted: str | None,
+    taken_over: list[str],
+    engine: str,
 ) -> GateRecord:
     """Return the content of gate.json."""
+    passed = verdict.passed or bool(taken_over)
+    reason = f"too few examples to show a loss; taken over from {', '.join(taken_over)}" if taken_over else ""
     return GateRecord(
         format=GateRecord.newest,
         model=checkpoint.metadata.model,
         finetune=finetune.name,
         variant=variant.name,
         checkpoint=checkpoint.digest,
-        passed=verdict.passed,
+        passed=passed,
+        reason=reason or verdict.reason,
         problems=list(verdict.problems),
-        accepted=None if verdict.passed else accepted,
+        accepted=None if passed else accepted,
         tolerance=verdict.tolerance,
         trained=verdict.trained,
         scripts=dict(verdict.scripts),
+        overall=verdict.overall,
+        taken_over=taken_over,
+        engine=engine,
         machine=describe_machine(),
     )
 

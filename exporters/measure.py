@@ -1,40 +1,21 @@
-"""What a graph loses against PyTorch in fp32: values, predictions and scores, for each script alone."""
+"""What a graph changes against PyTorch in fp32: values, predictions and scores, for each script alone."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.samples import Answers, GateSample
+from exporters.samples import GateSample, SampleAnswers
 from harness.artifacts.gate import ChanceRecord, ScriptRecord
-from harness.core.features import Feature, pad_features
 from harness.core.task import Outputs
-from harness.core.tensors import GraphSignature, Tensors
-from harness.evaluation.journal import pack, unpack
-from harness.evaluation.workload import unanswered
-from harness.inference.planner import BatchPlanner
-from harness.statistics.bootstrap import Pair, paired_interval
+from harness.core.tensors import GraphSignature
+from harness.statistics.clusters import connected
+from harness.statistics.paired import Cell, difference
 
 #: Below this an output is the same for every row: float32 keeps about seven digits.
 SPREAD = 1e-6
-
-Infer: TypeAlias = Callable[[Tensors], Tensors]
-
-
-def answers(infer: Infer, features: Iterable[Feature], pad_id: int, signature: GraphSignature) -> dict[bytes, Outputs]:
-    """Return what a network answers for each row, in batches as an evaluation would send them."""
-    rows = unanswered(list(features), set())
-    found: dict[bytes, Outputs] = {}
-    for batch in BatchPlanner().plan([len(row.input_ids) for row in rows]):
-        chosen = [rows[index] for index in batch.rows]
-        tensors = infer(pad_features(chosen, pad_id, signature.inputs, batch.width))
-        lengths = [len(row.input_ids) for row in chosen]
-        for row, size, blob in zip(chosen, lengths, pack(lengths, tensors, signature), strict=True):
-            found[row.key] = unpack(blob, size, signature)
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +33,7 @@ class SampleComparison:
     deviation: float
 
     @staticmethod
-    def of(sample: GateSample, right: Answers, given: Answers) -> "SampleComparison":
+    def of(sample: GateSample, right: SampleAnswers, given: SampleAnswers) -> "SampleComparison":
         """Compare the answers of PyTorch (`right`) and of the graph (`given`) to one sample."""
         predictions = sample.predict(right), sample.predict(given)
         decided, others = ([sample.decisions(prediction) for prediction in side] for side in predictions)
@@ -73,26 +54,52 @@ class SampleComparison:
         )
 
 
-def compare_script(cells: Sequence[SampleComparison]) -> ScriptRecord:
-    """Return what one script lost; scores are means over its tasks and languages, in percent."""
-    before = _mean([cell.sample.score(cell.right.sum(axis=0)) for cell in cells])
-    after = _mean([cell.sample.score(cell.given.sum(axis=0)) for cell in cells])
-    low, high = paired_interval([Pair(score=cell.sample.score, left=cell.right, right=cell.given) for cell in cells])
+def by_script(comparisons: Sequence[SampleComparison]) -> dict[str, list[SampleComparison]]:
+    """Return the samples of each script."""
+    groups: dict[str, list[SampleComparison]] = {}
+    for comparison in comparisons:
+        groups.setdefault(comparison.sample.script, []).append(comparison)
+    return groups
+
+
+def script_cells(comparisons: Sequence[SampleComparison]) -> dict[str, list[Cell]]:
+    """Return the paired statistics of each script, PyTorch on the left; translations of an item are one cluster."""
+    labels = connected([comparison.sample.keys for comparison in comparisons])
+    cells: dict[str, list[Cell]] = {}
+    for comparison, clusters in zip(comparisons, labels, strict=True):
+        sample = comparison.sample
+        cells.setdefault(sample.script, []).append(
+            Cell(
+                name=f"{sample.name} {sample.language}",
+                score=sample.score,
+                left=comparison.right,
+                right=comparison.given,
+                clusters=clusters,
+                parts=max(1.0, comparison.decisions / max(1, sample.scored)),
+            )
+        )
+    return cells
+
+
+def describe_script(comparisons: Sequence[SampleComparison]) -> ScriptRecord:
+    """Return what changed in one script; scores are means over its tasks and languages, in percent."""
+    before = _mean([one.sample.score(one.right.sum(axis=0)) for one in comparisons])
+    after = _mean([one.sample.score(one.given.sum(axis=0)) for one in comparisons])
+    decisions = sum(one.decisions for one in comparisons)
     return ScriptRecord(
-        samples=[f"{cell.sample.name} {cell.sample.language}" for cell in cells],
-        examples=sum(len(cell.right) for cell in cells),
-        decisions=sum(cell.decisions for cell in cells),
-        flips=sum(cell.flips for cell in cells) / max(1, sum(cell.decisions for cell in cells)),
-        largest_difference=max(cell.difference for cell in cells),
-        deviation=_mean([cell.deviation for cell in cells]),
+        samples=[f"{one.sample.name} {one.sample.language}" for one in comparisons],
+        examples=sum(one.sample.scored for one in comparisons),
+        decisions=decisions,
+        flips=sum(one.flips for one in comparisons) / max(1, decisions),
+        largest_difference=max(one.difference for one in comparisons),
+        deviation=_mean([one.deviation for one in comparisons]),
         pytorch=before,
         graph=after,
         drop=before - after,
-        drop_interval=(low, high),
     )
 
 
-def unusable(given: Answers, signature: GraphSignature) -> list[str]:
+def unusable(given: Mapping[bytes, Outputs], signature: GraphSignature) -> list[str]:
     """Return the outputs that are not finite, or the same for every row."""
     problems = []
     for spec in signature.outputs:
@@ -104,11 +111,11 @@ def unusable(given: Answers, signature: GraphSignature) -> list[str]:
                 f"{spec.name} has NaN or infinity in {(~np.isfinite(table)).any(axis=1).mean():.1%} of rows"
             )
         elif rows and float(np.ptp(table, axis=0).max()) < SPREAD:
-            problems.append(f"{spec.name} is the same for all {len(rows)} rows")
+            problems.append(f"{spec.name} is the same for all {len(rows):,} rows")
     return problems
 
 
-def beats_chance(samples: Sequence[GateSample], right: Answers, signature: GraphSignature) -> ChanceRecord:
+def beats_chance(samples: Sequence[GateSample], right: SampleAnswers, signature: GraphSignature) -> ChanceRecord:
     """Return whether PyTorch's answers are better than answers that no text changes, by a clear margin.
 
     Over all samples, or on the training set's own dev set: a model may be good there and transfer nothing.
@@ -116,23 +123,39 @@ def beats_chance(samples: Sequence[GateSample], right: Answers, signature: Graph
     if not samples:
         return ChanceRecord(above_chance=False, model=0.0, ignoring_the_text=0.0, gain_interval=(0.0, 0.0))
     blind = _ignoring_the_text(right, signature)
-    pairs = [(sample, sample.counts(sample.predict(right)), sample.counts(sample.predict(blind))) for sample in samples]
-    own = [pair for pair in pairs if pair[0].own]
-    groups = [
-        [Pair(score=sample.score, left=left, right=right) for sample, left, right in group]
-        for group in (pairs, own)
-        if group
+    labels = connected([sample.keys for sample in samples])
+    cells = [
+        Cell(
+            name=f"{sample.name} {sample.language}",
+            score=sample.score,
+            left=sample.counts(sample.predict(blind)),
+            right=sample.counts(sample.predict(right)),
+            clusters=clusters,
+        )
+        for sample, clusters in zip(samples, labels, strict=True)
     ]
-    low, high = max(paired_interval(group) for group in groups)
+    own = [cell for cell, sample in zip(cells, samples, strict=True) if sample.own]
+    low, high = max(_gain(group) for group in (cells, own) if group)
     return ChanceRecord(
         above_chance=low > 0,
-        model=_mean([sample.score(left.sum(axis=0)) for sample, left, _ in pairs]),
-        ignoring_the_text=_mean([sample.score(other.sum(axis=0)) for sample, _, other in pairs]),
+        model=_mean([cell.score(cell.right.sum(axis=0)) for cell in cells]),
+        ignoring_the_text=_mean([cell.score(cell.left.sum(axis=0)) for cell in cells]),
         gain_interval=(low, high),
     )
 
 
-def _ignoring_the_text(right: Answers, signature: GraphSignature) -> dict[bytes, Outputs]:
+def _gain(cells: Sequence[Cell]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean gain over cells; one cluster alone shows nothing."""
+    if len({int(label) for cell in cells for label in cell.counted().clusters}) < 2:
+        return 0.0, 0.0
+    found = difference(cells)
+    if found.error == 0:
+        return found.value, found.value
+    interval = found.interval()
+    return interval.low, interval.high
+
+
+def _ignoring_the_text(right: SampleAnswers, signature: GraphSignature) -> dict[bytes, Outputs]:
     """Return answers without any text in them: mean logits, no preferred position, vectors at random."""
     blank: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {}
     rng = np.random.default_rng(0)

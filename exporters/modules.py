@@ -287,6 +287,21 @@ def _(head: DualEncoder, network: PreTrainedModel, layer: int | None) -> HeadMod
     return Pooled(network)
 
 
+_KINDS: Mapping[type[Head], type[HeadModule]] = {
+    SequenceClassification: Labels,
+    TokenClassification: Labels,
+    ChoiceScore: Choices,
+    SpanExtraction: Spans,
+    SentenceEmbedding: Embedding,
+    DualEncoder: Pooled,
+}
+
+
+def decision_of(head: Head) -> Decision:
+    """Return what a client decides from the outputs of a head's graph."""
+    return _KINDS[type(head)].decision
+
+
 def retrieval_layer(head: SentenceEmbedding, checkpoint: Checkpoint, layers: int) -> int:
     """Return the hidden state that a sentence's vector is read from.
 

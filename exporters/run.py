@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.export import GateRefusal, export_artifact
+from exporters.gate import SMALL, Tolerance
+from exporters.modules import decision_of
 from exporters.samples import GateSample, probe_rows, read_samples, split_there
 from exporters.servers import TooOld, check_container, find_container, needs
 from exporters.variants import find_variant
 from harness.artifacts.adapted import adapt_finetune
+from harness.artifacts.gate import GATE, GateRecord, read_gate
 from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import Workspace
 from harness.benchmark import finetunes, tasks
@@ -114,29 +117,100 @@ def export_model(
     layout = workspace.layout(data, checkpoints[0].metadata.data)
     if not wanted.finetunes:
         chosen = list(_with_data(chosen, layout, progress))
-    done: list[Published] = []
-    refused: list[GateRefusal] = []
-    checks: dict[str, _Checks] = {}
-    begin = time.monotonic()
+    export = _Export(workspace, layout, wanted, progress, len(chosen))
     progress.say(f"{model}: {counted(len(chosen), 'graphs')}, each exported, compared with PyTorch and published")
     with progress.step(f"{model}: export", len(chosen), "graphs") as advance:
-        for number, (checkpoint, variant) in enumerate(chosen, start=1):
-            finetune = adapted(checkpoint)
-            if finetune.name not in checks:
-                tokenizer = FastTokenizer(checkpoint.tokenizer)
-                checks = {finetune.name: _Checks(finetune, layout, tokenizer)}
-            name = f"{model}-{finetune.name}-{variant}"
-            try:
-                done.append(_one(checkpoint, finetune, variant, checks[finetune.name], workspace, wanted))
-                state = done[-1].state
-            except GateRefusal as error:
-                refused.append(error)
-                state = "refused"
-            progress.say(f"{name}: {state} ({_time_line(number, len(chosen), time.monotonic() - begin)})")
+        for checkpoint, variant in chosen:
+            export.run(checkpoint, variant)
             advance(1)
+    export.run_small()
+    controls = set(checkpoints[0].metadata.recipe.export.negative_controls)
+    for error in export.refused:
+        if error.at_chance and error.finetune in controls:
+            progress.say(
+                f"{model}-{error.finetune}-{error.variant}: refused, as the recipe expects of a negative control"
+            )
+    refused = [error for error in export.refused if not (error.at_chance and error.finetune in controls)]
     if refused:
-        raise ArtifactError(summary(done, refused))
-    return done
+        raise ArtifactError(summary(export.done, refused))
+    return export.done
+
+
+class _Export:
+    """The graphs of one model, one after another."""
+
+    def __init__(self, workspace: Workspace, layout: Layout, wanted: Wanted, progress: Progress, total: int) -> None:
+        self.done: list[Published] = []
+        self.refused: list[GateRefusal] = []
+        self._small: list[tuple[Checkpoint, GateRefusal]] = []
+        self._checks: tuple[str, _Checks] | None = None
+        self._workspace, self._layout, self._wanted, self._progress = workspace, layout, wanted, progress
+        self._total, self._finished, self._begin = total, 0, time.monotonic()
+
+    def run(self, checkpoint: Checkpoint, variant: str) -> None:
+        """Export and publish one graph, or note why not."""
+        try:
+            published = self._one(checkpoint, variant, ())
+        except GateRefusal as error:
+            if error.too_small:
+                self._small.append((checkpoint, error))
+            else:
+                self.refused.append(error)
+            state = "too few examples to judge by themselves" if error.too_small else "refused"
+        else:
+            self.done.append(published)
+            state = published.state
+        self._finished += 1
+        line = _time_line(self._finished, self._total, time.monotonic() - self._begin)
+        self._progress.say(f"{checkpoint.metadata.model}-{finetune_of(checkpoint)}-{variant}: {state} ({line})")
+
+    def run_small(self) -> None:
+        """Give graphs whose tasks are too small the verdict of the same model's larger ones in the same variant."""
+        for checkpoint, error in self._small:
+            model = checkpoint.metadata.model
+            larger = _larger(self._workspace, checkpoint, error.variant)
+            if not larger:
+                self.refused.append(error)
+                continue
+            self.done.append(self._one(checkpoint, error.variant, larger))
+            self._progress.say(
+                f"{model}-{error.finetune}-{error.variant}: {self.done[-1].state}, with the verdict on "
+                f"{', '.join(larger)}, as its own tasks have too few examples"
+            )
+
+    def _one(self, checkpoint: Checkpoint, variant: str, taken_over: Sequence[str]) -> Published:
+        finetune = adapted(checkpoint)
+        if self._checks is None or self._checks[0] != finetune.name:
+            tokenizer = FastTokenizer(checkpoint.tokenizer)
+            self._checks = finetune.name, _Checks(finetune, self._layout, tokenizer)
+        return _one(
+            checkpoint, finetune, variant, self._checks[1], self._workspace, self._wanted, taken_over, self._progress
+        )
+
+
+def _larger(workspace: Workspace, checkpoint: Checkpoint, variant: str) -> list[str]:
+    """Return the model's other graphs in a variant that showed what they lose; none if one of them was refused.
+
+    A model at chance neither shows nor refuses anything. Verdicts on other checkpoints do not count.
+    """
+    model = checkpoint.metadata.model
+    digests = {finetune_of(other): other.digest for other in _checkpoints(model, workspace)}
+    shown = []
+    for finetune, digest in sorted(digests.items()):
+        folder = workspace.artifacts.directory(model, finetune, variant)
+        for place in (folder.with_name(f"{folder.name}.refused"), folder):
+            record = read_gate(place / GATE, model)
+            if record is None or record.checkpoint != digest or record.overall is None or record.taken_over:
+                continue
+            if record.passed:
+                shown.append(finetune)
+            elif record.trained is not None and record.trained.above_chance and not _is_small(record):
+                return []
+    return shown
+
+
+def _is_small(record: GateRecord) -> bool:
+    return sum(script.examples for script in record.scripts.values()) < SMALL
 
 
 def _time_line(number: int, total: int, seconds: float) -> str:
@@ -193,13 +267,15 @@ class _Checks:
     def __init__(self, finetune: AnyFinetune, layout: Layout, tokenizer: FastTokenizer) -> None:
         self.probes: Sequence[NDArray[np.int64]] = probe_rows(finetune, layout, tokenizer)
         self._read = partial(read_samples, finetune, layout, tokenizer)
-        self._samples: dict[int, Sequence[GateSample]] = {}
+        self._decision = decision_of(finetune.head)
+        self._samples: dict[bool, Sequence[GateSample]] = {}
 
-    def samples(self, count: int) -> Sequence[GateSample]:
-        """Return so many examples of each task and script, read once."""
-        if count not in self._samples:
-            self._samples[count] = self._read(count)
-        return self._samples[count]
+    def samples(self, tolerance: Tolerance) -> Sequence[GateSample]:
+        """Return the examples that a variant is judged on, read once for each kind of tolerance."""
+        equal = tolerance.margins is None
+        if equal not in self._samples:
+            self._samples[equal] = self._read(tolerance.wanted(self._decision), each_task=equal)
+        return self._samples[equal]
 
 
 def _named(checkpoints: Sequence[Checkpoint], names: Sequence[str], model: str) -> list[Checkpoint]:
@@ -270,6 +346,8 @@ def _one(
     checks: _Checks,
     workspace: Workspace,
     wanted: Wanted,
+    taken_over: Sequence[str],
+    progress: Progress,
 ) -> Published:
     model = checkpoint.metadata.model
     out = workspace.artifacts.directory(model, finetune.name, variant)
@@ -279,9 +357,12 @@ def _one(
         variant,
         out,
         checks.probes,
-        checks.samples(find_variant(variant).examples),
+        checks.samples(find_variant(variant).tolerance),
         accept_drift=wanted.accept_drift,
+        taken_over=taken_over,
         force=wanted.force,
+        cache=workspace.cache / "gate",
+        progress=progress,
     )
     if wanted.container is not None:
         try:

@@ -1,8 +1,7 @@
 """The real sentences that graphs are checked on: examples for the gate, and rows for the check of the trace."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
@@ -12,22 +11,22 @@ from numpy.typing import NDArray
 from harness.artifacts.adapted import adapt_task
 from harness.benchmark import tasks
 from harness.core.errors import UsageError
-from harness.core.examples import first
+from harness.core.examples import cluster_of, first, is_scored, scored
 from harness.core.features import Feature, Tokenizer
 from harness.core.heads import Head, TokenClassification
 from harness.core.languages import language
 from harness.core.layout import Layout, Split
-from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor, Source
+from harness.core.task import AnyFinetune, AnyTask, Metric, Outputs, PoolSearch, Postprocessor
 from harness.evaluation.workload import Job
 
-#: Candidates that are searched where a task shares a pool, the first ones of it: so many, and for each example of a
+#: Candidates that are searched, the first ones there are beside the right ones: so many, and for each example of a
 #: script at most so many. Where values are held equal few examples are compared, and few candidates show as much.
 CANDIDATES, CANDIDATES_OF_EXAMPLE = 1_000, 5
 #: Rows that the check of the trace compares; two of each language and task, up to this many.
 PROBES = 24
 
 #: Feature key -> a network's outputs for that row.
-Answers: TypeAlias = Mapping[bytes, Outputs]
+SampleAnswers: TypeAlias = Mapping[bytes, Outputs]
 
 
 class Scorer(Protocol):
@@ -62,6 +61,8 @@ class GateSample:
     head: Head
     #: Whether these are dev examples of the training set itself, in a language it has.
     own: bool = False
+    #: Whether examples of one id in several languages are translations of one item.
+    parallel: bool = False
     search: PoolSearch | None = None
     candidates: Sequence[str] = ()
     candidate_features: Sequence[Feature] = ()
@@ -71,11 +72,42 @@ class GateSample:
         """Return the script of the sample's language."""
         return language(self.language).script
 
+    @property
+    def scored(self) -> int:
+        """Return how many examples count."""
+        return len(scored(self.examples))
+
+    @property
+    def keys(self) -> list[tuple[Hashable, ...]]:
+        """Return what each example shares with those that it is correlated with (`statistics.clusters.connected`)."""
+        found: list[tuple[Hashable, ...]] = []
+        for example in self.examples:
+            shared = cluster_of(example)
+            text = [] if shared is None else [(self.name, self.language, shared)]
+            item = (self.name, None if self.parallel else self.language, "id", example.id)
+            found.append((*text, item))
+        return found
+
+    def first(self, count: int) -> "GateSample":
+        """Return the sample with its first examples that count, and all others that they need."""
+        kept = {id(example) for example in first(self.examples, count)}
+        places = [place for place, example in enumerate(self.examples) if id(example) in kept]
+        renumbered = {place: number for number, place in enumerate(places)}
+        return replace(
+            self,
+            examples=[self.examples[place] for place in places],
+            features=[
+                replace(feature, example=renumbered[feature.example])
+                for feature in self.features
+                if feature.example in renumbered
+            ],
+        )
+
     def rows(self) -> list[Feature]:
         """Return every row that a graph has to answer for the sample."""
         return [*self.features, *self.candidate_features]
 
-    def predict(self, answers: Answers) -> Sequence[Any]:
+    def predict(self, answers: SampleAnswers) -> Sequence[Any]:
         """Return the predictions that follow from a graph's answers."""
         own = [answers[feature.key] for feature in self.features]
         if self.search is not None:
@@ -102,27 +134,96 @@ class GateSample:
         return sum(scores[name] for name in self.scorer.headline) / len(self.scorer.headline)
 
 
-def read_samples(finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, count: int) -> list[GateSample]:
+#: Number of scripts -> examples that are wanted of each.
+Wanted: TypeAlias = Callable[[int], int]
+
+
+def read_samples(
+    finetune: AnyFinetune, layout: Layout, tokenizer: Tokenizer, wanted: Wanted, *, each_task: bool = False
+) -> list[GateSample]:
     """Return examples of every task, language and script that a graph will answer, from the files there are.
 
-    So many of each task and script, split over the script's languages.
     Of the dev split where a task has one: the gate compares a graph with its own model, and what it
     learns about test sentences should be nothing. The training set's own dev examples join them: a
     zero-shot score may be at chance while the model is not.
+
+    Args:
+        finetune: what the graph was trained for.
+        layout: the data folder.
+        tokenizer: the model's.
+        wanted: how many examples each script should have, from the number of scripts there are; a script has
+            fewer where its files have fewer. They are spread evenly over its tasks and languages.
+        each_task: whether so many are wanted of each task of a script, not of all together.
     """
-    samples = []
+    drawn = _draw(finetune, layout)
+    by_script: dict[tuple[str, str], list[_Drawn]] = {}
+    for one in drawn:
+        by_script.setdefault((language(one.language).script, one.name if each_task else ""), []).append(one)
+    count = wanted(len({script for script, _ in by_script}))
+    shares: dict[int, int] = {}
+    for members in by_script.values():
+        sizes = spread([len(scored(member.examples)) for member in members], count)
+        shares |= {id(member): size for member, size in zip(members, sizes, strict=True)}
+    limit = min(CANDIDATES, CANDIDATES_OF_EXAMPLE * count)
+    return [_sample(one, shares[id(one)], layout, tokenizer, limit) for one in drawn if shares[id(one)]]
+
+
+def spread(available: Sequence[int], total: int) -> list[int]:
+    """Return how many to take of each part so that they sum to `total`, as evenly as there are examples, at least 1."""
+    taken = [0] * len(available)
+    left = total
+    for rank, place in enumerate(sorted(range(len(available)), key=available.__getitem__)):
+        share = -(-left // (len(available) - rank))
+        taken[place] = min(available[place], max(1, share))
+        left = max(0, left - taken[place])
+    return taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """All examples of one task or dev set in one language."""
+
+    name: str
+    language: str
+    split: Split
+    finetune: AnyFinetune
+    examples: Sequence[Any]
+    scorer: Scorer
+    #: None for a training set's own dev examples.
+    task: AnyTask | None = None
+
+
+def _draw(finetune: AnyFinetune, layout: Layout) -> list[_Drawn]:
     answered = [adapt_task(task, finetune) for task in tasks.answered_by(finetune.name)]
-    for task in answered:
-        there = {code: split for code in task.all_languages(None) if (split := split_there(task, layout, code))}
-        written = [language(code).script for code in there]
-        for code, split in there.items():
-            share = math.ceil(count / written.count(language(code).script))
-            limit = min(CANDIDATES, CANDIDATES_OF_EXAMPLE * count)
-            samples.append(_sample(task, Job(task, code, split, share), layout, tokenizer, limit))
+    drawn = [
+        _Drawn(
+            name=task.name,
+            language=code,
+            split=split,
+            finetune=task.finetune,
+            examples=task.source.read(layout, code, split),
+            scorer=task,
+            task=task,
+        )
+        for task in answered
+        for code in task.all_languages(None)
+        if (split := split_there(task, layout, code)) is not None
+    ]
     source = finetune.train
     if source is not None and finetune.metric is not None and all(task.source is not source for task in answered):
-        samples += [_own(finetune, source, code, layout, tokenizer, count) for code in finetune.languages]
-    return [sample for sample in samples if sample.examples]
+        drawn += [
+            _Drawn(
+                name=f"{finetune.name} dev",
+                language=code,
+                split="dev",
+                finetune=finetune,
+                examples=source.read(layout, code, "dev"),
+                scorer=finetune,
+            )
+            for code in finetune.languages
+            if "dev" in source.splits and all(path.is_file() for path in source.paths(layout, code, "dev"))
+        ]
+    return [one for one in drawn if scored(one.examples)]
 
 
 def split_there(task: AnyTask, layout: Layout, code: str) -> Split | None:
@@ -133,37 +234,41 @@ def split_there(task: AnyTask, layout: Layout, code: str) -> Split | None:
     return None
 
 
-def _sample(task: AnyTask, job: Job, layout: Layout, tokenizer: Tokenizer, limit: int) -> GateSample:
-    featurizer, examples = task.finetune.featurizer, job.read(layout)
-    candidates = list(islice(task.pool.source.read(layout, job.split), limit)) if task.pool else []
+def _sample(drawn: _Drawn, count: int, layout: Layout, tokenizer: Tokenizer, limit: int) -> GateSample:
+    """Return the first examples of what was drawn as rows, among at most about `limit` candidates."""
+    featurizer, task = drawn.finetune.featurizer, drawn.task
+    examples = _among(first(drawn.examples, count), limit)
+    pool = None if task is None else task.pool
+    candidates = list(islice(pool.source.read(layout, drawn.split), limit)) if pool else []
     return GateSample(
-        name=task.name,
-        language=job.language,
+        name=drawn.name,
+        language=drawn.language,
         examples=examples,
         features=featurizer(examples, tokenizer),
-        scorer=task,
-        head=task.finetune.head,
-        search=task.pool.search if task.pool else None,
+        scorer=drawn.scorer,
+        head=drawn.finetune.head,
+        own=task is None,
+        parallel=task is not None and task.parallel,
+        search=pool.search if pool else None,
         candidates=[candidate.id for candidate in candidates],
         candidate_features=featurizer(candidates, tokenizer) if candidates else [],
     )
 
 
-def _own(
-    finetune: AnyFinetune, source: Source[Any], code: str, layout: Layout, tokenizer: Tokenizer, count: int
-) -> GateSample:
-    """Return dev examples of a training set, none where it has no dev file."""
-    there = "dev" in source.splits and all(path.is_file() for path in source.paths(layout, code, "dev"))
-    examples = first(source.read(layout, code, "dev"), count) if there else []
-    return GateSample(
-        name=f"{finetune.name} dev",
-        language=code,
-        examples=examples,
-        features=finetune.featurizer(examples, tokenizer) if examples else [],
-        scorer=finetune,
-        head=finetune.head,
-        own=True,
-    )
+def _among(examples: Sequence[Any], limit: int) -> list[Any]:
+    """Return examples with the right candidates of each, and so many other candidates and tuning queries."""
+    if all(is_scored(example) for example in examples):
+        return list(examples)
+    tuning = [example for example in examples if example.side == "query" and not is_scored(example)][:limit]
+    queries = [*scored(examples), *tuning]
+    kept = {id(example) for example in queries}
+    right = {name for query in queries for name in query.gold}
+    others = 0
+    for example in examples:
+        if example.side == "candidate" and (example.id in right or others < limit):
+            others += example.id not in right
+            kept.add(id(example))
+    return [example for example in examples if id(example) in kept]
 
 
 def _vectors(outputs: Sequence[Outputs]) -> NDArray[np.float32]:

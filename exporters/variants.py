@@ -9,6 +9,7 @@ from exporters import steps
 from exporters.gate import Tolerance
 from exporters.modules import Loaded
 from harness.core.errors import UsageError, nearest
+from harness.statistics.noninferiority import Margins
 
 #: Reads the graph at the first path and writes another to the second.
 Step: TypeAlias = Callable[[Path, Path, Loaded], None]
@@ -24,8 +25,6 @@ class Variant:
     #: Applied in order to the graph that Optimum wrote.
     steps: tuple[Step, ...] = ()
     tolerance: Tolerance
-    #: Examples of each task and script that the gate compares.
-    examples: int = 240
     #: Whether embeddings are made in this variant too unless a user names their graph: retrieval
     #: compares thousands of nearly equal numbers, so precision shows there first.
     retrieval: bool = False
@@ -38,10 +37,8 @@ class Variant:
         return [step.__name__ for step in self.steps]
 
 
-#: What int8 changed in the trained sample model, in the worst script: 2.2 % of labels, 1.2 % of tags, 14 % of
-#: answers (docs/export.md). An answer is one span of thousands, so that an equally
-#: good neighbour is often taken, and the score decides.
-_LOSSY = Tolerance(flips={"label": 0.025, "order": 0.05, "position": 0.20, "neighbour": 0.02}, drop=1.0)
+#: Reasons: `harness.statistics.noninferiority.Margins`.
+_LOSSY = Tolerance(margins=Margins())
 
 VARIANTS: Mapping[str, Variant] = {
     variant.name: variant
@@ -52,8 +49,6 @@ VARIANTS: Mapping[str, Variant] = {
             # Ten times what Optimum's own validation allows (ATOL_FOR_VALIDATION = 1e-5): that is for
             # one random batch, this for every unpadded position of real rows up to full length.
             tolerance=Tolerance(difference=1e-4),
-            # Every value is held equal, which few rows show as well as many.
-            examples=16,
             retrieval=True,
         ),
         Variant(

@@ -189,6 +189,7 @@ def evaluate(
     available: bool = False,
     submission: str | os.PathLike[str] | None = None,
     tuning: bool = True,
+    allow_gold_errors: bool = False,
     home: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Run:
@@ -213,6 +214,7 @@ def evaluate(
         available: score what the data folder has, instead of refusing where something is missing.
         submission: where predictions are written in the official layout; nowhere where None.
         tuning: use what `harness tune` found on this machine.
+        allow_gold_errors: count and list gold answers that contradict their text, instead of refusing them.
         home: the workspace; $HARNESS_HOME or the current folder where None.
         progress: shows what happens; silent where None.
 
@@ -235,6 +237,7 @@ def evaluate(
         available=available,
         submission=_path(submission),
         tuning=tuning,
+        allow_gold_errors=allow_gold_errors,
     )
     (result,) = evaluate_request(request, _workspace(home), progress).results
     return Run(result.directory)
@@ -296,6 +299,7 @@ def train(
     phase: str = "target",
     resume: bool = True,
     allow_leak: str | None = None,
+    allow_gold_errors: bool = False,
     home: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> "Trained":
@@ -310,6 +314,7 @@ def train(
         phase: the phase to stop after: ``pretrained``, ``intermediate`` or ``target``.
         resume: resume a training that was stopped; begin it again otherwise.
         allow_leak: why evaluation sentences may be trained on; it marks every score.
+        allow_gold_errors: leave out gold answers that contradict their text, instead of refusing them.
         home: the workspace; $HARNESS_HOME or the current folder where None.
         progress: shows what happens; silent where None.
 
@@ -332,6 +337,7 @@ def train(
         phase=phase,
         resume=resume,
         allow_leak=allow_leak,
+        allow_gold_errors=allow_gold_errors,
         progress=progress or Silent(),
     )
 

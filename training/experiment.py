@@ -148,6 +148,7 @@ def metadata_of(
         "loading": LOADING,
         "overlaps": [overlap.to_json() for overlap in found],
         "leak_allowed": training.allow_leak if any(overlap.is_leak for overlap in found) else None,
+        "gold_errors": None if training.layout.gold_errors is None else len(training.layout.gold_errors),
         "packages": packages(),
         "git": commit(),
         **more,

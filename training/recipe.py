@@ -179,6 +179,9 @@ class Export:
     """Which graphs are written."""
 
     variants: tuple[str, ...] = ("fp32",)
+    #: Graphs that are expected to learn nothing, so that the gate refuses their lossy variants: no failure of an
+    #: export.
+    negative_controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -205,7 +205,8 @@ def _name_problems(recipe: Recipe) -> Iterator[str]:
     known = finetunes.names()
     mixed = [task.name for task in recipe.intermediate.tasks] if recipe.intermediate else []
     stand_ins = recipe.target.stand_ins
-    for name in [*recipe.target.finetunes, *recipe.target.overrides, *mixed, *stand_ins, *stand_ins.values()]:
+    controls = recipe.export.negative_controls
+    for name in [*recipe.target.finetunes, *recipe.target.overrides, *mixed, *stand_ins, *stand_ins.values(), *controls]:
         if name not in known:
             yield f"no training set {name!r}{nearest(name, known)}; they are {', '.join(known)}"
             return

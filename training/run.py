@@ -39,6 +39,7 @@ def train_recipe(
     resume: bool,
     allow_leak: str | None,
     progress: Progress,
+    allow_gold_errors: bool = False,
 ) -> Trained:
     """Run the phases that are not done.
 
@@ -54,6 +55,7 @@ def train_recipe(
         resume: resume a training that was stopped; begin it again otherwise.
         allow_leak: why evaluation sentences may be trained on.
         progress: shows every step.
+        allow_gold_errors: train without gold answers that contradict their text, and list them.
 
     Raises:
         UsageError: there is no such phase.
@@ -65,8 +67,12 @@ def train_recipe(
     # Of several processes one speaks.
     progress = progress if rank() == 0 else Silent()
     training = _training(recipe, workspace, data, seed, max_steps, progress)
-    training = replace(training, resume=resume, allow_leak=allow_leak)
-    return Trained(training.recipe, train(training, targets, last), rank() == 0)
+    layout = training.layout.allowing(allow_gold_errors)
+    training = replace(training, resume=resume, allow_leak=allow_leak, layout=layout)
+    trained = Trained(training.recipe, train(training, targets, last), rank() == 0)
+    for error in layout.gold_errors or ():
+        progress.say(f"gold error, never trained on: {error.describe()}")
+    return trained
 
 
 def dry_run(
@@ -80,6 +86,7 @@ def dry_run(
     phase: str,
     resume: bool,
     progress: Progress,
+    allow_gold_errors: bool = False,
 ) -> Iterator[str]:
     """Yield what `train_recipe` would do for each recipe, and about how long it would take; the same arguments.
 
@@ -91,7 +98,8 @@ def dry_run(
     last = _phase(phase)
     estimator = Estimator(recipes=len(recipes))
     for recipe in recipes:
-        training = replace(_training(recipe, workspace, data, seed, max_steps, progress), resume=resume)
+        training = _training(recipe, workspace, data, seed, max_steps, progress)
+        training = replace(training, resume=resume, layout=training.layout.allowing(allow_gold_errors))
         yield from lines(training, targets, last, estimator)
 
 

@@ -22,8 +22,9 @@ from benchmarks.core.options import add_output, bench_parser
 from benchmarks.core.report import finish, guarded
 from benchmarks.core.rows import Row, Side, rate_row
 from benchmarks.core.timing import alternate
+from exporters.answers import Answers
 from exporters.gate import judge
-from exporters.modules import Loaded, infer, load_module
+from exporters.modules import Loaded, decision_of, infer, load_module
 from exporters.onnx import write_graph
 from exporters.samples import read_samples
 from exporters.variants import VARIANTS
@@ -176,33 +177,34 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
     checkpoint = read_checkpoint(workspace.checkpoints / options.model / "target" / options.finetune)
     finetune = finetunes.load(options.finetune)
     loaded = load_module(checkpoint, finetune.head)
-    samples = read_samples(finetune, layout, FastTokenizer(checkpoint.tokenizer), options.examples)
+    tolerance = VARIANTS["int8"].tolerance
+    samples = read_samples(
+        finetune, layout, FastTokenizer(checkpoint.tokenizer), tolerance.wanted(decision_of(finetune.head))
+    )
     calibration = [feature.input_ids for sample in samples if sample.language == "en" for feature in sample.features]
     signature = loaded.signature
     rows = []
+    reference = Answers(partial(infer, loaded.module), loaded.pad_id, signature)
     for name, path in graphs(folder, loaded, finetune.head, calibration[:CALIBRATION]):
         with OnnxEndpoint(path) as endpoint:
-            found = judge(
-                partial(infer, loaded.module),
-                endpoint.infer,
-                samples,
-                pad_id=loaded.pad_id,
-                signature=signature,
-                decision=loaded.module.decision,
-                tolerance=VARIANTS["int8"].tolerance,
-            ).scripts
+            answers = Answers(endpoint.infer, loaded.pad_id, signature)
+            found = judge(reference, answers, samples, signature=signature, tolerance=tolerance)
+        groups = {"all": found.overall, **{script: record.loss for script, record in found.scripts.items()}}
         rows += [
             [
                 name,
                 script,
-                f"{lost.decisions:,}",
-                f"{100 * lost.flips:.1f}",
-                f"{lost.drop:+.1f} ({lost.drop_interval[0]:+.1f} to {lost.drop_interval[1]:+.1f})",
+                f"{loss.examples:,}",
+                f"{100 * loss.flips:.1f}",
+                f"{loss.loss:+.1f} ({loss.lower:+.1f} to {loss.bound:+.1f})",
+                loss.outcome,
             ]
-            for script, lost in found.items()
+            for script, loss in groups.items()
+            if loss is not None
         ]
-    title = f"{options.model}, {options.finetune}: what is lost against PyTorch fp32, per script"
-    return Table(title, ["variant", "script", "predictions", "changed %", "score lost, points (95 %)"], rows)
+    title = f"{options.model}, {options.finetune}: what is lost against PyTorch fp32, over all examples and per script"
+    headings = ["variant", "script", "examples", "flips %", "score lost, points (bounds)", "verdict"]
+    return Table(title, headings, rows)
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -213,7 +215,6 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="data folder; $HARNESS_DATA, or the sample data")
     parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json for the base shape")
     parser.add_argument("--limit", type=int, default=8, help="rows of each language for the speeds; 8")
-    parser.add_argument("--examples", type=int, default=120, help="of each task and script for the losses; 120")
     parser.add_argument("--repeats", type=int, default=3, help="timed rounds; 3")
     add_output(parser)
     return parser.parse_args(arguments)

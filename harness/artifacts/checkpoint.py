@@ -75,6 +75,7 @@ class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a recipe exports."""
 
     variants: list[str] = []
+    negative_controls: list[str] = []
 
 
 class PretrainedRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +119,8 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     retrieval_layer: int | None = None
     overlaps: list[dict[str, Any]] = []
     leak_allowed: str | None = None
+    #: Gold answers that contradict their text, in the files that were read; None where they are refused.
+    gold_errors: int | None = None
     #: Version of the comparison of tensors that the weights passed; None before there was one.
     loading: int | None = None
     packages: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """What the export gate found for a graph: `gate.json` beside it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,14 +12,40 @@ GATE = "gate.json"
 
 
 class ToleranceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the graph was allowed to lose; None for what was not held."""
+    """What the graph was allowed to lose; None for what was not judged."""
 
     #: Largest absolute difference of an output value.
     difference: float | None = None
-    #: Share of predictions that may change.
+    #: Points of score that it must be shown to lose less than: over all examples, and in each script.
+    overall: float | None = None
+    script: float | None = None
+    #: Of gates before non-inferiority tests: share of predictions that may change, and points of score.
     flips: float | None = None
-    #: Points of score.
     drop: float | None = None
+
+
+class LossRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about a loss, in points; positive where the graph is worse."""
+
+    outcome: Literal["shown", "refused", "not shown"]
+    margin: float
+    #: Mean over examples, and the share of them that changed in correctness.
+    loss: float
+    flips: float
+    #: One-sided 95 % bounds over all looks at the data: the upper one shows, the lower one refuses.
+    bound: float
+    lower: float
+    examples: int
+    #: Groups of examples that are independent of each other.
+    clusters: int
+    design_effect: float
+    #: More examples like these after which it would be shown; None where more would not show it.
+    needed: int | None
+    #: The shares of the planned examples at which the gate looked.
+    looks: list[float]
+    #: A script's bound from its own examples alone, and from the estimate that is pooled over scripts.
+    own: float | None = None
+    pooled: float | None = None
 
 
 class ChanceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,9 +74,12 @@ class ScriptRecord(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float
     pytorch: float
     graph: float
-    #: In points, with its 95 % interval.
+    #: In points.
     drop: float
-    drop_interval: tuple[float, float]
+    #: What the verdict rests on; None where values were held equal.
+    loss: LossRecord | None = None
+    #: Of gates before non-inferiority tests, 95 %.
+    drop_interval: tuple[float, float] | None = None
 
 
 class GateRecord(Record, frozen=True, kw_only=True):
@@ -62,6 +91,8 @@ class GateRecord(Record, frozen=True, kw_only=True):
     #: Digest of the checkpoint that the graph was compared with.
     checkpoint: str = ""
     passed: bool
+    #: Why it was published or not: values were equal, a loss was shown to be below the margins, and so on.
+    reason: str = ""
     #: Why it did not pass, one sentence each.
     problems: list[str] = []
     #: Why a graph that did not pass was published all the same.
@@ -71,6 +102,12 @@ class GateRecord(Record, frozen=True, kw_only=True):
     trained: ChanceRecord | None = None
     #: ISO 15924 code -> what was measured.
     scripts: dict[str, ScriptRecord] = {}
+    #: The loss over all examples; None where values were held equal.
+    overall: LossRecord | None = None
+    #: Graphs of the same model and variant whose verdict stands for this one, whose tasks are too small.
+    taken_over: list[str] = []
+    #: What answered: engine, version and device.
+    engine: str = ""
     #: Where it was measured.
     machine: dict[str, Any] = {}
 

@@ -46,6 +46,11 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     leak: str = ""
     selected_on: str = ""
     exposure_declared: bool = True
+    #: Language -> gold answers that contradict their text, where `--allow-gold-errors` counted them; None: refused.
+    gold_errors: dict[str, int] | None = None
+    #: Language -> scored examples with a text that stands for a missing one, as PAWS-X's ``NS``, where there are any;
+    #: None in runs before they were counted.
+    placeholders: dict[str, int] | None = None
     #: Language -> each metric in percent, and `examples`, `split`, `official`, `exposure`; see `rows`.
     languages: dict[str, dict[str, Any]]
     scripts: dict[str, float] = {}
@@ -75,6 +80,16 @@ def _language(fields: Mapping[str, Any]) -> LanguageRecord:
     return msgspec.convert({**fields, "scores": scores}, LanguageRecord)
 
 
+class GoldErrorRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One gold answer that contradicts its text."""
+
+    task: str
+    language: str
+    file: str
+    id: str
+    problem: str
+
+
 class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The request, enough to make the evaluation again; see `harness.evaluation.request.EvaluationRequest`."""
 
@@ -91,6 +106,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     protocols: list[str]
     available: bool = False
     tuning: bool = True
+    allow_gold_errors: bool = False
 
 
 class ProvenanceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +152,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     padding: dict[str, float] = {}
     repeats: str = ""
     provenance: ProvenanceRecord
+    #: Gold answers that contradict their text, where they were allowed; None where they are refused.
+    gold_errors: list[GoldErrorRecord] | None = None
     #: Seconds of each stage.
     stages: dict[str, float] = {}
     #: Rows that were tokenized, and that were in the cache.

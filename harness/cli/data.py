@@ -32,16 +32,32 @@ def data_check(
     tasks: Annotated[str, typer.Option(help="Tasks or training sets, comma-separated, or all.")] = "all",
     languages: Languages = None,
     splits: Annotated[str | None, typer.Option(help="Only these splits, comma-separated.  [default: all]")] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help="Counts words without subwords: a tokenizer.json, its folder, or an exported model.  "
+            "[default: the first exported model]"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every count of every file as JSON.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Check which files are there and whole.
+    """Check which files are there, whole and healthy.
 
-    The exit code is 1 if something is missing or changed.
+    Counts of blank texts, placeholders, duplicates, contradictions and odd characters follow. The exit code is 1 if
+    something is missing or changed, cannot be read, or has gold answers that contradict their text.
     """
     from harness.commands.data import check_data
 
     answer = check_data(
-        data, names(tasks), names(languages), names(splits), current_workspace(quiet=True), progress(quiet)
+        data,
+        names(tasks),
+        names(languages),
+        names(splits),
+        current_workspace(quiet=True),
+        progress(quiet),
+        tokenizer=tokenizer,
+        as_json=as_json,
     )
     for line in answer.lines:
         typer.echo(line)

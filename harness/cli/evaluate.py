@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import HOW, OUTPUT, WHAT, Data, Models, Quiet, Submission, current_workspace, names, progress
+from harness.cli.options import (
+    HOW,
+    OUTPUT,
+    WHAT,
+    AllowGoldErrors,
+    Data,
+    Models,
+    Quiet,
+    Submission,
+    current_workspace,
+    names,
+    progress,
+)
 
 
 @app.command(name="eval", cls=Command, epilog="harness eval --model mixed_ru --tasks xnli,tatoeba --languages ru,zh")
@@ -61,6 +73,7 @@ def eval_command(
             rich_help_panel=WHAT,
         ),
     ] = False,
+    allow_gold_errors: AllowGoldErrors = False,
     data: Data = None,
     endpoint: Annotated[
         str | None,
@@ -118,6 +131,7 @@ def eval_command(
         available=available,
         submission=submission,
         tuning=tuning,
+        allow_gold_errors=allow_gold_errors,
     )
     shown, workspace = progress(quiet), current_workspace(quiet)
     lines = (
@@ -169,6 +183,7 @@ def tune(
 def rescore(
     run: Annotated[str, typer.Argument(help="Folder of a finished run, or its name under runs/.")],
     submission: Submission = None,
+    allow_gold_errors: AllowGoldErrors = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute a run's scores again from its journal.
@@ -179,7 +194,8 @@ def rescore(
 
     workspace = current_workspace(quiet)
     folder = evaluate.find_run(run, workspace)
-    for line in evaluate.report_rescored(evaluate.rescore(folder, submission, workspace, progress(quiet))):
+    scored = evaluate.rescore(folder, submission, workspace, progress(quiet), allow_gold_errors=allow_gold_errors)
+    for line in evaluate.report_rescored(scored):
         typer.echo(line)
 
 

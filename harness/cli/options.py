@@ -39,6 +39,14 @@ Submission = Annotated[
     ),
 ]
 
+AllowGoldErrors = Annotated[
+    bool,
+    typer.Option(
+        "--allow-gold-errors",
+        help="Count and list gold answers that contradict their text, instead of refusing them.",
+    ),
+]
+
 
 def names(values: str | Sequence[str] | None) -> list[str]:
     """Return the names in comma-separated values."""

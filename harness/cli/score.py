@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli.application import Command, app
-from harness.cli.options import names
+from harness.cli.options import AllowGoldErrors, names
 
 
 @app.command(
@@ -32,6 +32,7 @@ def score(
         bool,
         typer.Option("--official-missing", help="Count missing and extra predictions as the official scorer does."),
     ] = False,
+    allow_gold_errors: AllowGoldErrors = False,
 ) -> None:
     """Score prediction files as the official scorer does.
 
@@ -46,6 +47,7 @@ def score(
         tasks=None if tasks is None else tuple(names(tasks)),
         seqeval=seqeval,
         official_missing=official_missing,
+        allow_gold_errors=allow_gold_errors,
         output=output,
     )
     for line in scoring.run(request):

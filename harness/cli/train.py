@@ -6,7 +6,7 @@ import typer
 
 from harness.cli.application import Command, app
 from harness.cli.export import publish
-from harness.cli.options import Data, Languages, Quiet, current_workspace, names, progress
+from harness.cli.options import AllowGoldErrors, Data, Languages, Quiet, current_workspace, names, progress
 from harness.core.errors import MissingExtra
 
 #: Groups of options in the help.
@@ -58,6 +58,7 @@ def train(
             rich_help_panel=HOW,
         ),
     ] = None,
+    allow_gold_errors: AllowGoldErrors = False,
     export: Annotated[
         bool, typer.Option("--export", help="Export and publish what was trained.", rich_help_panel=HOW)
     ] = False,
@@ -88,6 +89,7 @@ def train(
         "max_steps": max_steps,
         "phase": phase,
         "resume": resume,
+        "allow_gold_errors": allow_gold_errors,
         "progress": shown,
     }
     if dry_run:

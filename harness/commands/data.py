@@ -1,5 +1,6 @@
 """The bodies of `harness data list`, `check`, `get` and `labels`: from values to lines and an exit code."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,15 @@ from harness.acquire import check, listing
 from harness.acquire.catalogue import choose
 from harness.acquire.get import destination, get, summary
 from harness.acquire.supply import FromFolder, FromHub, check_repository
+from harness.artifacts.store import TOKENIZER
 from harness.artifacts.workspace import Workspace
-from harness.core.errors import DataError, UsageError
+from harness.core.errors import DataError, UsageError, nearest
 from harness.core.files import write_text
 from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.evaluation.selection import check_suite, choose_jobs, choose_tasks
 from harness.evaluation.workload import by_task
+from harness.tokenization.tokenizer import FastTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,11 @@ def check_data(
     splits: Sequence[str],
     workspace: Workspace,
     progress: Progress,
+    *,
+    tokenizer: str | None = None,
+    as_json: bool = False,
 ) -> DataReport:
-    """Return what a data folder has of some tasks and training sets.
+    """Return what a data folder has of some tasks and training sets, and how healthy it is.
 
     Args:
         data: the folder; $HARNESS_DATA where None, or else the sample data of the workspace.
@@ -48,17 +54,48 @@ def check_data(
         splits: only these, if any are given.
         workspace: where the sample data is, written first if it is not there.
         progress: shows how far it is.
+        tokenizer: whose subwords are looked for: a `tokenizer.json`, its folder, or an exported model; the first
+            exported model of the workspace where None, if there is one.
+        as_json: return one JSON document instead of the tables.
 
     Raises:
         UsageError: a name is unknown.
         DataError: there is no such folder.
+        ArtifactError: the tokenizer cannot be read.
     """
     folder, first = _folder_to_read(data, workspace)
     layout = Layout.at(folder)
     chosen = choose(names or ["all"], languages, splits, layout)
-    findings = check.check(chosen, layout, progress)
-    lines = (*first, *check.lines(findings, folder))
-    return DataReport(lines, all(finding.state in check.FINE for finding in findings))
+    named, path = _tokenizer(tokenizer, workspace)
+    findings = check.check(chosen, layout, progress, FastTokenizer(path).subwords if path else None)
+    complete = all(finding.state in check.FINE for finding in findings)
+    if as_json:
+        document = check.to_json(findings, folder, named)
+        return DataReport((json.dumps(document, indent=1, ensure_ascii=False),), complete)
+    return DataReport((*first, *check.lines(findings, folder), *check.health_lines(findings, named)), complete)
+
+
+def _tokenizer(wanted: str | None, workspace: Workspace) -> tuple[str, Path | None]:
+    """Return the name of a tokenizer and its file; an empty name and None where there is none.
+
+    Raises:
+        UsageError: what is wanted is neither a file, a folder that holds one, nor an exported model.
+    """
+    models = workspace.artifacts.models()
+    if wanted is None:
+        wanted = models[0] if models else None
+        if wanted is None:
+            return "", None
+    for path in (Path(wanted), Path(wanted) / TOKENIZER):
+        if path.is_file():
+            return wanted, path
+    if wanted not in models:
+        message = (
+            f"no tokenizer {wanted!r}{nearest(wanted, models)}; `--tokenizer` takes a {TOKENIZER}, the folder of one, "
+            f"or an exported model, which `harness models` lists"
+        )
+        raise UsageError(message)
+    return f"model {wanted}", workspace.artifacts.of(wanted)[0].tokenizer
 
 
 def get_data(

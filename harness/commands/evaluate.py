@@ -101,13 +101,27 @@ def dry_run(request: EvaluationRequest, workspace: Workspace, progress: Progress
     yield from absent_lines(resolved.absent, resolved.without_graph)
 
 
-def rescore(folder: Path, submission: Path | None, workspace: Workspace, progress: Progress) -> Evaluated:
+def rescore(
+    folder: Path,
+    submission: Path | None,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    allow_gold_errors: bool = False,
+) -> Evaluated:
     """Compute the scores of a finished run again, from its journal and the data.
+
+    Args:
+        folder: of the run.
+        submission: where predictions are written; nowhere where None.
+        workspace: where its graphs are.
+        progress: shows each step.
+        allow_gold_errors: count gold answers that contradict their text, even where the run refused them.
 
     Raises:
         UsageError: the folder holds no run, or one that is not finished.
     """
-    resolved = resolve_run(folder, submission, workspace)
+    resolved = resolve_run(folder, submission, workspace, allow_gold_errors=allow_gold_errors)
     results = [score_again(plan(evaluation), progress) for evaluation in resolved.evaluations]
     return Evaluated(resolved=resolved, results=results, finished=[True])
 

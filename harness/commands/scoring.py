@@ -13,10 +13,12 @@ from typing import Any, cast, get_args
 
 from harness.benchmark import tasks
 from harness.benchmark.metrics.chunks import ChunkF1, Variant
+from harness.benchmark.submissions.answers import Answers
 from harness.benchmark.suites import SUITES, Suite, TaskMeans, group_means, overall
 from harness.core.errors import DataError, UsageError, nearest
 from harness.core.examples import scored
 from harness.core.files import write_json
+from harness.core.gold import GoldErrors
 from harness.core.task import AnyTask, SuiteName, Tally
 from harness.evaluation.report import language_table, script_table, suite_lines
 from harness.evaluation.results import LanguageScore, TaskScore
@@ -39,6 +41,8 @@ class ScoringRequest:
     seqeval: str = "legacy"
     #: Count missing and extra predictions as the official scorer does, instead of refusing them.
     official_missing: bool = False
+    #: Count gold answers that contradict their text, instead of refusing them.
+    allow_gold_errors: bool = False
     output: Path
 
 
@@ -66,6 +70,8 @@ class Scores:
     absent: tuple[str, ...]
     #: Folders of predictions that are no task of the suite.
     unknown: tuple[str, ...]
+    #: Gold answers that contradict their text, where they were allowed; None where they are refused.
+    gold_errors: GoldErrors | None = None
 
     @property
     def complete(self) -> dict[str, TaskMeans]:
@@ -101,11 +107,26 @@ class Scores:
                 for task in self.tasks
             },
             "official_missing": self.official_missing,
+            "gold_errors": self._gold_errors(),
             "missing": {
                 task: {code: {"missing": tally.missing, "extra": tally.extra} for code, tally in languages.items()}
                 for task, languages in self.tallies.items()
             },
         }
+
+    def _gold_errors(self) -> list[dict[str, str]] | None:
+        if self.gold_errors is None:
+            return None
+        return [
+            {
+                "task": error.file.parent.name,
+                "language": error.file.stem.removeprefix("test-"),
+                "file": str(error.file),
+                "id": error.id,
+                "problem": error.problem,
+            }
+            for error in self.gold_errors
+        ]
 
 
 def run(request: ScoringRequest) -> Iterator[str]:
@@ -150,14 +171,15 @@ def score(request: ScoringRequest) -> Scores:
             message = f"folder {folder} does not exist; `--{option}` must name one that holds xnli/, udpos/, ..."
             raise DataError(message)
     folders = sorted(path.name for path in request.predictions.iterdir() if path.is_dir())
-    chosen = [with_variant(task, variant) for task in _choose(request, suite, folders)]
+    errors = GoldErrors() if request.allow_gold_errors else None
+    chosen = [allowing(with_variant(task, variant), errors) for task in _choose(request, suite, folders)]
     files = {task.name: _files(request, task, suite) for task in chosen}
     _check_files(chosen, files)
     found = []
     tallies: dict[str, dict[str, Tally]] = {}
     for task in chosen:
         counted = {one.language: Tally() for one in files[task.name]} if request.official_missing else {}
-        rows = [_language(task, one, counted.get(one.language)) for one in files[task.name]]
+        rows = [_language(task, one, counted.get(one.language), errors) for one in files[task.name]]
         found.append(TaskScore(task=task, languages=rows, expected=task.languages[suite.name]))
         tallies_of_task = {code: tally for code, tally in counted.items() if tally != Tally()}
         if tallies_of_task:
@@ -170,12 +192,22 @@ def score(request: ScoringRequest) -> Scores:
         tallies=tallies,
         absent=tuple(name for name in suite.tasks if name not in files),
         unknown=tuple(name for name in folders if name not in suite.tasks),
+        gold_errors=errors,
     )
 
 
 def with_variant(task: AnyTask, variant: Variant) -> AnyTask:
     """Return the task with the variant of seqeval, if chunk F1 is what it is scored by."""
     return replace(task, metric=replace(task.metric, variant=variant)) if isinstance(task.metric, ChunkF1) else task
+
+
+def allowing(task: AnyTask, errors: GoldErrors | None) -> AnyTask:
+    """Return the task with its gold errors counted, if its labels are answers that can contradict a text."""
+    return (
+        replace(task, submission=replace(task.submission, allowed=errors))
+        if isinstance(task.submission, Answers)
+        else task
+    )
 
 
 def _check_variant(name: str) -> Variant:
@@ -237,7 +269,7 @@ def _check_files(chosen: Sequence[AnyTask], files: Mapping[str, Sequence[Files]]
         raise DataError(message)
 
 
-def _language(task: AnyTask, files: Files, tally: Tally | None) -> LanguageScore:
+def _language(task: AnyTask, files: Files, tally: Tally | None, errors: GoldErrors | None) -> LanguageScore:
     examples, predictions = task.submission.read(files.labels, files.predictions, tally)
     totals = task.metric.counts(examples, predictions, files.language).sum(axis=0)
     size = task.size(len(scored(examples)), totals)
@@ -247,6 +279,7 @@ def _language(task: AnyTask, files: Files, tally: Tally | None) -> LanguageScore
         scores=task.metric.scores(totals),
         # Where the official number is not known, no folder can be said to be partial.
         official=task.official_count(files.language) in (None, size),
+        gold_errors=None if errors is None else len(errors.of(files.labels)),
     )
 
 
@@ -278,6 +311,8 @@ def _task_line(score: TaskScore, tallies: Mapping[str, Tally]) -> str:
     parts = [f"{task.name}: mean of {' and '.join(task.headline)}, {len(score.languages)} languages"]
     if isinstance(task.metric, ChunkF1):
         parts.append(f"seqeval {task.metric.variant}")
+    if score.gold_errors is not None:
+        parts.append(f"gold errors allowed: {score.gold_errors:,}")
     if partial:
         parts.append(f"partial, examples are not the official ones: {_shortened(partial)}")
     if unknown:

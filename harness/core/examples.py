@@ -3,7 +3,7 @@
 `cluster` says which examples of a file are not independent of each other, as statistics need it (`cluster_of`).
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,6 +14,18 @@ class Example(Protocol):
     @property
     def id(self) -> str:
         """The id, unique within its file."""
+        ...
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Yield each text of the example with the name of its field."""
+        ...
+
+    def asked(self) -> Hashable:
+        """Return everything that a model is shown; two examples that show the same are duplicates."""
+        ...
+
+    def right(self) -> Hashable:
+        """Return the gold; duplicates of different gold contradict each other."""
         ...
 
 
@@ -31,6 +43,19 @@ class PairExample:
         """Pairs with one first sentence: XNLI has three hypotheses for each premise."""
         return self.first
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield "sentence 1", self.first
+        yield "sentence 2", self.second
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.first, self.second
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.label
+
 
 @dataclass(frozen=True, slots=True)
 class ChoiceExample:
@@ -47,6 +72,22 @@ class ChoiceExample:
         """Questions about one premise."""
         return self.premise
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`; a data set without questions has empty ones, which are no text."""
+        yield "premise", self.premise
+        if self.question:
+            yield "question", self.question
+        for number, choice in enumerate(self.choices, start=1):
+            yield f"choice {number}", choice
+
+    def asked(self) -> Hashable:
+        """See `Example`; the order of the choices says nothing."""
+        return self.premise, self.question, tuple(sorted(self.choices))
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.choices[self.label]
+
 
 @dataclass(frozen=True, slots=True)
 class WordsExample:
@@ -55,6 +96,19 @@ class WordsExample:
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...]
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        for word in self.words:
+            yield "word", word
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.words
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return self.tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +133,19 @@ class QuestionExample:
         """Questions about one paragraph."""
         return self.context
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`; answers are slices of the context."""
+        yield "question", self.question
+        yield "context", self.context
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.question, self.context
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return tuple(sorted({answer.text for answer in self.answers}))
+
 
 @dataclass(frozen=True, slots=True)
 class SentenceExample:
@@ -96,6 +163,18 @@ class SentenceExample:
         """Queries with the same answers: mentions of one entity, questions that one sentence answers."""
         return self.gold or None
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield self.side, self.text
+
+    def asked(self) -> Hashable:
+        """See `Example`."""
+        return self.side, self.text
+
+    def right(self) -> Hashable:
+        """See `Example`."""
+        return tuple(sorted(self.gold))
+
 
 @dataclass(frozen=True, slots=True)
 class MatchExample:
@@ -104,6 +183,19 @@ class MatchExample:
     id: str
     query: str
     candidate: str
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """See `Example`."""
+        yield "query", self.query
+        yield "candidate", self.candidate
+
+    def asked(self) -> Hashable:
+        """See `Example`; a match shows a model both of its texts."""
+        return self.query, self.candidate
+
+    def right(self) -> Hashable:
+        """See `Example`; that both belong together is all there is to know."""
+        return True
 
     @property
     def label(self) -> str:
@@ -127,6 +219,11 @@ def is_scored(example: Any) -> bool:
 def scored(examples: Sequence[Any]) -> list[Any]:
     """Return the examples that are scored."""
     return [example for example in examples if is_scored(example)]
+
+
+def holding(examples: Sequence[Any], texts: Collection[str]) -> int:
+    """Return how many examples have one of some texts in a field."""
+    return sum(any(text in texts for _, text in example.texts()) for example in examples) if texts else 0
 
 
 def first(examples: Sequence[Any], count: int) -> list[Any]:

@@ -13,11 +13,12 @@ serves evaluation only.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from harness.core.errors import DataError, nearest
+from harness.core.gold import GoldErrors
 
 #: Missing files that a message lists.
 _SHOWN = 10
@@ -57,6 +58,8 @@ class Layout:
     xtreme: Path
     #: The folder above it; None where only task folders were given.
     root: Path | None
+    #: Collects gold answers that contradict their text (`--allow-gold-errors`); readers refuse them where None.
+    gold_errors: GoldErrors | None = field(default=None, compare=False)
 
     @staticmethod
     def at(path: Path) -> "Layout":
@@ -72,6 +75,10 @@ class Layout:
         if (whole / "xtreme").is_dir():
             return Layout(whole / "xtreme", whole)
         return Layout(whole, whole.parent if whole.name == "xtreme" else None)
+
+    def allowing(self, allowed: bool) -> "Layout":
+        """Return the layout with gold errors allowed, and counted from now on; the same one otherwise."""
+        return replace(self, gold_errors=GoldErrors()) if allowed else self
 
     def coverage(self) -> dict[str, tuple[str, ...]] | None:
         """Return the languages of each task, where the folder says that it holds only some.

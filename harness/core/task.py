@@ -246,6 +246,8 @@ class Task(Generic[ExampleT, PredictionT]):
     aliases: tuple[str, ...] = ()
     #: How its files are made from the hub's rows or the official download's.
     hub: Hub | None = None
+    #: Whether examples of one id in several languages are translations of one item, and so no independent evidence.
+    parallel: bool = False
 
     def choose(self, alternative: str) -> Self:
         """Return the task with one of its alternatives.

@@ -10,6 +10,7 @@ from harness.core.files import write_json
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, repeats
 from harness.evaluation.provenance import provenance
+from harness.evaluation.request import Evaluation
 from harness.evaluation.results import RunResult, TaskScore
 from harness.evaluation.workload import unanswered
 
@@ -52,6 +53,7 @@ def write_run(
         "tasks": {task.task.name: task.to_json() for task in tasks},
         **({} if evaluation.suite is None else suite_json(SUITES[evaluation.suite], tasks)),
         "padding": padding,
+        "gold_errors": gold_errors(evaluation),
         "repeats": repeats(evaluation.artifacts),
         "provenance": {
             **(now if answered is None else _answered(answered, now)),
@@ -61,6 +63,23 @@ def write_run(
     }
     write_json(evaluation.output / SCORES, document)
     return RunResult(evaluation.model, evaluation.output, tasks, padding)
+
+
+def gold_errors(evaluation: Evaluation) -> list[dict[str, str]] | None:
+    """Return the gold answers that contradict their text, each with task, language, file, id and what is wrong."""
+    if evaluation.layout.gold_errors is None:
+        return None
+    return [
+        {
+            "task": job.task.name,
+            "language": job.language,
+            "file": str(error.file),
+            "id": error.id,
+            "problem": error.problem,
+        }
+        for job in evaluation.jobs
+        for error in job.gold_errors(evaluation.layout) or ()
+    ]
 
 
 def _answered(before: ProvenanceRecord, now: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from harness.artifacts.checkpoint import MixRecord
+from harness.artifacts.run import SCORES
 from harness.artifacts.workspace import SAMPLE
 from harness.benchmark.suites import SUITES, Suite, group_means, overall, rules
 from harness.core.languages import language, scripts, table
@@ -126,6 +127,9 @@ def protocol_lines(tasks: Sequence[TaskScore]) -> list[str]:
     for task in tasks:
         parts = [f"{task.task.name}: mean of {' and '.join(task.task.headline)}", f"{len(task.languages)} languages"]
         parts += [task.label, *filter(None, (task.task.protocol, task.representation, task.task.caution))]
+        held = sum(row.placeholders for row in task.languages)
+        if held:
+            parts.append(f"{held:,} examples have a placeholder for a sentence")
         if task.stand_in:
             parts.append(f"trained on {task.stand_in}, a stand-in for {task.task.finetune.name}")
         if not task.exposure_declared:
@@ -191,6 +195,17 @@ def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> 
         yield from suite_lines(SUITES[evaluation.suite], result.tasks)
     if evaluation.submission is not None:
         yield f"predictions in the official layout: {evaluation.submission}"
+    wrong = [
+        f"{task.task.name} {row.language} {row.gold_errors:,}"
+        for task in result.tasks
+        for row in task.languages
+        if row.gold_errors
+    ]
+    if wrong:
+        yield (
+            f"gold answers that contradict their text: {', '.join(wrong)}; each is under `gold_errors` in "
+            f"{result.directory / SCORES}"
+        )
     yield padding_line(result)
     if any(artifact.batch_dependent for artifact in evaluation.artifacts):
         yield repeats(evaluation.artifacts)

@@ -39,6 +39,8 @@ class EvaluationRequest:
     submission: Path | None = None
     #: Whether the settings that `harness tune` found on this machine are used.
     tuning: bool = True
+    #: Count gold answers that contradict their text, instead of refusing them.
+    allow_gold_errors: bool = False
 
     def to_json(self, model: str, data: Path) -> dict[str, Any]:
         """Return the request for one model as a run keeps it, the data folder resolved."""
@@ -64,6 +66,7 @@ class EvaluationRequest:
             available=record.available,
             submission=submission,
             tuning=record.tuning,
+            allow_gold_errors=record.allow_gold_errors,
         )
 
     def folder(self, given: Path | None, model: str) -> Path | None:

@@ -53,8 +53,16 @@ def resolve(request: EvaluationRequest, workspace: Workspace) -> Resolved:
     return replace(resolved, evaluations=[_with_output(request, each) for each in resolved.evaluations])
 
 
-def resolve_run(run: Path, submission: Path | None, workspace: Workspace) -> Resolved:
+def resolve_run(
+    run: Path, submission: Path | None, workspace: Workspace, *, allow_gold_errors: bool = False
+) -> Resolved:
     """Return the evaluation of a finished run: its variants and settings count, not those of today.
+
+    Args:
+        run: folder of the run.
+        submission: where predictions are written; nowhere where None.
+        workspace: where its graphs are.
+        allow_gold_errors: count gold answers that contradict their text, even where the run refused them.
 
     Raises:
         UsageError: the folder holds no run, or one without its request.
@@ -62,13 +70,14 @@ def resolve_run(run: Path, submission: Path | None, workspace: Workspace) -> Res
     """
     recorded = read_run(run)
     request = EvaluationRequest.from_record(recorded.request, run, submission)
+    request = replace(request, allow_gold_errors=request.allow_gold_errors or allow_gold_errors)
     resolved = _resolve(request, workspace, RunTuning.of(recorded.provenance))
     return replace(resolved, evaluations=[replace(each, output=run) for each in resolved.evaluations])
 
 
 def _resolve(request: EvaluationRequest, workspace: Workspace, tuning: TuningChoice) -> Resolved:
     store = workspace.artifacts
-    layout = layout_of(request.models, request.data, workspace)
+    layout = layout_of(request.models, request.data, workspace).allowing(request.allow_gold_errors)
     jobs, absent = _jobs(request, layout)
     variant = None if request.variant == TUNED else request.variant
     own = {model: with_graphs(jobs, store, model, variant) for model in request.models}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ class LanguageScore:
     official: bool
     #: What the model was taught before; None where nobody knows, as for a folder of predictions.
     exposure: Exposure | None = None
+    #: Gold answers that contradict their text, where they were allowed and counted; None where they are refused.
+    gold_errors: int | None = None
+    #: Scored examples with a text that stands for a missing one.
+    placeholders: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +55,26 @@ class TaskScore:
 
     @property
     def complete(self) -> bool:
-        """Return whether every language of the suite was scored on its whole official test set."""
+        """Return whether every language of the suite was scored on its whole official test set.
+
+        No official file has gold that contradicts its text, so that a file with such gold is not one.
+        """
         return set(self.expected) == {row.language for row in self.languages} and all(
-            row.official for row in self.languages
+            row.official and not row.gold_errors for row in self.languages
         )
+
+    @property
+    def gold_errors(self) -> int | None:
+        """Return how many gold answers contradict their text, where they were allowed; None where they are refused."""
+        counted = [row.gold_errors for row in self.languages if row.gold_errors is not None]
+        return sum(counted) if counted else None
 
     @property
     def label(self) -> str:
         """Return what was scored, as people write it: ``test``, or ``partial: 47/48 languages, dev``."""
+        allowed = "" if self.gold_errors is None else f", gold errors allowed: {self.gold_errors:,}"
         if self.complete:
-            return "test"
+            return f"test{allowed}"
         parts = [f"{len(self.languages)}/{len(self.expected)} languages"]
         counts = Counter(row.split for row in self.languages)
         parts += [split if len(counts) == 1 else f"{split} {count}" for split, count in sorted(counts.items())]
@@ -68,7 +82,7 @@ class TaskScore:
         if short:
             whose = "" if len(short) == len(self.languages) else f" in {' '.join(row.language for row in short)}"
             parts.append(f"{self._sizes(short)}{whose}")
-        return "partial: " + ", ".join(parts)
+        return f"partial: {', '.join(parts)}{allowed}"
 
     def _sizes(self, rows: Sequence[LanguageScore]) -> str:
         """Return how many of the official examples these languages have, where both numbers count the same."""
@@ -140,6 +154,10 @@ class TaskScore:
             "leak": self.leak,
             "selected_on": self.selected_on,
             "exposure_declared": self.exposure_declared,
+            "gold_errors": None
+            if self.gold_errors is None
+            else {row.language: row.gold_errors for row in self.languages},
+            "placeholders": {row.language: row.placeholders for row in self.languages if row.placeholders},
             "languages": {row.language: _fields(row) for row in self.languages},
             "scripts": self.by_script(),
             "families": self.by_family(),
@@ -159,7 +177,14 @@ class TaskScore:
         """
         return TaskScore(
             task=task,
-            languages=[_language_score(code, row) for code, row in record.rows.items()],
+            languages=[
+                replace(
+                    _language_score(code, row),
+                    gold_errors=None if record.gold_errors is None else record.gold_errors.get(code, 0),
+                    placeholders=(record.placeholders or {}).get(code, 0),
+                )
+                for code, row in record.rows.items()
+            ],
             expected=expected,
             representation=record.representation,
             stand_in=record.stand_in,

@@ -1,6 +1,7 @@
 """From the answers in a journal to scores: predictions, statistics of each example, scores."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ from numpy.typing import NDArray
 
 from harness.artifacts.store import Artifact
 from harness.benchmark import finetunes
+from harness.benchmark.sources.rows import placeholders
 from harness.benchmark.suites import SUITES
 from harness.benchmark.tasks import names as task_names
-from harness.core.examples import scored
+from harness.core.examples import holding, scored
 from harness.core.files import write_text
 from harness.core.heads import SentenceEmbedding
 from harness.core.progress import Progress
@@ -20,7 +22,7 @@ from harness.evaluation.exposure import exposure
 from harness.evaluation.journal import Journal
 from harness.evaluation.request import Evaluation
 from harness.evaluation.results import LanguageScore, TaskScore
-from harness.evaluation.workload import FeaturizedJob, FeaturizedPool, GraphWorkload
+from harness.evaluation.workload import FeaturizedJob, FeaturizedPool, GraphWorkload, Job
 from harness.tokenization.rows import POOL_BLOCK
 
 
@@ -34,6 +36,8 @@ def score_run(evaluation: Evaluation, journal: Journal, progress: Progress) -> l
             chosen: dict[str, AnyTask] = {}
             for item, predictions, candidates in predict(workload, journal):
                 row = score_language(item, predictions, candidates, workload.artifact, journal)
+                # The examples have been read by now, whatever the cache had of their rows.
+                row = replace(row, gold_errors=counted_errors(evaluation, item.job))
                 if evaluation.submission is not None:
                     write_submission(evaluation.submission, item, predictions)
                 chosen[item.job.task.name] = item.job.task
@@ -42,6 +46,12 @@ def score_run(evaluation: Evaluation, journal: Journal, progress: Progress) -> l
             scores += [_task_score(evaluation, workload.artifact, chosen[name], grouped[name]) for name in grouped]
     order = SUITES[evaluation.suite].tasks if evaluation.suite else task_names()
     return sorted(scores, key=lambda score: order.index(score.task.name))
+
+
+def counted_errors(evaluation: Evaluation, job: Job) -> int | None:
+    """Return how many gold answers of a job's file contradict their text; None where they are refused."""
+    errors = job.gold_errors(evaluation.layout)
+    return None if errors is None else len(errors)
 
 
 def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows: Sequence[LanguageScore]) -> TaskScore:
@@ -81,6 +91,8 @@ def representation(artifact: Artifact) -> Iterator[str]:
         # Translations are of one kind, so both sides have the query's.
         sides = [prompts.query] if isinstance(declared, SentenceEmbedding) else [prompts.query, prompts.candidate]
         yield f"prompt {' and '.join(repr(text) for text in sides)}"
+    if recorded.gold_errors is not None:
+        yield f"trained with gold errors allowed: {recorded.gold_errors:,}"
     if recorded.origin is not None and recorded.origin.weights:
         yield f"trained from {recorded.origin.weights}" if recorded.steps else recorded.origin.weights
 
@@ -131,6 +143,7 @@ def score_language(
         split=job.split,
         examples=examples,
         scores=task.metric.scores(totals),
+        placeholders=holding(scored(item.examples), placeholders(task.source)),
         official=job.split == "test"
         and job.limit is None
         and whole

@@ -11,6 +11,7 @@ from harness.artifacts.store import EXACT, Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, UsageError
 from harness.core.examples import first
 from harness.core.features import Feature
+from harness.core.gold import GoldError
 from harness.core.heads import is_retrieval
 from harness.core.layout import Layout, Split, check_files
 from harness.core.task import AnyFinetune, AnyTask
@@ -36,6 +37,10 @@ class Job:
     def own_paths(self, layout: Layout) -> tuple[Path, ...]:
         """Return the files that the job's examples come from."""
         return self.task.source.paths(layout, self.language, self.split)
+
+    def gold_errors(self, layout: Layout) -> list[GoldError] | None:
+        """Return the gold errors that were counted when the job's own file was read; None where they are refused."""
+        return None if layout.gold_errors is None else layout.gold_errors.of(self.own_paths(layout)[0])
 
     def paths(self, layout: Layout) -> tuple[Path, ...]:
         """Return the files that the job's score depends on, those of a shared pool included."""

@@ -24,6 +24,10 @@ class SampleFolder:
         self.folder = folder
         self.languages = {code: LanguageTable(code) for code in LANGUAGES}
         self.guard = Guard(self.languages)
+        #: What was written for training, as concepts.
+        self.trained: set[Sentence] = set()
+        #: Items of evaluation files.
+        self.evaluated: set[Any] = set()
 
     def text(self, code: str, sentence: Sentence) -> str:
         """Return a sentence as text of a language."""
@@ -38,6 +42,11 @@ class SampleFolder:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes("".join(line + end for line in lines).encode())
+
+    def add(self, name: str, lines: Iterable[str]) -> None:
+        """Add lines to a file that is there."""
+        with (self.folder / name).open("ab") as file:
+            file.write("".join(f"{line}\n" for line in lines).encode())
 
     def save_records(self, name: str, records: Iterable[dict[str, Any]], end: str = "\n") -> None:
         """Write records to a file under the folder, one JSON object a line."""
@@ -75,9 +84,31 @@ class SampleFolder:
             message = f"the world is too small for {count} items of {name}"
             raise RuntimeError(message)
         if held:
+            self.evaluated.update(found)
             for code in codes:
                 self.guard.hold(code, (said for item in found for said in item.said()))
+        else:
+            self.trained.update(said for item in found for said in item.said())
         return list(found)
+
+    def draw_more(self, make: Maker, name: str, count: int) -> list[Any]:
+        """Return distinct dev items that no training file has a sentence of; must come after those files.
+
+        So they change nothing that is drawn before, as items of `draw` do, which training is kept clear of.
+
+        Raises:
+            RuntimeError: the world has too few items.
+        """
+        rng = self.generator(name)
+        found: dict[Any, None] = {}
+        for _ in range(50 * count):
+            if len(found) == count:
+                return list(found)
+            item = make(rng, "dev", len(found))
+            if item not in self.evaluated and self.trained.isdisjoint(item.said()):
+                found[item] = None
+        message = f"the world is too small for {count} items of {name}"
+        raise RuntimeError(message)
 
     def clear(self, item: Any, codes: Iterable[str]) -> bool:
         """Return whether an item holds no evaluation sentence in any of the languages."""

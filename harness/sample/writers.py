@@ -3,7 +3,7 @@
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ PANX = {"train": 500, "dev": 60, "test": 100}
 MLQA = {"dev": 10, "test": 20}
 TYDIQA = {"train": 300, "dev": 20}
 """Paragraphs, each with three questions."""
+MORE = {"xnli": 1_602, "udpos": 900, "panx": 900, "mlqa": 300}
+"""Dev items beside the others, for the gate of an export, which shows nothing on a few; MLQA's are paragraphs."""
 MONO = 1500
 PARALLEL = 2500
 MIXED = 3000
@@ -73,12 +75,14 @@ class SampleWriter(SampleFolder):
         """Write tagged sentences: a word and its tag a line, a blank line after each sentence."""
         items = self.draw(tasks.single, split, f"udpos/{split}", UDPOS[split], codes)
         for code in codes:
-            lines: list[str] = []
-            for item in items:
-                said = self.languages[code].render(item.sentences[0])
-                lines += [f"{w}\t{t}" for w, t in zip(said.words, said.tags, strict=True)]
-                lines.append("")
-            self.save(f"xtreme/udpos/{split}-{code}.tsv", lines)
+            self.save(f"xtreme/udpos/{split}-{code}.tsv", self.tagged_lines(code, items))
+
+    def tagged_lines(self, code: str, items: Iterable[tasks.Document]) -> Iterator[str]:
+        """Yield a word and its tag a line, and a blank line after each sentence."""
+        for item in items:
+            said = self.languages[code].render(item.sentences[0])
+            yield from (f"{w}\t{t}" for w, t in zip(said.words, said.tags, strict=True))
+            yield ""
 
     def squad(self, name: str, code: str, items: Iterable[tasks.Reading], ids: str = "sample") -> None:
         """Write readings as one file in the format of SQuAD 1.1."""
@@ -92,9 +96,9 @@ class SampleWriter(SampleFolder):
             self.squad(f"xtreme/xquad/xquad.{code}.json", code, items)
         retrieval.lareqa(self, items)
 
-    def mlqa(self, split: str) -> None:
-        """Write MLQA's files with the context and the question in one language."""
-        items = self.draw(tasks.reading, split, f"mlqa/{split}", MLQA[split], MLQA_LANGUAGES)
+    def mlqa(self, split: str, more: Sequence[tasks.Reading] = ()) -> None:
+        """Write MLQA's files with the context and the question in one language, `more` behind their own paragraphs."""
+        items = [*self.draw(tasks.reading, split, f"mlqa/{split}", MLQA[split], MLQA_LANGUAGES), *more]
         for code in MLQA_LANGUAGES:
             name = f"xtreme/mlqa/MLQA_V1/{split}/{split}-context-{code}-question-{code}.json"
             self.squad(name, code, items, f"mlqa-{split}")
@@ -128,11 +132,13 @@ class SampleWriter(SampleFolder):
         """Write fragments with names: a word and its IOB2 tag a line, a blank line after each fragment."""
         items = self.draw(names.named, split, f"panx/{split}", PANX[split], codes)
         for code in codes:
-            lines: list[str] = []
-            for item in items:
-                lines += [f"{word}\t{tag}" for word, tag in names.iob2(self.languages[code], item.sentences)]
-                lines.append("")
-            self.save(f"xtreme/panx/{split}-{code}.tsv", lines)
+            self.save(f"xtreme/panx/{split}-{code}.tsv", self.named_lines(code, items))
+
+    def named_lines(self, code: str, items: Iterable[names.Named]) -> Iterator[str]:
+        """Yield a word and its IOB2 tag a line, and a blank line after each fragment."""
+        for item in items:
+            yield from (f"{word}\t{tag}" for word, tag in names.iob2(self.languages[code], item.sentences))
+            yield ""
 
     def copa(self, part: str, codes: Iterable[str]) -> None:
         """Write COPA's records in English, and XCOPA's in the other languages."""
@@ -242,6 +248,24 @@ class SampleWriter(SampleFolder):
         self.texts()
         intermediate.lexicons(self)
 
+    def more_dev(self) -> None:
+        """Add to dev files of which no training chooses its steps; must come after `training`.
+
+        The English files of UDPOS and PAN-X stay: they are their training sets' own.
+        """
+        nli = self.draw_more(tasks.inference, "xnli/dev/more", MORE["xnli"])
+        for code in XNLI_LANGUAGES:
+            rows = ((self.text(code, item.premise), self.text(code, item.hypothesis), item.label) for item in nli)
+            self.add(f"xtreme/xnli/dev-{code}.tsv", map("\t".join, rows))
+        tagged = self.draw_more(tasks.single, "udpos/dev/more", MORE["udpos"])
+        named = self.draw_more(names.named, "panx/dev/more", MORE["panx"])
+        for code in LANGUAGES:
+            if code != "en" and code in UDPOS_LANGUAGES:
+                self.add(f"xtreme/udpos/dev-{code}.tsv", self.tagged_lines(code, tagged))
+            if code != "en":
+                self.add(f"xtreme/panx/dev-{code}.tsv", self.named_lines(code, named))
+        self.mlqa("dev", self.draw_more(tasks.reading, "mlqa/dev/more", MORE["mlqa"]))
+
     def coverage(self) -> None:
         """Write which languages each task has, so that evaluations do not ask for the others."""
         covered = {
@@ -294,6 +318,7 @@ def write(destination: Path) -> None:
         sample = SampleWriter(Path(beside) / "sample")
         sample.evaluation()
         sample.training()
+        sample.more_dev()
         sample.coverage()
         sample.save("README.txt", README.splitlines())
         sample.sums()

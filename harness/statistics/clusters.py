@@ -25,6 +25,40 @@ def numbered(keys: Sequence[Sequence[Hashable]]) -> tuple[NDArray[np.int64], ...
     return tuple(np.array([known.setdefault(key, len(known)) for key in cell], dtype=np.int64) for cell in keys)
 
 
+def connected(cells: Sequence[Sequence[Sequence[Hashable]]]) -> tuple[NDArray[np.int64], ...]:
+    """Return the clusters of several cells whose examples have several keys each: a shared one joins them.
+
+    So three hypotheses on one premise and all translations of the three are one cluster, whatever the order of files.
+
+    Args:
+        cells: for each cell and each example its keys, such as ``("xnli", "ru", premise)`` and ``("xnli", id)``.
+    """
+    parents: list[int] = []
+    known: dict[Hashable, int] = {}
+
+    def root(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number
+
+    owners: list[list[int]] = []
+    for cell in cells:
+        owners.append([])
+        for keys in cell:
+            numbers = []
+            for key in keys:
+                if key not in known:
+                    known[key] = len(parents)
+                    parents.append(len(parents))
+                numbers.append(root(known[key]))
+            smallest = min(numbers)
+            for number in numbers:
+                parents[number] = smallest
+            owners[-1].append(smallest)
+    return tuple(np.array([root(number) for number in cell], dtype=np.int64) for cell in owners)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clustering:
     """The clusters of several cells; cells that share clusters form one stratum."""
@@ -79,15 +113,18 @@ def sum_variance(values: NDArray[np.float64], strata: NDArray[np.int64]) -> tupl
     """Return the variance of a sum over independent clusters, and its degrees of freedom.
 
     Within stratum h with G_h clusters the variance is G_h / (G_h - 1) * sum over g of (value_g - mean_h)^2. The
-    strata add up; the degrees of freedom are Satterthwaite's, (sum V_h)^2 / sum (V_h^2 / (G_h - 1)).
+    strata add up; the degrees of freedom are Satterthwaite's, (sum V_h)^2 / sum (V_h^2 / (G_h - 1)). Strata of one
+    cluster are collapsed into one, or a single one into the smallest other, which overstates the variance if
+    anything (Cochran 1977, Sampling Techniques, 5A.12).
 
     Args:
         values: (clusters,) what each cluster adds to the sum.
         strata: (clusters,) the stratum of each cluster.
 
     Raises:
-        UsageError: a stratum has one cluster only, which has no variance.
+        UsageError: there is one cluster only, which has no variance.
     """
+    strata = _collapsed(strata)
     sizes = np.bincount(strata).astype(np.float64)
     if sizes.min() < 2:
         message = (
@@ -101,3 +138,18 @@ def sum_variance(values: NDArray[np.float64], strata: NDArray[np.int64]) -> tupl
     if total <= 0:
         return 0.0, math.inf
     return total, total**2 / float((variances**2 / (sizes - 1)).sum())
+
+
+def _collapsed(strata: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return strata (clusters,) numbered from 0, those of one cluster joined with each other or with the smallest."""
+    sizes = np.bincount(strata)
+    lone = np.flatnonzero(sizes == 1)
+    if not len(lone) or len(strata) < 2:
+        return strata
+    joined = strata.copy()
+    if len(lone) == 1:
+        others = np.where(sizes > 1, sizes, sizes.max() + 1)
+        joined[strata == lone[0]] = int(others.argmin())
+    else:
+        joined[np.isin(strata, lone)] = lone[0]
+    return np.unique(joined, return_inverse=True)[1].astype(np.int64)

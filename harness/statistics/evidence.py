@@ -5,8 +5,10 @@ liberal where few examples flip: by enumeration up to 6.5 % false acceptance at 
 4.9 %. Two things are mapped onto it:
 
 - what is not right-or-wrong: an example's loss is its first-order effect on the score, and the sums of the
-  positive and of the negative losses stand for the counts of lost and gained examples. For losses within -1 and 1
-  that assumes at least their true variance.
+  positive and of the negative losses stand for the counts of lost and gained examples, each in units of the usual
+  size of a loss that is not zero (sum of squares over sum of sizes, which keeps the variance): 1 where examples are
+  right or wrong, about 1/12 where one tag of twelve changes. Few flips say little about it, so it is averaged with a
+  prior one, a decision of the example's, that weighs as four flips.
 - clusters: counts are divided by a design effect, the cluster-robust variance over that of independent examples, and
   the quantile is Student's t with clusters - 1 degrees of freedom. The design effect is at least 1. Few flips say
   little about it, so it is averaged with a prior one (correlation 0.05 within clusters) that weighs as four flips.
@@ -39,8 +41,10 @@ class Evidence:
     gained: float
     examples: int
     clusters: int
-    #: The variance of the loss over that of as many independent right-or-wrong examples; at least 1.
+    #: The variance of the loss over that of as many independent examples; at least 1.
     design_effect: float = 1.0
+    #: The usual size of a loss that is not zero, as a share of an example.
+    unit: float = 1.0
 
     @property
     def loss(self) -> float:
@@ -61,8 +65,9 @@ class Evidence:
 
     @property
     def effective(self) -> tuple[float, float, float]:
-        """Return lost, gained and examples as so many independent ones."""
-        return self.lost / self.design_effect, self.gained / self.design_effect, self.examples / self.design_effect
+        """Return lost, gained and examples as so many independent ones that are right or wrong."""
+        size = self.design_effect * self.unit
+        return self.lost / size, self.gained / size, self.examples / size
 
     def quantile(self, critical: float) -> float:
         """Return Student's t for a normal critical value where there are clusters, else the value itself."""
@@ -94,6 +99,7 @@ class Evidence:
             examples=max(1, round(self.examples * factor)),
             clusters=max(1, round(self.clusters * factor)),
             design_effect=self.design_effect,
+            unit=self.unit,
         )
 
 
@@ -109,8 +115,8 @@ def losses(cell: Cell) -> NDArray[np.float64]:
     return np.where(np.abs(values) < 1e-7, 0.0, values)
 
 
-def evidence(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> Evidence:
-    """Return what losses (examples,) with cluster labels (examples,) say.
+def evidence(values: NDArray[np.float64], clusters: NDArray[np.int64], parts: float = 1.0) -> Evidence:
+    """Return what losses (examples,) with cluster labels (examples,) say, `parts` decisions in each example.
 
     Raises:
         UsageError: there is one cluster only.
@@ -124,14 +130,21 @@ def evidence(values: NDArray[np.float64], clusters: NDArray[np.int64]) -> Eviden
     summed = groups.sums(0, centred[:, None])[:, 0]
     clustered = sum_variance(summed, groups.strata)[0]
     count = len(values)
-    independent = (lost + gained - count * float(values.mean()) ** 2) * count / (count - 1)
+    independent = float((centred**2).sum()) * count / (count - 1)
     sizes = np.bincount(groups.codes[0]).astype(np.float64)
     prior = 1 + PRIOR_CORRELATION * (float((sizes**2).sum()) / count - 1)
-    flips = lost + gained
+    flips = float(np.count_nonzero(values))
     observed = clustered / independent if independent > 0 else 1.0
     effect = (flips * observed + PRIOR_FLIPS * prior) / (flips + PRIOR_FLIPS)
+    size = float((values**2).sum()) / (lost + gained) if flips else 1.0
+    unit = (flips * size + PRIOR_FLIPS / parts) / (flips + PRIOR_FLIPS)
     return Evidence(
-        lost=lost, gained=gained, examples=count, clusters=groups.count, design_effect=max(1.0, float(effect))
+        lost=lost,
+        gained=gained,
+        examples=count,
+        clusters=groups.count,
+        design_effect=max(1.0, float(effect)),
+        unit=unit,
     )
 
 
@@ -151,11 +164,14 @@ def gather(scripts: Mapping[str, Sequence[Cell]]) -> tuple[Evidence, dict[str, E
         script: (
             np.concatenate([losses(cell) for cell in cells]),
             np.concatenate([cell.counted().clusters for cell in cells]),
+            np.concatenate([np.full(len(cell.counted().clusters), 1 / cell.parts) for cell in cells]),
         )
         for script, cells in scripts.items()
     }
-    overall = evidence(
-        np.concatenate([values for values, _ in parts.values()]),
-        np.concatenate([clusters for _, clusters in parts.values()]),
-    )
-    return overall, {script: evidence(*part) for script, part in parts.items()}
+    groups = {
+        script: (values, clusters, 1 / float(shares.mean())) for script, (values, clusters, shares) in parts.items()
+    }
+    values, clusters, shares = (np.concatenate(column) for column in zip(*parts.values(), strict=True))
+    return evidence(values, clusters, 1 / float(shares.mean())), {
+        script: evidence(*group) for script, group in groups.items()
+    }

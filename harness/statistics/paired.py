@@ -37,6 +37,8 @@ class Cell:
     right: Counts
     #: (examples,): equal labels belong together, also across the cells of one call.
     clusters: NDArray[np.int64]
+    #: Decisions that make up an example: the tags of a sentence; 1 where an example is right or wrong.
+    parts: float = 1.0
 
     def __post_init__(self) -> None:
         if self.left.shape != self.right.shape or self.left.ndim != 2:
@@ -63,6 +65,7 @@ class Cell:
             left=self.left[some],
             right=self.right[some],
             clusters=self.clusters[some],
+            parts=self.parts,
         )
 
 

@@ -308,7 +308,7 @@ def graph_of(tmp_path: Path, tokenizer_file: Path) -> Callable[..., Artifact]:
 
 @pytest.fixture(scope="session")
 def sample_data(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """The sample's evaluation files, byte for byte as `harness.sample.write` writes them, in a fraction of its time."""
+    """The sample's evaluation files as `harness.sample.write` writes them first, in a fraction of its time."""
     from harness.sample.writers import SampleWriter
 
     sample = SampleWriter(tmp_path_factory.mktemp("data") / "sample")

@@ -198,6 +198,7 @@ def test_plain_name_is_fine(load, name: str) -> None:
         (SCRATCH + "[pretrained.scratch.objectives]\nmlmm = 1\n", "no objective 'mlmm', did you mean 'mlm'"),
         (SCRATCH + "[pretrained.scratch.objectives]\ntlm = 1\n", "objective 'tlm' needs 'parallel' to learn from"),
         (SMALL + "[target]\nfinetunes = ['sqad']\n", "no training set 'sqad', did you mean 'squad'"),
+        (SMALL + "[export]\nnegative_controls = ['pawxs']\n", "no training set 'pawxs', did you mean 'pawsx'"),
         (SMALL + "[target.overrides.mnil]\nepochs = 1\n", "no training set 'mnil', did you mean 'mnli'"),
         (SMALL + MIX.replace("mnli", "mnl"), "no training set 'mnl', did you mean 'mnli'"),
         (SMALL + MIX + "languages = []\n", "task 'mnli' has languages {}; name at least one"),
@@ -212,7 +213,7 @@ def test_plain_name_is_fine(load, name: str) -> None:
         (SMALL + MIX + "[intermediate.text]\nrate = 0.5\n", "[intermediate.text] objective 'mlm' needs 'texts'"),
     ],
     ids=["no-start", "unknown-encoder", "not-in-the-wheel", "no-source", "source-alone", "two-starts",
-         "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "override", "mix",
+         "no-tokenizer", "two-tokenizers", "heads", "objective", "no-text", "finetune", "control", "override", "mix",
          "no-languages", "language", "share", "weight-unread", "weight-missing", "file", "switch", "switch-rate",
          "text-rate", "text-without-texts"],
 )  # fmt: skip

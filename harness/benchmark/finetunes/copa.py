@@ -23,7 +23,8 @@ from harness.core.task import Finetune, Hyperparameters
 def example(number: int, row: Mapping[str, Any]) -> ChoiceExample:
     """Return the example of one JSON line; the prompt is that of the official scripts."""
     question = one_of(row["question"], ("cause", "effect"), "question")
-    if row["label"] not in (0, 1):
+    # True and 1.0 equal 1, and are no place of a choice.
+    if type(row["label"]) is not int or row["label"] not in (0, 1):
         message = f"label {row['label']!r} is not one of 0, 1"
         raise ValueError(message)
     return ChoiceExample(

@@ -8,7 +8,7 @@ from harness.benchmark.metrics.accuracy import Accuracy
 from harness.benchmark.origins.converters import JsonLines
 from harness.benchmark.origins.repositories import COSMOS_QA
 from harness.benchmark.postprocessors.label import BestChoice
-from harness.benchmark.sources.rows import Jsonl, one_of, text_of
+from harness.benchmark.sources.rows import Jsonl, one_of, shown_text, text_of
 from harness.core.examples import ChoiceExample
 from harness.core.heads import ChoiceScore
 from harness.core.layout import DataFile
@@ -22,7 +22,7 @@ def example(number: int, row: Mapping[str, Any]) -> ChoiceExample:
     """Return the example of one JSON line."""
     answers = tuple(text_of(row, f"answer{place}") for place in PLACES)
     right = PLACES.index(one_of(str(row["label"]), PLACES, "label"))
-    return ChoiceExample(str(row["id"]), text_of(row, "context"), text_of(row, "question"), answers, right)
+    return ChoiceExample(str(row["id"]), text_of(row, "context"), shown_text(row, "question"), answers, right)
 
 
 FINETUNE = Finetune(

@@ -31,7 +31,13 @@ FINETUNE = Finetune(
     family="inference",
     head=SequenceClassification(LABELS),
     featurizer=PairFeaturizer(LABELS, max_tokens=128),
-    train=Jsonl(file=DataFile("intermediate", "mnli/{language}/{split}.jsonl"), parse=example, splits=("train", "dev")),
+    train=Jsonl(
+        file=DataFile("intermediate", "mnli/{language}/{split}.jsonl"),
+        parse=example,
+        splits=("train", "dev"),
+        # Other languages' files are machine translations (XNLI-MT 1.0), which may have left a sentence empty.
+        has_blanks=True,
+    ),
     hyperparameters=Hyperparameters(
         learning_rate=2e-5, epochs=5, batch_rows=32, source="google-research/xtreme@838c13b scripts/train_xnli.sh"
     ),

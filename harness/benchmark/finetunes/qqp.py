@@ -29,7 +29,13 @@ FINETUNE = Finetune(
     family="paraphrase",
     head=SequenceClassification(LABELS),
     featurizer=PairFeaturizer(LABELS, max_tokens=128),
-    train=Jsonl(file=DataFile("intermediate", "qqp/{language}/{split}.jsonl"), parse=example, splits=("train", "dev")),
+    train=Jsonl(
+        file=DataFile("intermediate", "qqp/{language}/{split}.jsonl"),
+        parse=example,
+        splits=("train", "dev"),
+        # A few questions of the official train file are empty.
+        has_blanks=True,
+    ),
     hyperparameters=Hyperparameters(
         learning_rate=1e-5, epochs=3, batch_rows=24, source="Phang et al. 2020, appendix (unconfirmed)"
     ),

@@ -9,7 +9,7 @@ from harness.benchmark.origins.converters import JsonLines
 from harness.benchmark.origins.official import Objects
 from harness.benchmark.origins.repositories import SOCIAL_I_QA
 from harness.benchmark.postprocessors.label import BestChoice
-from harness.benchmark.sources.rows import Jsonl, one_of, text_of
+from harness.benchmark.sources.rows import Jsonl, one_of, shown_text, text_of
 from harness.core.examples import ChoiceExample
 from harness.core.heads import ChoiceScore
 from harness.core.layout import DataFile
@@ -23,7 +23,7 @@ def example(number: int, row: Mapping[str, Any]) -> ChoiceExample:
     """Return the example of one JSON line."""
     right = LETTERS.index(one_of(row["correct"], LETTERS, "correct"))
     choices = tuple(text_of(row, f"answer{letter}") for letter in LETTERS)
-    return ChoiceExample(str(number), text_of(row, "context"), text_of(row, "question"), choices, right)
+    return ChoiceExample(str(number), text_of(row, "context"), shown_text(row, "question"), choices, right)
 
 
 FINETUNE = Finetune(

@@ -12,7 +12,12 @@ from harness.core.layout import DataFile
 from harness.core.origins import Hub, Part
 from harness.core.task import Finetune, Hyperparameters
 
-SOURCE = SquadJson(file=DataFile("intermediate", "squad/{language}/{split}-v1.1.json"), splits=("train", "dev"))
+SOURCE = SquadJson(
+    file=DataFile("intermediate", "squad/{language}/{split}-v1.1.json"),
+    splits=("train", "dev"),
+    # Sets of other languages are read so too, and one question of CMRC 2018 is empty.
+    has_blanks=True,
+)
 
 HUB = Hub(
     convert=SquadFile(),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark.sources.lines import malformed, read_lines
+from harness.benchmark.sources.lines import is_blank, is_visible, malformed, read_lines
 from harness.core.examples import SentenceExample
 from harness.core.layout import DataFile, Layout, Split
 
@@ -63,7 +63,10 @@ def _sentences(path: Path) -> dict[str, str]:
     for number, line in enumerate(read_lines(path), start=1):
         name, tab, text = line.partition("\t")
         if not tab:
-            raise malformed(path, number, "no tab between id and sentence")
+            what = "a blank line; remove it" if is_blank(line) else "no tab between id and sentence"
+            raise malformed(path, number, what)
+        if not is_visible(text):
+            raise malformed(path, number, f"the sentence of {name!r} is {text!r}, which shows nothing; leave it out")
         if name in found:
             raise malformed(path, number, f"id {name!r} occurs twice; ids must be unique")
         found[name] = text

@@ -1,16 +1,21 @@
 """Tagged words: `form TAB tag` lines with a blank line after each sentence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark.sources.lines import malformed, read_lines, stripped
+from harness.benchmark.sources.lines import is_blank, malformed, read_lines, stripped
+from harness.core.errors import DataError
 from harness.core.examples import WordsExample
 from harness.core.layout import DataFile, Layout, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conll:
-    """Sentences of words with tags; an unknown tag is an error, never a new label."""
+    """Sentences of words with tags; an unknown tag is an error, never a new label, and so is a blank word.
+
+    Words of zero-width characters alone are read: official PAN-X files have them.
+    """
 
     file: DataFile
     tags: tuple[str, ...]
@@ -26,7 +31,7 @@ class Conll:
         known = frozenset(self.tags)
         lines = read_lines(path)
         if not any("\t" in line for line in lines):
-            raise stripped(path, "forms without tags")
+            raise self._without_tabs(path, lines)
         examples: list[WordsExample] = []
         words: list[str] = []
         tags: list[str] = []
@@ -38,8 +43,34 @@ class Conll:
                 continue
             word, tab, tag = line.partition("\t")
             if not tab or tag not in known:
-                problem = f"tag {tag!r} is not one of {', '.join(self.tags)}" if tab else "no tab between form and tag"
-                raise malformed(path, number, problem)
+                raise malformed(path, number, self._problem(line, tag))
+            if is_blank(word):
+                raise malformed(path, number, f"the word is {word!r}, which is blank; leave the line out")
             words.append(word)
             tags.append(tag)
+        prefix = f"{language}:"
+        if examples and all(word.startswith(prefix) for example in examples for word in example.words):
+            message = (
+                f"{path}: all words begin with {prefix!r}, as in the raw files of PAN-X; remove it from every line"
+            )
+            raise DataError(message)
         return examples
+
+    def _problem(self, line: str, tag: str) -> str:
+        """Return what is wrong with a line that is no form and known tag."""
+        if "\t" not in line:
+            blank = "a line of spaces ends no sentence; empty it" if is_blank(line) else ""
+            return blank or "no tab between form and tag"
+        known = f"tag {tag!r} is not one of {', '.join(self.tags)}"
+        columns = line.count("\t") + 1
+        return known if columns == 2 else f"{known}; the line has {columns} columns where 2 are expected, form TAB tag"
+
+    def _without_tabs(self, path: Path, lines: Sequence[str]) -> DataError:
+        """Return the error for a file without a tab: another layout, or forms whose tags were stripped."""
+        filled = [(number, line.split()) for number, line in enumerate(lines, start=1) if not is_blank(line)]
+        tagged = [number for number, parts in filled if len(parts) > 1 and parts[-1] in self.tags]
+        if 2 * len(tagged) <= len(filled):
+            return stripped(path, "forms without tags")
+        return malformed(
+            path, tagged[0], "form and tag are separated by spaces where a tab is expected; convert the file"
+        )

@@ -1,9 +1,11 @@
 """Lines of a text file, read as the benchmark's files need it."""
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.core.errors import DataError
+from harness.core.examples import Example
 
 
 def read_lines(path: Path) -> list[str]:
@@ -48,6 +50,39 @@ def iterate_lines(path: Path) -> Iterator[str]:
             if "\r" in line:
                 raise malformed(path, number, "a carriage return stands inside the line; remove it")
             yield line
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a text is empty or white space only, no-break spaces included."""
+    return not text.strip()
+
+
+def is_visible(text: str) -> bool:
+    """Return whether anything of a text can be seen: more than white space, control and zero-width characters."""
+    # Most texts begin with a letter, and there are millions of words.
+    return text[:1].isalnum() or any(
+        not (char.isspace() or unicodedata.category(char) in ("Cc", "Cf")) for char in text
+    )
+
+
+def invisible_field(example: Example) -> str | None:
+    """Return what is wrong with an example of which a text shows nothing, or None.
+
+    No official file of a task has such a sentence, context or choice. Words are another matter: PAN-X has a few
+    that are zero-width characters only.
+    """
+    for name, text in example.texts():
+        if not is_visible(text):
+            return f"{name} is {text!r}, which shows nothing; correct the row, or leave it out"
+    return None
+
+
+def trailing_blanks(lines: Sequence[str]) -> int:
+    """Return how many lines at the end of a file are blank."""
+    count = 0
+    while count < len(lines) and is_blank(lines[-1 - count]):
+        count += 1
+    return count
 
 
 def malformed(path: Path, line: int, problem: str) -> DataError:

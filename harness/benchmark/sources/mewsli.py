@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 from harness.benchmark.sources.lines import iterate_lines, malformed, stripped
 from harness.benchmark.sources.rows import text_of
+from harness.benchmark.sources.spans import refuse_or_count, span_problem
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
+from harness.core.gold import GoldError, GoldErrors
 from harness.core.layout import DataFile, Layout, Split
 
 T = TypeVar("T")
@@ -38,7 +40,9 @@ class Mentions:
         """See `harness.core.task.Source`."""
         (path,) = self.paths(layout, language, split)
         seen: set[str] = set()
-        examples = [example for article in _rows(path, lambda row: _article(row, seen)) for example in article]
+        allowed = layout.gold_errors
+        articles = _rows(path, lambda row: _article(path, row, seen, allowed))
+        examples = [example for article in articles for example in article]
         if not any(gold for example in examples for gold in example.gold):
             raise stripped(path, "no entity in any mention")
         return examples
@@ -79,12 +83,17 @@ class MentionPairs:
         """See `harness.core.task.Source`."""
         (path,) = self.paths(layout, language, split)
 
-        def pair(row: Mapping[str, Any]) -> MatchExample:
+        def pair(row: Mapping[str, Any]) -> MatchExample | None:
             mention = row["contextual_mention"]
-            query = marked(mention["context"], mention["mention"]["mention_span"])
-            return MatchExample(str(mention["mention"]["example_id"]), query, description(row["entity"]))
+            name = str(mention["mention"]["example_id"])
+            span = mention["mention"]["mention_span"]
+            right = check_mention(path, name, mention["context"], span, layout.gold_errors)
+            if split == "train" and not right:
+                return None
+            query = marked(mention["context"], span)
+            return MatchExample(name, query, description(row["entity"]))
 
-        return list(_rows(path, pair))
+        return [example for example in _rows(path, pair) if example is not None]
 
 
 def _rows(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
@@ -103,15 +112,33 @@ def _rows(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
         raise DataError(message)
 
 
-def _article(row: Mapping[str, Any], seen: set[str]) -> list[SentenceExample]:
+def _article(path: Path, row: Mapping[str, Any], seen: set[str], allowed: GoldErrors | None) -> list[SentenceExample]:
     """Return an article's mentions; `seen` holds the ids of the articles before."""
     examples = []
     for mention in row["mentions"]:
         name = _new(text_of(mention, "example_id"), seen)
         # A blank entity is what stripping leaves.
         gold = frozenset({mention["entity_id"]} - {""})
+        check_mention(path, name, row["context"], mention["mention_span"], allowed)
         examples.append(SentenceExample(name, marked(row["context"], mention["mention_span"]), "query", gold))
     return examples
+
+
+def check_mention(
+    path: Path, name: str, context: Mapping[str, Any], span: Mapping[str, Any], allowed: GoldErrors | None
+) -> bool:
+    """Return whether a mention stands where its span says; one that does not is refused, or counted where allowed.
+
+    Raises:
+        DataError: it does not stand there, and that is not allowed.
+    """
+    # Without the article's text, which is put in afterwards, there is nothing to compare.
+    if "text" not in span or not context["text"]:
+        return True
+    problem = span_problem(context["text"], span["text"], int(span["start"]), what="text", at="start", item="mention")
+    if problem is not None:
+        refuse_or_count(GoldError(path, name, problem, "mention"), allowed)
+    return problem is None
 
 
 def _new(name: str, seen: set[str]) -> str:

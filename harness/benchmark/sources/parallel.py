@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark.sources.lines import read_lines
+from harness.benchmark.sources.lines import is_visible, malformed, read_lines, trailing_blanks
 from harness.core.errors import DataError
 from harness.core.examples import SentenceExample
 from harness.core.languages import language as language_row
@@ -33,10 +33,11 @@ class ParallelLines:
     def read(self, layout: Layout, language: str, split: Split) -> list[SentenceExample]:
         """Return the candidates in file order, then the queries in sorted order."""
         foreign_path, english_path = self.paths(layout, language, split)
-        foreign, english = read_lines(foreign_path), read_lines(english_path)
+        foreign, english = _sentences(foreign_path), _sentences(english_path)
         if len(foreign) != len(english):
             message = (
-                f"{english_path} has {len(english)} lines and {foreign_path.name} {len(foreign)}; they must be aligned"
+                f"{english_path} has {len(english):,} lines and {foreign_path.name} {len(foreign):,}; "
+                f"line n must be the translation of line n"
             )
             raise DataError(message)
         order = sorted(range(len(english)), key=lambda row: (english[row].strip(), row))
@@ -46,3 +47,18 @@ class ParallelLines:
             for row in order
         ]
         return [*candidates, *queries]
+
+
+def _sentences(path: Path) -> list[str]:
+    """Return the lines of a file, each of which must be a sentence.
+
+    Raises:
+        DataError: a line shows nothing: one at the end would be scored as one more pair, of empty texts.
+    """
+    lines = read_lines(path)
+    number = next((number for number, line in enumerate(lines, start=1) if not is_visible(line)), None)
+    if number is not None:
+        at_end = number > len(lines) - trailing_blanks(lines)
+        where = "at the end of the file; remove it" if at_end else "between sentences; put its sentence there"
+        raise malformed(path, number, f"a blank line {where}, line n of both files must be one pair")
+    return lines

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark.sources.rows import text_of
-from harness.benchmark.sources.spans import span_problem
+from harness.benchmark.sources.lines import invisible_field, is_visible, stripped
+from harness.benchmark.sources.rows import text_of, whole_number
+from harness.benchmark.sources.spans import check_span
 from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
+from harness.core.gold import GoldErrors
 from harness.core.layout import DataFile, Layout, Split
 
 
@@ -23,6 +25,8 @@ class SquadJson:
     names: Mapping[Split, str] = field(default_factory=dict)
     #: Whether a question may have no answer, which `is_impossible` then says (SQuAD v2.0).
     unanswerable: bool = False
+    #: Whether public files have a question that is blank (CMRC 2018); a blank context is always refused.
+    has_blanks: bool = False
 
     def paths(self, layout: Layout, language: str, split: Split) -> tuple[Path, ...]:
         """See `harness.core.task.Source`."""
@@ -31,39 +35,63 @@ class SquadJson:
     def read(self, layout: Layout, language: str, split: Split) -> list[QuestionExample]:
         """See `harness.core.task.Source`."""
         (path,) = self.paths(layout, language, split)
-        return read_questions(path, unanswerable=self.unanswerable)
+        return read_questions(
+            path,
+            unanswerable=self.unanswerable,
+            has_blanks=self.has_blanks,
+            allowed=layout.gold_errors,
+            training=split == "train",
+        )
 
 
-def read_questions(path: Path, *, unanswerable: bool = False) -> list[QuestionExample]:
+def read_questions(
+    path: Path,
+    *,
+    unanswerable: bool = False,
+    has_blanks: bool = False,
+    allowed: GoldErrors | None = None,
+    training: bool = False,
+) -> list[QuestionExample]:
     """Return the questions of a file in its order.
 
     Args:
         path: the file.
         unanswerable: let questions that `is_impossible` marks have no answer.
+        has_blanks: let a question be blank.
+        allowed: collects gold answers that contradict their context; None refuses them.
+        training: leave such answers out, and a question that has no other one, since they would be wrong labels.
 
     Raises:
         DataError: the file is missing or malformed, an id occurs twice, answers were stripped, or an answer does
             not stand in its context where the file says.
     """
     try:
-        examples = [
-            _question(path, paragraph["context"], question, unanswerable=unanswerable)
+        rows = [
+            (paragraph["context"], question)
             for article in read_json(path)["data"]
             for paragraph in article["paragraphs"]
             for question in paragraph["qas"]
         ]
+        if rows and not any(_has_answer(row) or (unanswerable and row.get("is_impossible")) for _, row in rows):
+            raise stripped(path, f"no answer to any of its {len(rows)} questions")
+        examples = [
+            example
+            for context, row in rows
+            for example in _question(path, context, row, unanswerable, has_blanks, allowed, training)
+        ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
         raise DataError(message) from error
-    if not examples:
+    if not rows:
         message = f"{path} holds no question; it must hold at least one"
         raise DataError(message)
-    seen: set[str] = set()
+    seen: dict[str, QuestionExample] = {}
     for example in examples:
-        if example.id in seen:
-            message = f"{path}: question id {example.id!r} occurs twice; ids must be unique"
+        before = seen.setdefault(example.id, example)
+        if before is not example:
+            gold = "" if before.right() == example.right() else ", with different answers"
+            message = f"{path}: question id {example.id!r} occurs twice{gold}; ids must be unique"
             raise DataError(message)
-        seen.add(example.id)
     return examples
 
 
@@ -86,20 +114,33 @@ def read_json(path: Path) -> Any:
         raise DataError(message) from error
 
 
-def _question(path: Path, context: str, row: Mapping[str, Any], *, unanswerable: bool) -> QuestionExample:
-    if unanswerable and row.get("is_impossible"):
-        return QuestionExample(str(row["id"]), text_of(row, "question"), context, ())
-    answers = tuple(Answer(text_of(answer, "text"), int(answer["answer_start"])) for answer in row["answers"])
+def _has_answer(row: Mapping[str, Any]) -> bool:
     # XTREME's remove_qa_test_annotations leaves one empty answer at 0.
-    if not any(answer.text for answer in answers):
-        message = (
-            f"{path}: question {row['id']!r} has no answer, as in files whose labels were stripped; "
-            f"use `--split dev` if the task has one, or put the labelled file there"
-        )
+    return any(text_of(answer, "text") for answer in row["answers"])
+
+
+def _question(
+    path: Path,
+    context: str,
+    row: Mapping[str, Any],
+    unanswerable: bool,
+    has_blanks: bool,
+    allowed: GoldErrors | None,
+    training: bool,
+) -> list[QuestionExample]:
+    """Return the question; nothing where it is for training and all of its answers are wrong."""
+    name = str(row["id"])
+    question = QuestionExample(name, text_of(row, "question"), text_of({"context": context}, "context"), ())
+    problem = invisible_field(question)
+    if problem is not None and not (has_blanks and is_visible(context)):
+        message = f"{path}: question {name!r}: its {problem}"
         raise DataError(message)
-    for answer in answers:
-        problem = span_problem(context, answer.text, answer.start)
-        if problem is not None:
-            message = f"{path}: question {row['id']!r} {problem}"
-            raise DataError(message)
-    return QuestionExample(str(row["id"]), text_of(row, "question"), context, answers)
+    if unanswerable and row.get("is_impossible"):
+        return [question]
+    if not _has_answer(row):
+        message = f"{path}: question {name!r} has no answer, while others have; correct it, or leave the question out"
+        raise DataError(message)
+    answers = [Answer(text_of(answer, "text"), whole_number(answer["answer_start"])) for answer in row["answers"]]
+    right = [answer for answer in answers if check_span(path, name, context, answer.text, answer.start, allowed)]
+    kept = right if training else answers
+    return [replace(question, answers=tuple(kept))] if kept else []

@@ -5,17 +5,21 @@ A candidate is every sentence of every paragraph, with the paragraph as its cont
 (google-research/xtreme@838c13b third_party/processors/lareqa.py).
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from harness.benchmark.sources.lines import is_visible, stripped
+from harness.benchmark.sources.rows import whole_number
 from harness.benchmark.sources.sentences import sentence_breaks
-from harness.benchmark.sources.spans import span_problem
+from harness.benchmark.sources.spans import check_span, refuse_or_count, sentence_problem
 from harness.benchmark.sources.squad_json import SquadJson, read_json
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
+from harness.core.gold import GoldError, GoldErrors
 from harness.core.layout import DataFile, Layout, Split
 
 
@@ -30,6 +34,8 @@ class _File:
 
     questions: tuple[tuple[str, str, str], ...]
     candidates: tuple[tuple[str, str], ...]
+    #: Gold answers that contradict their paragraph.
+    errors: tuple[GoldError, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,18 @@ class _XquadR:
         return {code: self.file.at(layout, language=code) for code in self._languages(layout)}
 
     def _files(self, layout: Layout) -> dict[str, _File]:
-        return {code: _parse(path, code, path.stat().st_mtime_ns) for code, path in self._paths(layout).items()}
+        paths = self._paths(layout)
+        missing = [path for path in paths.values() if not path.is_file()]
+        if missing:
+            message = (
+                f"{self.task} needs the files of all its {len(paths)} languages, since each has answers "
+                f"to the questions of the others; missing: {', '.join(str(path) for path in missing)}"
+            )
+            raise DataError(message)
+        files = {code: _parse(path, code, path.stat().st_mtime_ns) for code, path in paths.items()}
+        for error in (error for file in files.values() for error in file.errors):
+            refuse_or_count(error, layout.gold_errors)
+        return files
 
 
 class XquadRQuestions(_XquadR):
@@ -91,26 +108,49 @@ class XquadRSentences(_XquadR):
 @lru_cache(maxsize=16)
 def _parse(path: Path, language: str, _changed: int) -> _File:
     """Return a file's questions and candidates; kept, since every language needs every file."""
-    questions, candidates = [], []
-    number = 0
-    for article in read_json(path)["data"]:
-        for paragraph in article["paragraphs"]:
-            breaks = _breaks(path, paragraph)
-            for place, sentence in enumerate(paragraph["sentences"]):
-                candidates.append((f"{language}_{number}_{place}", answer_text(sentence, paragraph["context"])))
-            for question in paragraph["qas"]:
-                answer = question["answers"][0]
-                start = answer["answer_start"]
-                problem = span_problem(paragraph["context"], answer["text"], start)
-                if problem is not None:
-                    message = f"{path}: question {question['id']!r} {problem}"
-                    raise DataError(message)
-                inside = [place for place, (first, end) in enumerate(breaks) if first <= start < end]
-                # A question whose answer lies in no sentence is skipped, as in the official code.
-                if inside:
-                    questions.append((question["id"], question["question"], f"{language}_{number}_{inside[0]}"))
-            number += 1
-    return _File(tuple(questions), tuple(candidates))
+    try:
+        paragraphs = [paragraph for article in read_json(path)["data"] for paragraph in article["paragraphs"]]
+        rows = [row for paragraph in paragraphs for row in paragraph["qas"]]
+        if rows and not any(answer["text"] for row in rows for answer in row["answers"]):
+            raise stripped(path, f"no answer to any of its {len(rows)} questions")
+        parsed = [_paragraph(path, f"{language}_{number}", each) for number, each in enumerate(paragraphs)]
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        message = f"{path}: not XQuAD-R's format, {error!r} while reading data/paragraphs/qas"
+        raise DataError(message) from error
+    twice = [name for name, count in Counter(str(row["id"]) for row in rows).items() if count > 1]
+    if twice:
+        message = f"{path}: question id {twice[0]!r} occurs twice, as do {len(twice) - 1} others; ids must be unique"
+        raise DataError(message)
+    return _File(
+        questions=tuple(question for each in parsed for question in each.questions),
+        candidates=tuple(candidate for each in parsed for candidate in each.candidates),
+        errors=tuple(error for each in parsed for error in each.errors),
+    )
+
+
+def _paragraph(path: Path, name: str, paragraph: dict[str, Any]) -> _File:
+    """Return what one paragraph adds; `name` begins the ids of its sentences."""
+    breaks, context = _breaks(path, paragraph), paragraph["context"]
+    candidates = [
+        (f"{name}_{place}", answer_text(sentence, context)) for place, sentence in enumerate(paragraph["sentences"])
+    ]
+    questions, errors = [], GoldErrors()
+    for place, (sentence, (first, end)) in enumerate(zip(paragraph["sentences"], breaks, strict=True)):
+        problem = sentence_problem(context, sentence, first, end)
+        if problem is not None:
+            errors.add(GoldError(path, f"{name}_{place}", problem, "sentence"))
+    for question in paragraph["qas"]:
+        if not is_visible(question["question"]):
+            message = f"{path}: question {question['id']!r}: its text shows nothing; correct it, or leave it out"
+            raise DataError(message)
+        answer = question["answers"][0]
+        start = whole_number(answer["answer_start"])
+        check_span(path, question["id"], context, answer["text"], start, errors)
+        inside = [place for place, (first, end) in enumerate(breaks) if first <= start < end]
+        # A question whose answer lies in no sentence is skipped, as in the official code.
+        if inside:
+            questions.append((question["id"], question["question"], f"{name}_{inside[0]}"))
+    return _File(tuple(questions), tuple(candidates), tuple(errors))
 
 
 def _breaks(path: Path, paragraph: dict[str, Any]) -> list[tuple[int, int]]:

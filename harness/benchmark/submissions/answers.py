@@ -9,6 +9,7 @@ from harness.benchmark.sources.squad_json import read_questions
 from harness.benchmark.submissions import reading
 from harness.core.errors import DataError
 from harness.core.examples import QuestionExample
+from harness.core.gold import GoldErrors
 from harness.core.task import Tally
 
 
@@ -17,6 +18,8 @@ class Answers:
     """Predictions are texts; an empty one is an answer, None a question without one."""
 
     suffix: str = "json"
+    #: Collects gold answers that contradict their context; None refuses them.
+    allowed: GoldErrors | None = None
 
     def render(self, examples: Sequence[QuestionExample], predictions: Sequence[str | None]) -> str:
         """See `harness.core.task.Submission`."""
@@ -44,7 +47,7 @@ class Answers:
         self, labels: Path, predictions: Path, tally: Tally | None
     ) -> tuple[list[QuestionExample], list[str | None]]:
         """See `harness.core.task.Submission`."""
-        examples = read_questions(reading.present(labels, "labels"))
+        examples = read_questions(reading.present(labels, "labels"), allowed=self.allowed)
         answers = reading.json_object(predictions, "predictions")
         for name, text in answers.items():
             if not isinstance(text, str):

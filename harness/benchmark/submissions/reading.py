@@ -69,20 +69,64 @@ def values(path: Path, role: Role, parse: Callable[[str], T]) -> list[T]:
             faults[number] = error
     if faults:
         first = min(faults)
-        raise refused(path, role, first, str(faults[first]), len(faults) / (len(faults) + len(found)))
+        rows = lines(path, role)
+
+        def is_value(text: str) -> bool:
+            try:
+                parse(text)
+            except ValueError:
+                return False
+            return True
+
+        raise refused(
+            path, role, first, str(faults[first]), [rows[number - 1] for number in faults], len(rows), is_value
+        )
     if role == "labels":
         check_labelled(path, set(found), len(found))
     return found
 
 
-def refused(path: Path, role: Role, line: int, problem: str, share: float) -> DataError:
-    """Return the error for a file with malformed lines: the first of them, and their share of all lines.
+def refused(
+    path: Path,
+    role: Role,
+    line: int,
+    problem: str,
+    faulty: Sequence[str],
+    rows: int,
+    is_value: Callable[[str], bool],
+) -> DataError:
+    """Return the error for a file with malformed lines: the first of them.
 
-    Where most lines of a label file are none of the format's, it holds the test's input without labels.
+    Where most lines of a label file are none of the format's, it is another file: one whose lines have the labels
+    in one of several columns, or the test's input without labels.
+
+    Args:
+        path: the file.
+        role: the folder it belongs to.
+        line: the first malformed line, counted from 1.
+        problem: what is wrong with it.
+        faulty: the malformed lines.
+        rows: lines of the file in all.
+        is_value: whether a text is one of the format's.
     """
-    if role == "labels" and share > 0.5:
-        return stripped(f"{path}:{line}", f"{problem}, nor are most lines")
+    if role == "labels" and len(faulty) > rows / 2:
+        layout = _other_layout(faulty, is_value)
+        if layout is None:
+            return stripped(f"{path}:{line}", f"{problem}, nor are most lines")
+        problem = f"{layout}, where a label file has nothing but labels; `harness data labels` writes such files"
     return malformed(path, line, problem)
+
+
+def _other_layout(rows: Sequence[str], is_value: Callable[[str], bool]) -> str | None:
+    """Return what else most rows are, where one of their columns is what is wanted; None otherwise."""
+    for name, separator in (("tabs", "\t"), ("spaces", None)):
+        split = [parts for row in rows if len(parts := row.split(separator)) > 1]
+        for place in (-1, 0, 1, 2):
+            held = [parts for parts in split if -len(parts) <= place < len(parts) and is_value(parts[place].strip())]
+            if len(held) > len(rows) / 2:
+                column = "last" if place == -1 else f"{place + 1}."
+                return f"the lines have several columns, separated by {name}, and the {column} one holds the labels"
+    return None
 
 
 def check_labelled(path: Path, different: Collection[object], count: int) -> None:

@@ -55,7 +55,8 @@ class TagLines:
         if not different <= known:
             faults = [number for number, row in enumerate(rows, start=1) if row not in known]
             problem = f"tag {rows[faults[0] - 1]!r} is not one of {', '.join(self.tags)}"
-            raise reading.refused(path, role, faults[0], problem, len(faults) / count)
+            faulty = [rows[number - 1] for number in faults]
+            raise reading.refused(path, role, faults[0], problem, faulty, count, self.tags.__contains__)
         if role == "labels":
             reading.check_labelled(path, different - {""}, count)
         if rows[-1]:

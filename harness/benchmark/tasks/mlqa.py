@@ -30,6 +30,7 @@ TASK = Task(
     paper="Lewis et al. 2020, https://aclanthology.org/2020.acl-main.653",
     submission=Answers(),
     protocol="answers normalised by the context's language",
+    parallel=True,
     hub=Hub(
         convert=SquadFile(),
         # facebook/mlqa has a loading script, which `datasets` no longer runs.

@@ -23,5 +23,6 @@ TASK = Task(
     paper="Yang et al. 2019, https://aclanthology.org/D19-1382",
     submission=LabelLines(LABELS),
     protocol="rows split at line ends, CSV quoting undone field by field",
+    parallel=True,
     hub=HUB,
 )

@@ -31,6 +31,7 @@ TASK = Task(
     paper="Ponti et al. 2020, https://aclanthology.org/2020.emnlp-main.185",
     submission=ChoiceLines(),
     originals=((COPA, "en", "dev"), (COPA, "en", "test")),
+    parallel=True,
     hub=Hub(
         convert=JsonLines(
             texts=("premise", "choice1", "choice2", "question"), labels={0: 0, 1: 1}, extra=("idx", "changed")

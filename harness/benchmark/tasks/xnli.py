@@ -35,6 +35,7 @@ TASK = Task(
     parallel=True,
     paper="Conneau et al. 2018, https://aclanthology.org/D18-1269",
     submission=LabelLines(LABELS),
+    parallel=True,
     hub=Hub(
         convert=PairFile(first="premise", second="hypothesis", labels={label: label for label in LABELS}),
         parts=(Part(repository=XNLI, config="{language}", splits={"dev": "validation", "test": "test"}),),

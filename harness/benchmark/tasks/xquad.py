@@ -26,6 +26,7 @@ TASK = Task(
     parallel=True,
     paper="Artetxe et al. 2020, https://aclanthology.org/2020.acl-main.421",
     submission=Answers(),
+    parallel=True,
     hub=Hub(
         convert=SquadFile(),
         # google/xtreme's XQuAD.* is the same without Romanian.

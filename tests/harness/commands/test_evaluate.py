@@ -120,7 +120,7 @@ def document(run, tmp_path: Path) -> dict[str, Any]:
 def test_scores_file_has_its_parts(document) -> None:
     assert list(document) == [
         "format", "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall", "padding",
-        "repeats", "provenance", "stages", "tokens", "fingerprint",
+        "gold_errors", "repeats", "provenance", "stages", "tokens", "fingerprint",
     ]  # fmt: skip
 
 

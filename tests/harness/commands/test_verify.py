@@ -507,3 +507,10 @@ def test_command_prints_a_line_for_each_link_and_exits_with_2_at_the_first_broke
     assert len(said.out.splitlines()) == 5
     assert said.err.startswith(f"harness: the chain breaks at model repository, {NAME}: ")
     assert said.err.count("\n") == 1
+
+
+def test_counts_that_an_older_run_lacks_do_not_make_it_differ() -> None:
+    before, now = ({"score": 50.0, "placeholders": counted} for counted in (None, {"de": 2}))
+    assert runs._first_difference(before, now, "pawsx") == ""
+    assert runs._first_difference(now, before, "pawsx") == "pawsx placeholders is {'de': 2} in scores.json and None"
+    assert runs._first_difference(before, {**before, "score": 49.0}, "pawsx") != ""

@@ -1,8 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from harness.artifacts.run import TaskRecord
 from harness.benchmark import tasks
 from harness.core.files import write_json
 from harness.evaluation.results import LanguageScore, TaskScore
@@ -45,6 +48,8 @@ def test_json_has_every_score_of_every_language() -> None:
         "leak": "",
         "selected_on": "",
         "exposure_declared": True,
+        "gold_errors": None,
+        "placeholders": {},
         "languages": {
             "ru": {
                 "exact_match": 50, "f1": 60, "examples": 10, "split": "test", "official": True, "exposure": None
@@ -130,3 +135,14 @@ def test_failed_writing_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
         write_json(tmp_path / "scores.json", {"a": object()})
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
     assert json.loads((tmp_path / "scores.json").read_text()) == {"a": 1}
+
+
+def test_counts_beside_the_score_are_read_back_and_gold_errors_are_never_official() -> None:
+    counted = replace(score(ru=50).languages[0], gold_errors=2, placeholders=3)
+    before = replace(score(ru=50), languages=[counted])
+    assert (before.complete, before.label) == (False, "partial: 1/1 languages, test, gold errors allowed: 2")
+    found = msgspec.convert(before.to_json(), TaskRecord)
+    assert (found.gold_errors, found.placeholders) == ({"ru": 2}, {"ru": 3})
+    assert TaskScore.from_record(before.task, ("ru",), found).languages == [counted]
+    allowed = replace(before, languages=[replace(counted, gold_errors=0)])
+    assert (allowed.complete, allowed.label) == (True, "test, gold errors allowed: 0")

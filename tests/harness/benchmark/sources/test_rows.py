@@ -80,7 +80,7 @@ def test_jsonl_file_has_its_own_name_for_a_split(layout) -> None:
         ('{"premise": "p", "a": "x", "b": "y", "label": null}', "NoneType"),
         ("[1, 2]", "the line is not a JSON object"),
         ('{"premise": ', "Expecting value"),
-        ("", "Expecting value"),
+        ("", "a blank line; remove it"),
     ],
     ids=["stripped-label", "not-a-number", "null", "list", "cut-off", "blank"],
 )

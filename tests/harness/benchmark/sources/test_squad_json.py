@@ -68,14 +68,23 @@ def test_id_that_occurs_twice_is_refused(refused) -> None:
 )
 def test_stripped_answers_are_refused(refused, answers: list[dict[str, Any]]) -> None:
     path, message = refused(squad(row(answers=answers)))
-    assert message.startswith(f"{path}: question '1' has no answer")
+    assert message.startswith(f"{path} has no answer to any of its 1 questions: its labels were stripped")
+
+
+def test_labels_are_not_called_stripped_where_other_questions_have_answers(refused) -> None:
+    path, message = refused(squad(row(id="1"), row(id="2", answers=[])))
+    assert message.startswith(f"{path}: question '2' has no answer, while others have")
+
+
+#: How a refused gold answer's message ends.
+OR = "; or count such answers with `--allow-gold-errors`"
 
 
 @pytest.mark.parametrize("start", [-1, len(CONTEXT), 1000])
 def test_answer_outside_its_context_is_refused(refused, start: int) -> None:
     path, message = refused(squad(row(answers=[{"text": "море", "answer_start": start}])))
     given = f"{path}: question '1' has answer 'море' at answer_start {start}, "
-    assert message == f"{given}outside its context of 17 characters; the first such answer is at 12"
+    assert message == f"{given}outside its context of 17 characters; the first such answer is at 12{OR}"
 
 
 GAME = "Игру Clannad (クラナド) создала студия Key в 2004\u00a0году."
@@ -84,22 +93,22 @@ GAME = "Игру Clannad (クラナド) создала студия Key в 2004\
 def test_starts_that_count_bytes_or_utf_16_units_are_named(refused) -> None:
     # google-research-datasets/tydiqa#9: starts in bytes, outside of the context and inside it.
     _, message = refused(squad(row(answers=[{"text": "Key", "answer_start": 60}]), context=GAME))
-    assert message.endswith(" has answer 'Key' at answer_start 60, which counts bytes; count characters: 35")
+    assert message.endswith(" has answer 'Key' at answer_start 60, which counts bytes; count characters: 35" + OR)
     _, message = refused(squad(row(answers=[{"text": "Clannad", "answer_start": 9}]), context=GAME))
-    assert message.endswith("answer_start 9, which counts bytes; count characters: 5")
+    assert message.endswith("answer_start 9, which counts bytes; count characters: 5" + OR)
     _, message = refused(squad(row(answers=[{"text": "море", "answer_start": 4}]), context="😀😀море"))
-    assert message.endswith("answer_start 4, which counts UTF-16 units; count characters: 2")
+    assert message.endswith("answer_start 4, which counts UTF-16 units; count characters: 2" + OR)
 
 
 def test_an_answer_that_its_context_does_not_contain_is_refused(refused) -> None:
-    for context in ("нет такого слова здесь", ""):
+    for context in ("нет такого слова здесь", "."):
         _, message = refused(squad(row(), context=context))
         assert "has answer 'в море' at answer_start 10, and its context does not contain it" in message
 
 
 def test_an_answer_that_stands_elsewhere_is_refused_with_both_places(refused) -> None:
     _, message = refused(squad(row(answers=[{"text": "море", "answer_start": 4}])))
-    assert message.endswith("answer_start 4, where its context has 'живё'; the first such answer is at 12")
+    assert message.endswith("answer_start 4, where its context has 'живё'; the first such answer is at 12" + OR)
 
 
 @pytest.mark.parametrize(

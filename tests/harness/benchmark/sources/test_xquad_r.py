@@ -56,7 +56,7 @@ def test_candidates_are_the_sentences_of_all_languages_with_their_paragraph(file
 
 def test_question_whose_answer_lies_between_sentences_is_skipped(write, layout) -> None:
     for code in ("en", "ru"):
-        row = paragraph("A b.\nC d.", [[0, 4], [5, 9]], q1=4, q2=5)
+        row = paragraph("A b.\nC d.", [[0, 3], [5, 9]], q1=3, q2=5)
         write(f"lareqa/xquad-r/{code}.json", json.dumps({"data": [{"paragraphs": [row]}]}))
     assert [row.id for row in QUESTIONS.read(layout, "en", "test")] == ["en_q2"]
 

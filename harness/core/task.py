@@ -238,8 +238,6 @@ class Task(Generic[ExampleT, PredictionT]):
     pool: Pool | None = None
     #: What the test data are translations of, as (source, language, split): training on it leaks too.
     originals: tuple[tuple[Source[Any], str, Split], ...] = ()
-    #: Whether an id names the same item in every language: test sets that are translations of each other.
-    parallel: bool = False
     #: What a reader must know before comparing the number.
     caution: str = ""
     #: Other names of the task in papers and on the hub, in small letters; a wrong name is answered with them.

@@ -26,7 +26,6 @@ TASK = Task(
     metric=Mlqa(),
     headline=("exact_match", "f1"),
     official={"en": 11_590, "ar": 5_335, "de": 4_517, "es": 5_253, "hi": 4_918, "vi": 5_495, "zh": 5_137},
-    parallel=True,
     paper="Lewis et al. 2020, https://aclanthology.org/2020.acl-main.653",
     submission=Answers(),
     protocol="answers normalised by the context's language",

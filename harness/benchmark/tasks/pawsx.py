@@ -19,7 +19,6 @@ TASK = Task(
     metric=Accuracy(),
     headline=("accuracy",),
     official=2_000,
-    parallel=True,
     paper="Yang et al. 2019, https://aclanthology.org/D19-1382",
     submission=LabelLines(LABELS),
     protocol="rows split at line ends, CSV quoting undone field by field",

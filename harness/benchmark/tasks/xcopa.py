@@ -27,7 +27,6 @@ TASK = Task(
     metric=Accuracy(),
     headline=("accuracy",),
     official=500,
-    parallel=True,
     paper="Ponti et al. 2020, https://aclanthology.org/2020.emnlp-main.185",
     submission=ChoiceLines(),
     originals=((COPA, "en", "dev"), (COPA, "en", "test")),

@@ -32,7 +32,6 @@ TASK = Task(
     metric=Accuracy(),
     headline=("accuracy",),
     official=5_010,
-    parallel=True,
     paper="Conneau et al. 2018, https://aclanthology.org/D18-1269",
     submission=LabelLines(LABELS),
     parallel=True,

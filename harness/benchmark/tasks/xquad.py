@@ -23,7 +23,6 @@ TASK = Task(
     metric=Squad(),
     headline=("exact_match", "f1"),
     official=1_190,
-    parallel=True,
     paper="Artetxe et al. 2020, https://aclanthology.org/2020.acl-main.421",
     submission=Answers(),
     parallel=True,

@@ -7,7 +7,7 @@ HARNESS := $(VENV)/bin/harness
 STAMP := $(VENV)/.installed
 MODELS := english mixed_ru
 
-.PHONY: install eval test lint clean
+.PHONY: install eval report test lint clean
 
 install: $(STAMP)
 
@@ -20,6 +20,10 @@ $(STAMP): pyproject.toml constraints.txt
 eval: $(STAMP)
 	$(HARNESS) train $(MODELS:%=recipes/sample/%.toml) --export
 	$(HARNESS) eval $(MODELS:%=--model %) --tasks all
+
+# After `make eval`: one page about both models.
+report: $(STAMP)
+	$(HARNESS) report $(MODELS) --output report.html
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS prediction (task TEXT, language TEXT, example INTEGER
 """
 
 #: Of the tables above; counted up where they change, so that an older file is refused and not misread.
-_VERSION = 2
+VERSION = 2
 #: Answers that one statement reads: their numbers are one JSON text.
 _READ = 20_000
 
@@ -75,10 +75,10 @@ class Journal:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
             (tables,) = self._connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-            if tables and version != _VERSION:
-                message = f"version {version}, this is {_VERSION}"
+            if tables and version != VERSION:
+                message = f"version {version}, this is {VERSION}"
                 raise sqlite3.DatabaseError(message)
-            self._connection.executescript(f"{_SCHEMA} PRAGMA user_version = {_VERSION};")
+            self._connection.executescript(f"{_SCHEMA} PRAGMA user_version = {VERSION};")
         except sqlite3.DatabaseError as error:
             message = f"{path} is not a journal of this version ({error}); give another folder with `--output`"
             raise UsageError(message) from error

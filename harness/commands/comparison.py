@@ -1,0 +1,150 @@
+"""The bodies of `harness compare`, `report` and `leaderboard`: from names of runs to lines and files."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.artifacts.workspace import Workspace
+from harness.comparison import comparing
+from harness.comparison.comparing import ComparisonRequest
+from harness.comparison.leaderboard import board
+from harness.comparison.runs import FinishedRun, all_runs, find, newest
+from harness.comparison.sheets import Sheet, check_format, format_of, plain, render
+from harness.core.errors import UsageError
+from harness.core.files import write_text
+from harness.core.progress import Progress
+
+__all__ = ["ComparisonRequest", "ReportRequest", "compare", "leaderboard", "report"]
+
+HTML = "html"
+OWN, PUBLISHED = "own", "published"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRequest:
+    """What `harness report` writes."""
+
+    #: Folders, names of runs, models, or MODEL@VARIANT; the newest run of each model and variant where empty.
+    runs: tuple[str, ...] = ()
+    output: Path | None = None
+    form: str | None = None
+    examples: str = "sampled"
+    #: ``published``: published numbers beside the means of the tables.
+    rows: str = "own"
+    data: Path | None = None
+    force: bool = False
+
+
+def compare(
+    request: ComparisonRequest, workspace: Workspace, progress: Progress, form: str | None, output: Path | None
+) -> Iterator[str]:
+    """Yield the tables, or write them and yield where.
+
+    Raises:
+        UsageError: an unknown format, or an output that cannot be a file; see `comparing.compare`.
+    """
+    chosen = format_of(form, "" if output is None else output.suffix)
+    _check_output(output, "comparison.md")
+    sheets = comparing.compare(request, workspace, progress)
+    yield from _written(render(sheets, chosen), output, sheets)
+
+
+def report(request: ReportRequest, workspace: Workspace, progress: Progress) -> Iterator[str]:
+    """Write the page of runs, or yield their tables.
+
+    Raises:
+        UsageError: there is no such run, it is not finished, or an option has a wrong value.
+        MissingExtra: what the page needs is not installed.
+    """
+    form = request.form.lower() if request.form else _suffix_form(request.output)
+    _check_output(request.output, "report.html")
+    if request.rows not in (OWN, PUBLISHED):
+        message = f"no rows {request.rows!r}; `--rows` is {OWN} or {PUBLISHED}"
+        raise UsageError(message)
+    if form != HTML:
+        check_format(form)
+    elif request.rows == PUBLISHED:
+        message = "published numbers stand in tables, not on the page; add `--format md`, latex, csv or json"
+        raise UsageError(message)
+    runs, remarks = _runs(request.runs, workspace)
+    yield from map(plain, remarks)
+    if form != HTML:
+        from harness.comparison.page.writing import aligned_alone
+        from harness.comparison.tables import paper_tables
+
+        alone = aligned_alone(runs, workspace, progress, request.data)
+        sheets = paper_tables(alone, workspace.artifacts, beside=request.rows == PUBLISHED)
+        yield from _written(render(sheets, check_format(form)), request.output, sheets)
+        return
+    from harness.comparison.page.writing import write_page
+
+    written = write_page(
+        runs,
+        request.output or Path("report.html"),
+        workspace,
+        progress,
+        examples=request.examples,
+        data=request.data,
+        force=request.force,
+    )
+    if written.not_compared:
+        yield plain(f"the runs are not compared: {written.not_compared}")
+    yield written.describe()
+
+
+def _suffix_form(output: Path | None) -> str:
+    if output is None or output.suffix.lower() in ("", ".html", ".htm"):
+        return HTML
+    return format_of(None, output.suffix)
+
+
+def _runs(names: Sequence[str], workspace: Workspace) -> tuple[list[FinishedRun], list[str]]:
+    if names:
+        return find(names, workspace)
+    found = newest(all_runs(workspace).finished)
+    if not found:
+        message = (
+            f"there is no finished run under {workspace.runs}; `harness eval --model NAME` makes one, or name folders"
+        )
+        raise UsageError(message)
+    # The oldest is what the others are compared with: a baseline is usually evaluated first.
+    return found[::-1], []
+
+
+def leaderboard(
+    workspace: Workspace,
+    *,
+    sort: str = "model",
+    every: bool = False,
+    form: str | None = None,
+    output: Path | None = None,
+) -> Iterator[str]:
+    """Yield the table of all runs, or write it and yield where.
+
+    Raises:
+        UsageError: there is no finished run, an unknown column or format, or an output that cannot be a file.
+    """
+    _check_output(output, "leaderboard.html")
+    page = (form or "").lower() == HTML or (form is None and output is not None and output.suffix.lower() == ".html")
+    chosen = None if page else format_of(form, "" if output is None else output.suffix)
+    sheet = board(all_runs(workspace), sort=sort, every=every)
+    if chosen is not None:
+        yield from _written(render([sheet], chosen), output, [sheet])
+        return
+    from harness.comparison.page.writing import board_page
+
+    yield from _written(board_page(sheet), output, [sheet])
+
+
+def _written(text: str, output: Path | None, sheets: Sequence[Sheet]) -> Iterator[str]:
+    if output is None:
+        yield text.rstrip("\n")
+        return
+    write_text(output, text)
+    yield f"wrote {output}: {sum(len(sheet.rows) for sheet in sheets):,} rows"
+
+
+def _check_output(output: Path | None, name: str) -> None:
+    if output is not None and output.is_dir():
+        message = f"{output} is a folder; `--output` must name a file, such as {output / name}"
+        raise UsageError(message)

@@ -46,9 +46,10 @@ from training.pretraining import (
 )
 from training.recipe import Intermediate, Scratch, TextMix
 from training.sets import RowsOnDemand
+from training.states import last_state, step_of
 from training.target import target_batches, target_inputs, target_schedule, target_set
 from training.text import Corpus, read_corpus
-from training.trainer import Schedule, last_state, step_of
+from training.trainer import Schedule
 
 #: Seconds that all measurements of one command may take, roughly.
 SECONDS = 20.0

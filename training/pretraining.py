@@ -26,9 +26,10 @@ from training.encoders.loading import CheckpointSource, load, load_encoder, read
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
 from training.modules import MaskedLanguageModel
+from training.precision import precision_of
 from training.recipe import Scratch, TextMix
 from training.text import MASKS, Corpus, TextBatches, read_corpus, train_tokenizer
-from training.trainer import Schedule, fit, precision_of
+from training.trainer import Schedule, fit
 
 
 def pretrained(training: Training) -> Checkpoint:
@@ -266,7 +267,7 @@ def check_public(training: Training, tokenizer: Path) -> None:
     """
     source = public_source(training)
     networks, _ = read_config(source)
-    precision = precision_of(training.recipe.compute)
+    precision = precision_of(training.recipe.compute, networks.family.refused)
     if (reason := networks.family.refused.get(precision)) is not None:
         message = (
             f"recipe {training.recipe.name!r} trains {networks.family.model_type} in {precision}: {reason}"

@@ -139,7 +139,8 @@ class Intermediate:
     source_examples: int | None = None
     #: Continued masked and translation language modelling.
     text: ContinuedText | None = None
-    #: The embeddings and so many layers stay as they were.
+    #: The embeddings and so many layers stay as they were, 0 for the embeddings alone: they are neither
+    #: differentiated nor in the optimiser, which saves much where a vocabulary is large.
     frozen_layers: int | None = None
     tasks: tuple[Mixed, ...]
 
@@ -162,7 +163,8 @@ class Target:
 
     #: All that the harness declares and that are not optional where left out.
     finetunes: tuple[str, ...] = ()
-    #: The embeddings and so many layers stay as they were.
+    #: The embeddings and so many layers stay as they were, 0 for the embeddings alone: they are neither
+    #: differentiated nor in the optimiser, which saves much where a vocabulary is large.
     frozen_layers: int | None = None
     #: Scores on the English dev set over one training; the best step's weights are kept. 0 keeps the last.
     evaluations: int = 5
@@ -183,14 +185,23 @@ class Export:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compute:
-    """How training uses a machine; what is learned changes by rounding only, with one exception."""
+    """How training uses a machine; what is learned changes by rounding only, but for what is said here."""
 
-    #: Parts of a step's batch that are computed one after another, where memory holds no more. Where the
-    #: rows of a batch are each other's negatives (alignment, dual encoders), each part has its own only,
-    #: and so has each process: fewer negatives, another loss.
+    #: Leave padding out: the layers of BERT and XLM-R see useful tokens only, and a step is computed in
+    #: parts by length, as many as memory needs, with the loss of the whole step. Two more things change. On a
+    #: CPU attention has no dropout, as it would take longer than attention itself, and other rates are
+    #: rounded to 1/256; and padding is left out of the softmax over the start and end of an answer. false
+    #: computes each step as one padded batch, to the last bit as versions before did.
+    unpadded: bool = True
+    #: Parts of a step's batch, one after another, at least; memory decides where there have to be more. Where
+    #: the rows of a batch are each other's negatives (alignment, dual encoders), each part has its own
+    #: only, and so has each process: fewer negatives, another loss. Memory does not divide those.
     accumulation: int = 1
     gradient_checkpointing: bool = False
-    bf16: bool = False
+    #: Compute products in bf16; weights, optimiser, losses and norms stay in fp32. Where left out, the machine
+    #: decides: a GPU with bf16, or a CPU with avx512_bf16 or AMX, if the encoder's family allows it. false, or
+    #: `--fp32`, computes all in fp32.
+    bf16: bool | None = None
     #: Steps between the states from which a stopped training is resumed.
     save_every: int = 500
     #: Trackers of transformers' Trainer; those other than TensorBoard have to be installed.

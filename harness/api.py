@@ -296,6 +296,7 @@ def train(
     phase: str = "target",
     resume: bool = True,
     allow_leak: str | None = None,
+    fp32: bool = False,
     home: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> "Trained":
@@ -310,6 +311,7 @@ def train(
         phase: the phase to stop after: ``pretrained``, ``intermediate`` or ``target``.
         resume: resume a training that was stopped; begin it again otherwise.
         allow_leak: why evaluation sentences may be trained on; it marks every score.
+        fp32: compute in fp32, whatever the recipe says; else in bf16 where the machine has it.
         home: the workspace; $HARNESS_HOME or the current folder where None.
         progress: shows what happens; silent where None.
 
@@ -332,6 +334,7 @@ def train(
         phase=phase,
         resume=resume,
         allow_leak=allow_leak,
+        fp32=fp32,
         progress=progress or Silent(),
     )
 

@@ -103,7 +103,7 @@ def intermediate_inputs(training: Training, mix: Intermediate, parent: Checkpoin
     shapes = [(describe(finetune.head), repr(finetune.featurizer)) for _, finetune in tasks]
     steps = training.steps(mix.steps)
     identity = identity_of("intermediate", asdict(mix), shapes, steps, training.recipe.seed, parent.digest, data)
-    return Inputs(identity, training.directory("intermediate"), data)
+    return Inputs(identity, training.directory("intermediate"), data, fp32=training.fp32)
 
 
 def mixed_sets(

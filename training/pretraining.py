@@ -90,7 +90,7 @@ def scratch_inputs(training: Training, scratch: Scratch, corpus: Corpus) -> Inpu
     """
     data = digests_of(training.layout, [*corpus.paths, *_named_tokenizer(training, scratch)])
     identity = identity_of("pretrained", asdict(cut_of(training, scratch)), training.recipe.seed, data)
-    return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", data)
+    return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", data, fp32=training.fp32)
 
 
 def scratch_schedule(training: Training, cut: Scratch) -> Schedule:

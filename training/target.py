@@ -128,7 +128,7 @@ def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) 
         start.digest,
         data,
     )
-    return Inputs(identity, training.directory("target", finetune.name), data)
+    return Inputs(identity, training.directory("target", finetune.name), data, fp32=training.fp32)
 
 
 def _has_dev(training: Training, finetune: AnyFinetune) -> bool:

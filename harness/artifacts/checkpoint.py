@@ -71,7 +71,7 @@ class MixRecord(msgspec.Struct, frozen=True, kw_only=True):
     drawn: dict[str, dict[str, int]] = {}
 
 
-class ComputeRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ComputeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How a checkpoint was computed, as far as that may change what was learned."""
 
     #: Of products: ``fp32``, ``bf16``, ``fp16``; weights, optimiser and losses are in fp32.

@@ -47,16 +47,18 @@ from training.pretraining import (
 from training.recipe import Intermediate, Scratch, TextMix
 from training.sets import RowsOnDemand
 from training.states import last_state, step_of
-from training.target import target_batches, target_inputs, target_schedule, target_set
+from training.target import scored_tokens, target_batches, target_inputs, target_schedule, target_set
 from training.text import Corpus, read_corpus
 from training.trainer import Schedule
 
 #: Seconds that all measurements of one command may take, roughly.
-SECONDS = 20.0
+SECONDS = 60.0
 #: Examples of each file from which its tokens are estimated; a smaller file is counted.
 EXAMPLES = 100
 #: Steps of text from which its tokens are estimated.
 TEXT_STEPS = 20
+#: A token of training costs a forward pass and a backward one, which computes twice as much; scoring only the first.
+PASSES = 3
 #: Lines of all languages from which a tokenizer is made that no checkpoint holds yet, and which are measured.
 LINES = 20_000
 
@@ -98,6 +100,8 @@ class Planned:
     left: float
     parts: Sequence[SetEstimate] = ()
     work: Work | None = None
+    #: Tokens of the dev set, as often as it is scored.
+    scored: int = 0
 
     @property
     def tokens(self) -> int:
@@ -354,11 +358,12 @@ def _target(training: Training, finetune: AnyFinetune, inputs: Inputs | None, st
         steps=steps,
         left=left,
         parts=[replace(_part(train_set, steps * batches.rows), name="")],
+        scored=scored_tokens(training, finetune, tokenizer),
         work=Work(
             model=model,
             batches=batches,
             schedule=schedule,
-            key=f"target {frozen} {_shape(training, start.config)}",
+            key=f"{name} {frozen} {_shape(training, start.config)}",
             shape=_shape(training, start.config),
         ),
     )
@@ -441,7 +446,9 @@ def _time(item: Planned, measured: tuple[Speed, str] | None) -> tuple[str, str]:
 
 
 def _seconds(item: Planned, speed: Speed) -> float:
-    return speed.seconds(item.left * item.steps, item.tokens)
+    return (
+        speed.seconds(item.left * item.steps, item.tokens) + item.left * item.scored * speed.seconds_per_token / PASSES
+    )
 
 
 def _total(planned: Sequence[Planned], speeds: Mapping[str, tuple[Speed, str]]) -> float:
@@ -470,7 +477,7 @@ def _remarks(
         shown = " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1])))
         yield (
             f"  time: an estimate from {shown} optimiser steps of a kind, timed on this machine ({cores()} cores) and "
-            f"carried over by the token; reading files, scoring the dev set and export come on top, and patience may "
+            f"carried over by the token; reading files and export come on top, and patience may "
             f"end a training sooner"
         )
         if load > cores() / 2:

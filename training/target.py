@@ -182,6 +182,19 @@ def target_schedule(training: Training, finetune: AnyFinetune, steps: int) -> Sc
     )
 
 
+def scored_tokens(training: Training, finetune: AnyFinetune, tokenizer: FastTokenizer) -> int:
+    """Return the tokens of the dev set, as often as phase 3 scores it: to choose a step, and at its end."""
+    (language,) = finetune.languages
+    override = training.recipe.target.overrides.get(finetune.name)
+    found = _development(
+        training, teacher_of(training, finetune), language, tokenizer, override.examples if override else None,
+        has_dev=_has_dev(training, finetune),
+    )  # fmt: skip
+    if found is None:
+        return 0
+    return (training.recipe.target.evaluations + 1) * sum(len(feature.input_ids) for feature in found.features)
+
+
 def _fine_tune(
     training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any, identity: str
 ) -> dict[str, Any]:

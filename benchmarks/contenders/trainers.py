@@ -2,7 +2,8 @@
 
 All sides get the same rows, the same weights to start with, the same learning rates and so many steps of as many rows.
 What they do not share is what is compared: which rows a batch holds, padding, precision, and what is frozen.
-`python -m benchmarks.contenders.trainers '{"side": ...}'` prints one line of JSON; `benchmarks.speed.training` starts it.
+`python -m benchmarks.contenders.trainers '{"side": ...}'` prints one line of JSON; `benchmarks.speed.training` starts
+it.
 """
 
 import json

@@ -70,7 +70,7 @@ def test_sides_are_ours_and_known_ones(sides: str, capsys: pytest.CaptureFixture
 
 def test_training_that_fails_is_named(tmp_path: Path) -> None:
     options: Any = parse(["--data", str(tmp_path / "none"), "--tokenizer", "none.json", "--repeats", "1"])
-    with pytest.raises(UsageError, match="the training of 'ours' failed: .*none"):
+    with pytest.raises(UsageError, match=r"the training of 'ours' failed: .*none"):
         training.measured(jobs(options)[0])
 
 

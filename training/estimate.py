@@ -44,10 +44,11 @@ from training.pretraining import (
     text_batches,
     tokenizer_file,
 )
+from training.rates import rates_of
 from training.recipe import Intermediate, Scratch, TextMix
 from training.sets import RowsOnDemand
 from training.states import last_state, step_of
-from training.target import scored_tokens, target_batches, target_inputs, target_schedule, target_set
+from training.target import rates, scored_tokens, target_batches, target_inputs, target_schedule, target_set
 from training.text import Corpus, read_corpus
 from training.trainer import Schedule
 
@@ -102,6 +103,9 @@ class Planned:
     work: Work | None = None
     #: Tokens of the dev set, as often as it is scored.
     scored: int = 0
+    #: Learning rates that are tried first, and the share of the steps of each.
+    rates: int = 1
+    sweep: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -316,7 +320,16 @@ def _intermediate(training: Training, mix: Intermediate, start: _Start) -> tuple
         key=f"{mix} {_shape(training, start.config)}",
         shape=_shape(training, start.config),
     )
-    return Planned(name=name, state=state, steps=steps, left=left, parts=parts, work=work), None
+    return Planned(
+        name=name,
+        state=state,
+        steps=steps,
+        left=left,
+        parts=parts,
+        work=work,
+        rates=len(rates_of(mix.learning_rate)),
+        sweep=mix.sweep,
+    ), None
 
 
 def _targets(
@@ -359,6 +372,8 @@ def _target(training: Training, finetune: AnyFinetune, inputs: Inputs | None, st
         left=left,
         parts=[replace(_part(train_set, steps * batches.rows), name="")],
         scored=scored_tokens(training, finetune, tokenizer),
+        rates=len(rates(training, finetune)),
+        sweep=training.recipe.target.sweep,
         work=Work(
             model=model,
             batches=batches,
@@ -411,7 +426,14 @@ def _table(training: Training, planned: Sequence[Planned], speeds: Mapping[str, 
         whole = item.parts[0] if len(item.parts) == 1 and not item.parts[0].name else None
         cells = [EMPTY if whole is None else _number(value) for value in _examples(whole)]
         rows.append(
-            [item.name, item.state, f"{item.steps:,}", *cells, f"{item.tokens:,}", *_time(item, speeds.get(item.name))]
+            [
+                item.name,
+                _shown(item),
+                f"{item.steps:,}",
+                *cells,
+                f"{item.tokens:,}",
+                *_time(item, speeds.get(item.name)),
+            ]
         )
         rows += [
             [part.name, "", "", *map(_number, _examples(part)), _number(part.tokens), "", ""]
@@ -426,6 +448,11 @@ def _table(training: Training, planned: Sequence[Planned], speeds: Mapping[str, 
         ["training", "state", "steps", "examples", "drawn", "tokens", "time", "measured"],
         rows,
     )
+
+
+def _shown(item: Planned) -> str:
+    """Return the state of a training, and what is tried before its steps."""
+    return item.state if item.rates == 1 else f"{item.state}, after {item.rates} learning rates"
 
 
 def _examples(part: SetEstimate | None) -> tuple[int | None, int | None]:
@@ -446,9 +473,9 @@ def _time(item: Planned, measured: tuple[Speed, str] | None) -> tuple[str, str]:
 
 
 def _seconds(item: Planned, speed: Speed) -> float:
-    return (
-        speed.seconds(item.left * item.steps, item.tokens) + item.left * item.scored * speed.seconds_per_token / PASSES
-    )
+    scoring = item.left * item.scored / PASSES * speed.seconds_per_token
+    tried = item.rates * item.sweep if item.rates > 1 else 0.0
+    return (speed.seconds(item.left * item.steps, item.tokens) + scoring) * (1 + tried)
 
 
 def _total(planned: Sequence[Planned], speeds: Mapping[str, tuple[Speed, str]]) -> float:

@@ -110,7 +110,10 @@ class Training:
             message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
             raise CheckpointError(message) from error
         if rank() == 0:
-            shutil.rmtree(self.folders(metadata["key"], "").states, ignore_errors=True)
+            states = self.folders(metadata["key"], "").states
+            # Those of the learning rates that were tried lie beside them.
+            for folder in (states, *states.parent.glob(f"{states.name}-rates")):
+                shutil.rmtree(folder, ignore_errors=True)
         return kept
 
     def steps(self, wanted: int) -> int:

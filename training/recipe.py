@@ -127,7 +127,11 @@ class Intermediate:
 
     steps: int
     batch_rows: int = 32
-    learning_rate: float = 1e-5
+    #: One, or several of which the best is kept: each trains on a part of the steps, and the English dev sets of
+    #: the tasks decide (the mean of their scores).
+    learning_rate: float | tuple[float, ...] = 1e-5
+    #: Share of the steps on which each of several learning rates is tried.
+    sweep: float = 0.2
     warmup: float = 0.1
     #: How a step's task is drawn: see `training.sampling`. Weights are read by "weights" and "scheduled".
     sampling: Literal["proportional", "capped", "temperature", "weights", "scheduled"] = "capped"
@@ -149,7 +153,9 @@ class Intermediate:
 class Override:
     """What a recipe sets otherwise than the finetune's own hyperparameters."""
 
-    learning_rate: float | None = None
+    #: One, or several of which the best on the English dev set is kept; `sweep` of [target] says how long
+    #: each is tried.
+    learning_rate: float | tuple[float, ...] | None = None
     epochs: float | None = None
     batch_rows: int | None = None
     max_steps: int | None = None
@@ -170,6 +176,8 @@ class Target:
     evaluations: int = 5
     #: Stop after so many of them without a better one; never where left out.
     patience: int | None = None
+    #: Share of the steps on which each of several learning rates is tried.
+    sweep: float = 0.2
     #: Finetune -> the training set its head learns from instead, where its own cannot be had. Both
     #: must have heads of one kind and size; results say it.
     stand_ins: Mapping[str, str] = field(default_factory=dict)

@@ -307,6 +307,7 @@ def train(
     resume: bool = True,
     allow_leak: str | None = None,
     allow_gold_errors: bool = False,
+    fp32: bool = False,
     home: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> "Trained":
@@ -322,6 +323,7 @@ def train(
         resume: resume a training that was stopped; begin it again otherwise.
         allow_leak: why evaluation sentences may be trained on; it marks every score.
         allow_gold_errors: leave out gold answers that contradict their text, instead of refusing them.
+        fp32: compute in fp32, whatever the recipe says; else in bf16 where the machine has it.
         home: the workspace; $HARNESS_HOME or the current folder where None.
         progress: shows what happens; silent where None.
 
@@ -345,6 +347,7 @@ def train(
         resume=resume,
         allow_leak=allow_leak,
         allow_gold_errors=allow_gold_errors,
+        fp32=fp32,
         progress=progress or Silent(),
     )
 

@@ -44,18 +44,22 @@ from training.pretraining import (
     text_batches,
     tokenizer_file,
 )
+from training.rates import rates_of
 from training.recipe import Intermediate, Scratch, TextMix
 from training.sets import RowsOnDemand
-from training.target import target_batches, target_inputs, target_schedule, target_set
+from training.states import last_state, step_of
+from training.target import rates, scored_tokens, target_batches, target_inputs, target_schedule, target_set
 from training.text import Corpus, read_corpus
-from training.trainer import Schedule, last_state, step_of
+from training.trainer import Schedule
 
 #: Seconds that all measurements of one command may take, roughly.
-SECONDS = 20.0
+SECONDS = 60.0
 #: Examples of each file from which its tokens are estimated; a smaller file is counted.
 EXAMPLES = 100
 #: Steps of text from which its tokens are estimated.
 TEXT_STEPS = 20
+#: A token of training costs a forward pass and a backward one, which computes twice as much; scoring only the first.
+PASSES = 3
 #: Lines of all languages from which a tokenizer is made that no checkpoint holds yet, and which are measured.
 LINES = 20_000
 
@@ -97,6 +101,11 @@ class Planned:
     left: float
     parts: Sequence[SetEstimate] = ()
     work: Work | None = None
+    #: Tokens of the dev set, as often as it is scored.
+    scored: int = 0
+    #: Learning rates that are tried first, and the share of the steps of each.
+    rates: int = 1
+    sweep: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -311,7 +320,16 @@ def _intermediate(training: Training, mix: Intermediate, start: _Start) -> tuple
         key=f"{mix} {_shape(training, start.config)}",
         shape=_shape(training, start.config),
     )
-    return Planned(name=name, state=state, steps=steps, left=left, parts=parts, work=work), None
+    return Planned(
+        name=name,
+        state=state,
+        steps=steps,
+        left=left,
+        parts=parts,
+        work=work,
+        rates=len(rates_of(mix.learning_rate)),
+        sweep=mix.sweep,
+    ), None
 
 
 def _targets(
@@ -353,11 +371,14 @@ def _target(training: Training, finetune: AnyFinetune, inputs: Inputs | None, st
         steps=steps,
         left=left,
         parts=[replace(_part(train_set, steps * batches.rows), name="")],
+        scored=scored_tokens(training, finetune, tokenizer),
+        rates=len(rates(training, finetune)),
+        sweep=training.recipe.target.sweep,
         work=Work(
             model=model,
             batches=batches,
             schedule=schedule,
-            key=f"target {frozen} {_shape(training, start.config)}",
+            key=f"{name} {frozen} {_shape(training, start.config)}",
             shape=_shape(training, start.config),
         ),
     )
@@ -405,7 +426,14 @@ def _table(training: Training, planned: Sequence[Planned], speeds: Mapping[str, 
         whole = item.parts[0] if len(item.parts) == 1 and not item.parts[0].name else None
         cells = [EMPTY if whole is None else _number(value) for value in _examples(whole)]
         rows.append(
-            [item.name, item.state, f"{item.steps:,}", *cells, f"{item.tokens:,}", *_time(item, speeds.get(item.name))]
+            [
+                item.name,
+                _shown(item),
+                f"{item.steps:,}",
+                *cells,
+                f"{item.tokens:,}",
+                *_time(item, speeds.get(item.name)),
+            ]
         )
         rows += [
             [part.name, "", "", *map(_number, _examples(part)), _number(part.tokens), "", ""]
@@ -420,6 +448,11 @@ def _table(training: Training, planned: Sequence[Planned], speeds: Mapping[str, 
         ["training", "state", "steps", "examples", "drawn", "tokens", "time", "measured"],
         rows,
     )
+
+
+def _shown(item: Planned) -> str:
+    """Return the state of a training, and what is tried before its steps."""
+    return item.state if item.rates == 1 else f"{item.state}, after {item.rates} learning rates"
 
 
 def _examples(part: SetEstimate | None) -> tuple[int | None, int | None]:
@@ -440,7 +473,9 @@ def _time(item: Planned, measured: tuple[Speed, str] | None) -> tuple[str, str]:
 
 
 def _seconds(item: Planned, speed: Speed) -> float:
-    return speed.seconds(item.left * item.steps, item.tokens)
+    scoring = item.left * item.scored / PASSES * speed.seconds_per_token
+    tried = item.rates * item.sweep if item.rates > 1 else 0.0
+    return (speed.seconds(item.left * item.steps, item.tokens) + scoring) * (1 + tried)
 
 
 def _total(planned: Sequence[Planned], speeds: Mapping[str, tuple[Speed, str]]) -> float:
@@ -469,7 +504,7 @@ def _remarks(
         shown = " to ".join(str(count) for count in dict.fromkeys((steps[0], steps[-1])))
         yield (
             f"  time: an estimate from {shown} optimiser steps of a kind, timed on this machine ({cores()} cores) and "
-            f"carried over by the token; reading files, scoring the dev set and export come on top, and patience may "
+            f"carried over by the token; reading files and export come on top, and patience may "
             f"end a training sooner"
         )
         if load > cores() / 2:

@@ -58,6 +58,11 @@ class Training:
     overlaps: Callable[[], list[Overlap]] = list
 
     @property
+    def fp32(self) -> bool:
+        """Return whether the recipe, or `--fp32`, wants every product in fp32 whatever the machine has."""
+        return self.recipe.compute.bf16 is False
+
+    @property
     def retrieval_layer(self) -> int | None:
         """Return the hidden state that retrieval pools, where the recipe or its known encoder says one."""
         start, known = self.recipe.pretrained, self.known
@@ -87,7 +92,8 @@ class Training:
     def folders(self, identity: str, phase: str) -> Folders:
         """Return where a training keeps its states until its checkpoint is written, and its logs."""
         return Folders(
-            states=self.workspace.checkpoints / ".states" / identity[:16],
+            # What was begun in bf16 is not continued where fp32 is wanted.
+            states=self.workspace.checkpoints / ".states" / f"{identity[:16]}{'-fp32' if self.fp32 else ''}",
             logs=self.workspace.runs / "tensorboard" / self.recipe.name / phase,
             resume=self.resume,
         )
@@ -104,7 +110,10 @@ class Training:
             message = f"checkpoint {directory} cannot be written ({error}); free space and run `harness train` again"
             raise CheckpointError(message) from error
         if rank() == 0:
-            shutil.rmtree(self.folders(metadata["key"], "").states, ignore_errors=True)
+            states = self.folders(metadata["key"], "").states
+            # Those of the learning rates that were tried lie beside them.
+            for folder in (states, *states.parent.glob(f"{states.name}-rates")):
+                shutil.rmtree(folder, ignore_errors=True)
         return kept
 
     def steps(self, wanted: int) -> int:
@@ -121,6 +130,8 @@ class Inputs:
     directory: Path
     #: Data file by its path in the layout -> SHA-256.
     data: Mapping[str, str]
+    #: Whether a checkpoint that was computed in less than fp32 is not wanted.
+    fp32: bool = False
 
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint that came from them, if it is there.
@@ -128,7 +139,9 @@ class Inputs:
         Raises:
             CheckpointError: it is damaged.
         """
-        return current(self.directory, self.identity)
+        found = current(self.directory, self.identity)
+        computed = None if found is None else found.metadata.computed
+        return None if self.fp32 and computed is not None and computed.precision != "fp32" else found
 
 
 def metadata_of(

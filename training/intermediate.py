@@ -3,18 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+import msgspec
 import transformers
+from torch.utils.data import Subset
+from transformers import PreTrainedModel
 
+from harness.artifacts.checkpoint import TriedRecord
 from harness.benchmark import finetunes
+from harness.core.errors import RecipeError
 from harness.core.heads import describe
 from harness.core.task import AnyFinetune
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import MixedBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
-from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of, origin_of
+from training.development import Development, development, has_development
+from training.experiment import Folders, Inputs, Training, add_seen, digests_of, identity_of, metadata_of, origin_of
 from training.modules import MultiTask, freeze
 from training.pretraining import encoder_of, text_batches, text_model_of
+from training.rates import choose, rates_of, trial_steps
 from training.recipe import Intermediate, Mixed
 from training.sampling import Sampler
 from training.sets import Rows, every_row, share_out, sources, train_paths, training_set
@@ -42,6 +51,14 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     if found is not None:
         training.progress.say(f"{training.recipe.name}: phase 2 is there")
         return found
+    heads = {task.name: finetune.head for task, finetune in tasks}
+
+    def fresh(text: PreTrainedModel | None) -> MultiTask:
+        transformers.set_seed(training.recipe.seed)
+        made = MultiTask(heads, encoder, text)
+        freeze(made.encoder, mix.frozen_layers)
+        return made
+
     # Before any data is read: a checkpoint that is not whole is refused at once.
     encoder = encoder_of(parent)
     text = None if mix.text is None else text_model_of(parent)
@@ -49,16 +66,27 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     tokenizer = FastTokenizer(parent.tokenizer)
     sets = mixed_sets(training, mix, tokenizer)
     batches = mixed_batches(training, mix, sets, corpus, parent.tokenizer)
-    transformers.set_seed(training.recipe.seed)
-    heads = {task.name: finetune.head for task, finetune in tasks}
-    model = MultiTask(heads, encoder, text)
-    freeze(model.encoder, mix.frozen_layers)
+    folders = training.folders(inputs.identity, "intermediate")
+    description = f"{training.recipe.name}: phase 2, {' and '.join(heads)}"
+    tried: list[TriedRecord] = []
+    if len(tries := rates_of(mix.learning_rate)) > 1:
+        chosen_by = _developments(training, mix, tokenizer)
+        few = trial_steps(steps, mix.sweep)
+
+        def trial(rate: float, place: Folders) -> float:
+            own, some = fresh(None if mix.text is None else text_model_of(parent)), Subset(batches, range(few))
+            schedule = mixed_schedule(training, mix, few, rate)
+            fit(own, some, schedule, place, f"{description}, learning rate {rate:g}", training.progress)
+            return fmean(each.score(own.models[name]) for name, each in chosen_by.items())
+
+        tried = choose(tries, few, folders, trial)
+    model = fresh(text)
     fitted = fit(
         model,
         batches,
-        mixed_schedule(training, mix),
-        training.folders(inputs.identity, "intermediate"),
-        f"{training.recipe.name}: phase 2, {' and '.join(heads)}",
+        mixed_schedule(training, mix, steps, tried[0].learning_rate if tried else None),
+        folders,
+        description,
         training.progress,
     )
     drawn = batches.drawn()
@@ -69,7 +97,7 @@ def intermediate(training: Training, mix: Intermediate, parent: Checkpoint) -> C
     metadata = metadata_of(
         training, "intermediate", inputs.identity, {"pretrained": parent.digest},
         data_sha256=inputs.data, steps=steps, **fitted.to_json(),
-        drawn=drawn, text_steps=batches.text_steps(), source_examples=given,
+        tried=msgspec.to_builtins(tried), drawn=drawn, text_steps=batches.text_steps(), source_examples=given,
         seen=add_seen(parent.metadata.seen, taught(mix, tasks, drawn, aligned)), **origin_of(parent),
     )  # fmt: skip
     return training.keep(inputs.directory, metadata, saving(model.shared_encoder(), parent))
@@ -102,8 +130,37 @@ def intermediate_inputs(training: Training, mix: Intermediate, parent: Checkpoin
     data = digests_of(training.layout, paths)
     shapes = [(describe(finetune.head), repr(finetune.featurizer)) for _, finetune in tasks]
     steps = training.steps(mix.steps)
-    identity = identity_of("intermediate", asdict(mix), shapes, steps, training.recipe.seed, parent.digest, data)
-    return Inputs(identity, training.directory("intermediate"), data)
+    identity = identity_of("intermediate", settings_of(mix), shapes, steps, training.recipe.seed, parent.digest, data)
+    return Inputs(identity, training.directory("intermediate"), data, fp32=training.fp32)
+
+
+def settings_of(mix: Intermediate) -> dict[str, Any]:
+    """Return what of a mix decides on its checkpoint; how long rates are tried does where there are several."""
+    found = asdict(mix)
+    if len(rates_of(mix.learning_rate)) == 1:
+        del found["sweep"]
+    return found
+
+
+def _developments(training: Training, mix: Intermediate, tokenizer: FastTokenizer) -> dict[str, Development]:
+    """Return the English dev set of each task that has one, to choose a learning rate by.
+
+    Raises:
+        RecipeError: no task has one.
+    """
+    found = {
+        task.name: development(finetune, training.layout, "en", tokenizer, [])
+        for task, finetune in bound_tasks(training, mix)
+        if has_development(finetune, training.layout, "en")
+    }
+    chosen = {name: each for name, each in found.items() if each is not None}
+    if not chosen:
+        message = (
+            f"[intermediate] learning_rate is {list(rates_of(mix.learning_rate))}, and there is no English dev set of "
+            f"{', '.join(task.name for task in mix.tasks)} to choose by; name one learning rate"
+        )
+        raise RecipeError(message)
+    return chosen
 
 
 def mixed_sets(
@@ -139,11 +196,13 @@ def mixed_batches(
     )
 
 
-def mixed_schedule(training: Training, mix: Intermediate) -> Schedule:
-    """Return how phase 2 goes."""
+def mixed_schedule(
+    training: Training, mix: Intermediate, steps: int | None = None, rate: float | None = None
+) -> Schedule:
+    """Return how phase 2 goes: over all its steps and at the first of its learning rates where none are given."""
     return Schedule(
-        steps=training.steps(mix.steps),
-        learning_rate=mix.learning_rate,
+        steps=training.steps(mix.steps) if steps is None else steps,
+        learning_rate=rates_of(mix.learning_rate)[0] if rate is None else rate,
         warmup=mix.warmup,
         seed=training.recipe.seed,
         compute=training.recipe.compute,

@@ -17,11 +17,9 @@ from training.experiment import Folders
 from training.shares import share
 from training.trainer import Schedule, fit
 
-#: Optimiser steps that are timed at most.
-STEPS = 8
-#: Of those that hold only some rows.
-FEW_STEPS = 3
-#: How many times more rows are tried than before, as long as there is time.
+#: Optimiser steps of one size that are timed: as many as fit into the time, between these.
+FEWEST, STEPS = 4, 8
+#: A part of a step's rows has so many times the rows that are timed first: one.
 GROWTH = 8
 
 
@@ -48,10 +46,9 @@ class _EnoughError(Exception):
 
 
 class _Stopwatch(Silent):
-    """Notes when each step ended, and ends the training after so many, or so many seconds."""
+    """Notes when each step ended, and ends the training after so many, or when the time is over."""
 
-    def __init__(self, steps: int, seconds: float) -> None:
-        self._steps = steps
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.ends: list[float] = []
 
@@ -64,7 +61,7 @@ class _Stopwatch(Silent):
             self.ends.append(time.perf_counter())
             # The first step warms up: memory is allocated, and kernels are chosen.
             timed = len(self.ends) - 1
-            if timed >= self._steps or (timed and self.ends[-1] - begin > self._seconds):
+            if timed >= STEPS or (timed >= FEWEST and self.ends[-1] - begin > self._seconds):
                 raise _EnoughError
 
         yield note
@@ -98,29 +95,29 @@ def spread(size: int, count: int) -> list[int]:
 def measure(model: nn.Module, batches: Dataset[Any], schedule: Schedule, seconds: float) -> Speed:
     """Return how fast a model trains on batches; its weights are of no use afterwards.
 
-    It begins with one row of each step and takes more as long as they fit into the time. Where whole steps do
-    not fit, the line through the last two sizes gives how long they would take.
+    Steps of one row are timed, then steps of a part of the rows, and whole ones if the time is enough for them. The
+    line through the last two says what every step costs (the optimiser, mostly) and what a token costs. Rows are
+    taken from all over the training, so their lengths are those that it will meet.
 
     Args:
         model: of the real shape.
         batches: one whole batch for each step; steps spread over all of them are taken.
         schedule: how the training would go.
-        seconds: to be kept to, roughly: two steps of few rows are made in any case.
+        seconds: to be kept to, roughly: a few steps of one row and of a part of the rows are made in any case.
     """
     end = time.perf_counter() + seconds
     chosen = [batches[index] for index in spread(len(batches), STEPS)]  # type: ignore[arg-type]
     # Each of the parts into which the recipe splits a step keeps a row.
-    parts = max(1, min(_rows(batch) for batch in chosen) // schedule.compute.accumulation)
-    before: _Timed | None = None
-    while True:
+    most = max(1, min(_rows(batch) for batch in chosen) // schedule.compute.accumulation)
+    sizes = sorted({most, max(1, most // GROWTH), 1}, reverse=True)
+    before, found, last = None, _timed(model, chosen, schedule, sizes[0], 0.0), sizes[0]
+    for parts in sizes[1:]:
         left = end - time.perf_counter()
-        found = _timed(model, chosen, schedule, parts, left)
-        larger = max(1, parts // GROWTH)
         # A machine that does other work too makes some steps long, and none short.
-        expected = 2 * found.shortest * parts / larger
-        if parts == 1 or expected > end - time.perf_counter():
-            return _speed(before, found, parts)
-        before, parts = found, larger
+        if before is not None and (FEWEST + 1) * found.shortest * last / parts > left:
+            break
+        before, found, last = found, _timed(model, chosen, schedule, parts, left if parts == 1 else 0.0), parts
+    return _speed(before, found, last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +133,7 @@ class _Timed:
 
 def _speed(before: _Timed | None, found: _Timed, parts: int) -> Speed:
     """Return a speed from the largest steps that were timed, and from the smaller ones before them."""
-    if parts > 1 and before is not None and found.tokens > before.tokens and found.seconds > before.seconds:
+    if before is not None and found.tokens > before.tokens and found.seconds > before.seconds:
         slope = (found.seconds - before.seconds) / (found.tokens - before.tokens)
         fixed = max(0.0, found.seconds - slope * found.tokens)
         return Speed(fixed, (found.seconds - fixed) / found.tokens, found.steps, parts)
@@ -151,12 +148,11 @@ def _timed(
     model: nn.Module, chosen: Sequence[Mapping[str, Any]], schedule: Schedule, parts: int, seconds: float
 ) -> _Timed:
     """Time optimiser steps on one of `parts` parts of each batch; the first is taken twice, and counted once."""
-    steps = STEPS if parts == 1 else FEW_STEPS
     # One more than are made: the last step of a training would be saved.
-    order = [chosen[0], *(chosen[index % len(chosen)] for index in range(steps)), chosen[0]]
+    order = [chosen[0], *(chosen[index % len(chosen)] for index in range(STEPS)), chosen[0]]
     some = _Chosen(order, parts)
     compute = replace(schedule.compute, save_every=len(some) + 1, report_to=())
-    watch = _Stopwatch(steps, seconds)
+    watch = _Stopwatch(seconds)
     with tempfile.TemporaryDirectory(prefix="harness-measure-") as folder:
         folders = Folders(Path(folder) / "states", Path(folder) / "logs")
         with suppress(_EnoughError):

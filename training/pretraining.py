@@ -26,9 +26,10 @@ from training.encoders.loading import CheckpointSource, load, load_encoder, read
 from training.encoders.networks import networks_of
 from training.experiment import Inputs, Training, digests_of, identity_of, metadata_of
 from training.modules import MaskedLanguageModel
+from training.precision import precision_of
 from training.recipe import Scratch, TextMix
 from training.text import MASKS, Corpus, TextBatches, read_corpus, train_tokenizer
-from training.trainer import Schedule, fit, precision_of
+from training.trainer import Schedule, fit
 
 
 def pretrained(training: Training) -> Checkpoint:
@@ -89,7 +90,7 @@ def scratch_inputs(training: Training, scratch: Scratch, corpus: Corpus) -> Inpu
     """
     data = digests_of(training.layout, [*corpus.paths, *_named_tokenizer(training, scratch)])
     identity = identity_of("pretrained", asdict(cut_of(training, scratch)), training.recipe.seed, data)
-    return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", data)
+    return Inputs(identity, training.workspace.checkpoints / f"pretrained-{identity[:12]}", data, fp32=training.fp32)
 
 
 def scratch_schedule(training: Training, cut: Scratch) -> Schedule:
@@ -266,7 +267,7 @@ def check_public(training: Training, tokenizer: Path) -> None:
     """
     source = public_source(training)
     networks, _ = read_config(source)
-    precision = precision_of(training.recipe.compute)
+    precision = precision_of(training.recipe.compute, networks.family.refused)
     if (reason := networks.family.refused.get(precision)) is not None:
         message = (
             f"recipe {training.recipe.name!r} trains {networks.family.model_type} in {precision}: {reason}"

@@ -127,7 +127,11 @@ class Intermediate:
 
     steps: int
     batch_rows: int = 32
-    learning_rate: float = 1e-5
+    #: One, or several of which the best is kept: each trains on a part of the steps, and the English dev sets of
+    #: the tasks decide (the mean of their scores).
+    learning_rate: float | tuple[float, ...] = 1e-5
+    #: Share of the steps on which each of several learning rates is tried.
+    sweep: float = 0.2
     warmup: float = 0.1
     #: How a step's task is drawn: see `training.sampling`. Weights are read by "weights" and "scheduled".
     sampling: Literal["proportional", "capped", "temperature", "weights", "scheduled"] = "capped"
@@ -139,7 +143,8 @@ class Intermediate:
     source_examples: int | None = None
     #: Continued masked and translation language modelling.
     text: ContinuedText | None = None
-    #: The embeddings and so many layers stay as they were.
+    #: The embeddings and so many layers stay as they were, 0 for the embeddings alone: they are neither
+    #: differentiated nor in the optimiser, which saves much where a vocabulary is large.
     frozen_layers: int | None = None
     tasks: tuple[Mixed, ...]
 
@@ -148,7 +153,9 @@ class Intermediate:
 class Override:
     """What a recipe sets otherwise than the finetune's own hyperparameters."""
 
-    learning_rate: float | None = None
+    #: One, or several of which the best on the English dev set is kept; `sweep` of [target] says how long
+    #: each is tried.
+    learning_rate: float | tuple[float, ...] | None = None
     epochs: float | None = None
     batch_rows: int | None = None
     max_steps: int | None = None
@@ -162,12 +169,15 @@ class Target:
 
     #: All that the harness declares and that are not optional where left out.
     finetunes: tuple[str, ...] = ()
-    #: The embeddings and so many layers stay as they were.
+    #: The embeddings and so many layers stay as they were, 0 for the embeddings alone: they are neither
+    #: differentiated nor in the optimiser, which saves much where a vocabulary is large.
     frozen_layers: int | None = None
     #: Scores on the English dev set over one training; the best step's weights are kept. 0 keeps the last.
     evaluations: int = 5
     #: Stop after so many of them without a better one; never where left out.
     patience: int | None = None
+    #: Share of the steps on which each of several learning rates is tried.
+    sweep: float = 0.2
     #: Finetune -> the training set its head learns from instead, where its own cannot be had. Both
     #: must have heads of one kind and size; results say it.
     stand_ins: Mapping[str, str] = field(default_factory=dict)
@@ -186,14 +196,23 @@ class Export:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compute:
-    """How training uses a machine; what is learned changes by rounding only, with one exception."""
+    """How training uses a machine; what is learned changes by rounding only, but for what is said here."""
 
-    #: Parts of a step's batch that are computed one after another, where memory holds no more. Where the
-    #: rows of a batch are each other's negatives (alignment, dual encoders), each part has its own only,
-    #: and so has each process: fewer negatives, another loss.
+    #: Leave padding out: the layers of BERT and XLM-R see useful tokens only, and a step is computed in
+    #: parts by length, as many as memory needs, with the loss of the whole step. Two more things change. On a
+    #: CPU attention has no dropout, as it would take longer than attention itself, and other rates are
+    #: rounded to 1/256; and padding is left out of the softmax over the start and end of an answer. false
+    #: computes each step as one padded batch, to the last bit as versions before did.
+    unpadded: bool = True
+    #: Parts of a step's batch, one after another, at least; memory decides where there have to be more. Where
+    #: the rows of a batch are each other's negatives (alignment, dual encoders), each part has its own
+    #: only, and so has each process: fewer negatives, another loss. Memory does not divide those.
     accumulation: int = 1
     gradient_checkpointing: bool = False
-    bf16: bool = False
+    #: Compute products in bf16; weights, optimiser, losses and norms stay in fp32. Where left out, the machine
+    #: decides: a GPU with bf16, or a CPU with avx512_bf16 or AMX, if the encoder's family allows it. false, or
+    #: `--fp32`, computes all in fp32.
+    bf16: bool | None = None
     #: Steps between the states from which a stopped training is resumed.
     save_every: int = 500
     #: Trackers of transformers' Trainer; those other than TensorBoard have to be installed.

@@ -95,10 +95,20 @@ def _positive(part: Any, *keys: str) -> Iterator[str]:
 def _above_zero(part: Any, *keys: str) -> Iterator[str]:
     """Yield the numbers that are not above 0; a key that was left out is right."""
     for key in keys:
-        value = getattr(part, key)
-        # TOML knows nan and inf.
-        if value is not None and not 0 < value < float("inf"):
-            yield f"{key} is {value}, a number above 0 is expected"
+        found = getattr(part, key)
+        if found == ():
+            yield f"{key} is an empty list, a number or some to choose from are expected"
+        for value in found if isinstance(found, tuple) else (found,):
+            # TOML knows nan and inf.
+            if value is not None and not 0 < value < float("inf"):
+                yield f"{key} is {value}, a number above 0 is expected"
+
+
+def _share(part: Any, key: str) -> Iterator[str]:
+    """Yield a share that is not above 0 or above 1."""
+    value = getattr(part, key)
+    if not 0 < value <= 1:
+        yield f"{key} is {value}, a share of the steps above 0 and at most 1 is expected"
 
 
 def _text_problems(text: TextMix) -> Iterator[str]:
@@ -129,6 +139,7 @@ def _mix_problems(mix: Intermediate | None) -> Iterator[str]:
     for problem in (
         *_positive(mix, "steps", "batch_rows", "cap", "source_examples"),
         *_above_zero(mix, "learning_rate", "temperature"),
+        *_share(mix, "sweep"),
     ):
         yield f"[intermediate] {problem}"
     if not 0 <= mix.warmup <= 1:
@@ -147,7 +158,7 @@ def _target_problems(target: Target) -> Iterator[str]:
     """Yield what is wrong with phase 3."""
     if target.evaluations < 0:
         yield f"[target] evaluations is {target.evaluations}, 0 or more is expected"
-    for problem in _positive(target, "patience"):
+    for problem in (*_positive(target, "patience"), *_share(target, "sweep")):
         yield f"[target] {problem}"
     for name, override in target.overrides.items():
         for problem in _positive(override, "batch_rows", "max_steps", "examples"):

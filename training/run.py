@@ -40,6 +40,7 @@ def train_recipe(
     allow_leak: str | None,
     progress: Progress,
     allow_gold_errors: bool = False,
+    fp32: bool = False,
 ) -> Trained:
     """Run the phases that are not done.
 
@@ -56,6 +57,7 @@ def train_recipe(
         allow_leak: why evaluation sentences may be trained on.
         progress: shows every step.
         allow_gold_errors: train without gold answers that contradict their text, and list them.
+        fp32: compute in fp32 whatever the recipe says and the machine has.
 
     Raises:
         UsageError: there is no such phase.
@@ -66,7 +68,7 @@ def train_recipe(
     last = _phase(phase)
     # Of several processes one speaks.
     progress = progress if rank() == 0 else Silent()
-    training = _training(recipe, workspace, data, seed, max_steps, progress)
+    training = _training(_in_fp32(recipe, fp32), workspace, data, seed, max_steps, progress)
     layout = training.layout.allowing(allow_gold_errors)
     training = replace(training, resume=resume, allow_leak=allow_leak, layout=layout)
     trained = Trained(training.recipe, train(training, targets, last), rank() == 0)
@@ -81,14 +83,17 @@ def dry_run(
     *,
     data: Path | None,
     targets: Sequence[str],
-    seed: int | None,
+    seeds: Sequence[int | None],
     max_steps: int | None,
     phase: str,
     resume: bool,
     progress: Progress,
     allow_gold_errors: bool = False,
+    fp32: bool = False,
 ) -> Iterator[str]:
     """Yield what `train_recipe` would do for each recipe, and about how long it would take; the same arguments.
+
+    With several seeds each recipe is shown for each of them; what is measured for one holds for all.
 
     Raises:
         UsageError: there is no such phase.
@@ -96,11 +101,15 @@ def dry_run(
         CheckpointError: a checkpoint on disk is damaged.
     """
     last = _phase(phase)
-    estimator = Estimator(recipes=len(recipes))
-    for recipe in recipes:
-        training = _training(recipe, workspace, data, seed, max_steps, progress)
+    estimator = Estimator(recipes=len(recipes) * len(seeds))
+    for recipe, seed in ((recipe, seed) for seed in seeds for recipe in recipes):
+        training = _training(_in_fp32(recipe, fp32), workspace, data, seed, max_steps, progress)
         training = replace(training, resume=resume, layout=training.layout.allowing(allow_gold_errors))
         yield from lines(training, targets, last, estimator)
+
+
+def _in_fp32(recipe: Recipe, fp32: bool) -> Recipe:
+    return replace(recipe, compute=replace(recipe.compute, bf16=False)) if fp32 else recipe
 
 
 def _phase(name: str) -> Phase:

@@ -1,21 +1,27 @@
 """Phase 3: one checkpoint for each training set, the encoder with a fresh head, trained on English."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
+import msgspec
 import transformers
+from torch.utils.data import Subset
+from transformers import PreTrainedModel
 
-from harness.artifacts.checkpoint import HeadRecord
+from harness.artifacts.checkpoint import HeadRecord, TriedRecord
 from harness.benchmark import finetunes
+from harness.core.errors import RecipeError
 from harness.core.heads import SentenceEmbedding, describe
 from harness.core.task import AnyFinetune, Hyperparameters
 from harness.tokenization.tokenizer import FastTokenizer
 from training.batches import EpochBatches, TrainingSet
 from training.checkpoint import Checkpoint, saving
 from training.development import Development, development, has_development, is_held_out
-from training.experiment import Inputs, Training, add_seen, digests_of, identity_of, metadata_of, origin_of
+from training.experiment import Folders, Inputs, Training, add_seen, digests_of, identity_of, metadata_of, origin_of
 from training.modules import build, freeze, proceed
 from training.pretraining import encoder_of
+from training.rates import choose, rates_of, trial_steps
 from training.sets import Rows, every_row, training_set
 from training.trainer import Schedule, StepSelection, fit
 
@@ -37,12 +43,19 @@ def _hyperparameters(training: Training, finetune: AnyFinetune) -> Hyperparamete
         raise ValueError(message)
     if override is None:
         return own
-    changed = {
-        name: value
-        for name in ("learning_rate", "epochs", "batch_rows")
-        if (value := getattr(override, name)) is not None
-    }
+    changed = {name: value for name in ("epochs", "batch_rows") if (value := getattr(override, name)) is not None}
+    if override.learning_rate is not None:
+        # The first of several: which of them is taken is found out when training begins.
+        changed["learning_rate"] = rates_of(override.learning_rate)[0]
     return replace(own, source="recipe", **changed)
+
+
+def rates(training: Training, finetune: AnyFinetune) -> tuple[float, ...]:
+    """Return the learning rates that phase 3 tries for a finetune; one where there is nothing to try."""
+    override = training.recipe.target.overrides.get(finetune.name)
+    if override is None or override.learning_rate is None:
+        return (_hyperparameters(training, finetune).learning_rate,)
+    return rates_of(override.learning_rate)
 
 
 def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Checkpoint:
@@ -59,10 +72,15 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     # Before any data is read: a checkpoint that is not whole is refused at once.
     encoder = encoder_of(start)
     training.check_leaks()
-    transformers.set_seed(training.recipe.seed)
-    model = build(finetune.head, encoder)
-    if body is not None and body.metadata.head == HeadRecord(**describe(finetune.head)):
-        model = proceed(model, body.directory)
+
+    def fresh() -> PreTrainedModel:
+        transformers.set_seed(training.recipe.seed)
+        made = build(finetune.head, encoder)
+        if body is not None and body.metadata.head == HeadRecord(**describe(finetune.head)):
+            made = proceed(made, body.directory)
+        return made
+
+    model = fresh()
     more: dict[str, Any] = {"finetune": finetune.name, "head": describe(finetune.head), "taught_by": teacher.name}
     more["retrieval_layer"] = training.retrieval_layer if isinstance(finetune.head, SentenceEmbedding) else None
     more["body"] = None if body is None else {"finetune": finetune.body, "digest": body.digest}
@@ -75,7 +93,7 @@ def target(training: Training, finetune: AnyFinetune, parent: Checkpoint) -> Che
     more |= origin_of(start)
     seen = start.metadata.seen
     if finetune.train is not None:
-        more |= _fine_tune(training, finetune, start, model, identity)
+        more |= _fine_tune(training, finetune, start, model, identity, fresh)
         seen = add_seen(seen, {teacher.family: dict.fromkeys(finetune.languages, more["examples"])})
     metadata = metadata_of(
         training, "target", identity, {parent.metadata.phase: parent.digest}, data_sha256=inputs.data, seen=seen,
@@ -112,6 +130,8 @@ def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) 
     data = digests_of(training.layout, paths)
     settings = asdict(_hyperparameters(training, finetune)) if finetune.train is not None else {}
     extra = asdict(override) if override else {}
+    if finetune.train is not None and len(rates(training, finetune)) > 1:
+        extra["sweep"] = training.recipe.target.sweep
     identity = identity_of(
         "target",
         finetune.name,
@@ -128,14 +148,15 @@ def target_inputs(training: Training, finetune: AnyFinetune, start: Checkpoint) 
         start.digest,
         data,
     )
-    return Inputs(identity, training.directory("target", finetune.name), data)
+    return Inputs(identity, training.directory("target", finetune.name), data, fp32=training.fp32)
 
 
 def _has_dev(training: Training, finetune: AnyFinetune) -> bool:
     """Return whether no training examples have to stand in for a dev set."""
     (language,) = finetune.languages
     teacher = teacher_of(training, finetune)
-    return not training.recipe.target.evaluations or has_development(teacher, training.layout, language)
+    chosen_by_it = training.recipe.target.evaluations or len(rates(training, finetune)) > 1
+    return not chosen_by_it or has_development(teacher, training.layout, language)
 
 
 def target_set(
@@ -172,20 +193,41 @@ def target_batches(training: Training, finetune: AnyFinetune, train_set: Trainin
     )
 
 
-def target_schedule(training: Training, finetune: AnyFinetune, steps: int) -> Schedule:
-    """Return how phase 3 goes."""
+def target_schedule(training: Training, finetune: AnyFinetune, steps: int, rate: float | None = None) -> Schedule:
+    """Return how phase 3 goes, at the first of its learning rates where none is given."""
     return Schedule(
         steps=steps,
-        learning_rate=_hyperparameters(training, finetune).learning_rate,
+        learning_rate=rates(training, finetune)[0] if rate is None else rate,
         seed=training.recipe.seed,
         compute=training.recipe.compute,
     )
 
 
+def scored_tokens(training: Training, finetune: AnyFinetune, tokenizer: FastTokenizer) -> int:
+    """Return the tokens of the dev set, as often as phase 3 scores it: to choose a step, and at its end."""
+    (language,) = finetune.languages
+    override = training.recipe.target.overrides.get(finetune.name)
+    found = _development(
+        training, teacher_of(training, finetune), language, tokenizer, override.examples if override else None,
+        has_dev=_has_dev(training, finetune),
+    )  # fmt: skip
+    if found is None:
+        return 0
+    return (training.recipe.target.evaluations + 1) * sum(len(feature.input_ids) for feature in found.features)
+
+
 def _fine_tune(
-    training: Training, finetune: AnyFinetune, parent: Checkpoint, model: Any, identity: str
+    training: Training,
+    finetune: AnyFinetune,
+    parent: Checkpoint,
+    model: PreTrainedModel,
+    identity: str,
+    fresh: Callable[[], PreTrainedModel],
 ) -> dict[str, Any]:
-    """Train a model on the finetune's English training set; return what its checkpoint records of it."""
+    """Train a model on the finetune's English training set; return what its checkpoint records of it.
+
+    Where the recipe names several learning rates, each trains a `fresh` model on a part of the steps before.
+    """
     override = training.recipe.target.overrides.get(finetune.name)
     settings = _hyperparameters(training, finetune)
     tokenizer = FastTokenizer(parent.tokenizer)
@@ -195,8 +237,35 @@ def _fine_tune(
     train_set = target_set(training, finetune, tokenizer)
     batches = target_batches(training, finetune, train_set, tokenizer.pad_id)
     steps = len(batches)
-    freeze(model.base_model, training.recipe.target.frozen_layers)
+    frozen = training.recipe.target.frozen_layers
+    folders, description = (
+        training.folders(identity, finetune.name),
+        f"{training.recipe.name}: phase 3, {finetune.name}",
+    )
     chosen_by = _development(training, teacher, language, tokenizer, count, has_dev=_has_dev(training, finetune))
+    tried: list[TriedRecord] = []
+    if len(tries := rates(training, finetune)) > 1:
+        if chosen_by is None:
+            message = (
+                f"[target.overrides.{finetune.name}] learning_rate is {list(tries)}, and there is no English dev set "
+                f"of {teacher.name} to choose by; name one learning rate"
+            )
+            raise RecipeError(message)
+        few = trial_steps(steps, training.recipe.target.sweep)
+
+        def trial(rate: float, place: Folders) -> float:
+            own = fresh()
+            freeze(own.base_model, frozen)
+            some = Subset(batches, range(few))
+            schedule = target_schedule(training, finetune, few, rate)
+            fit(own, some, schedule, place, f"{description}, learning rate {rate:g}", training.progress)
+            return chosen_by.score(own)
+
+        tried = choose(tries, few, folders, trial)
+        settings = replace(settings, learning_rate=tried[0].learning_rate)
+        # As it would be had nothing been tried.
+        transformers.set_seed(training.recipe.seed)
+    freeze(model.base_model, frozen)
     selection = None
     if chosen_by is not None and training.recipe.target.evaluations:
         selection = StepSelection(
@@ -207,9 +276,9 @@ def _fine_tune(
     fitted = fit(
         model,
         batches,
-        target_schedule(training, finetune, steps),
-        training.folders(identity, finetune.name),
-        f"{training.recipe.name}: phase 3, {finetune.name}",
+        target_schedule(training, finetune, steps, settings.learning_rate),
+        folders,
+        description,
         training.progress,
         selection,
     )
@@ -217,6 +286,7 @@ def _fine_tune(
         "steps": steps,
         "examples": len(train_set.examples),
         "hyperparameters": asdict(settings),
+        "tried": msgspec.to_builtins(tried),
         **fitted.to_json(),
         "development": {language: chosen_by.scores(model)} if chosen_by is not None else {},
     }

@@ -1,43 +1,49 @@
-"""transformers' Trainer, with given batches in a given order, states in a given folder, and the best step kept."""
+"""transformers' Trainer, with given batches in a given order, states in a given folder, and the best step kept.
+
+A step is computed in parts (`training.parts`) and without padding (`training.unpadded`), unless the recipe says
+`unpadded = false`: then it is one padded batch, as transformers' own Trainer computes it.
+"""
 
 import json
 import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import transformers
-from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.integrations import integration_utils as integrations
 
+from harness.artifacts.checkpoint import ComputeRecord
 from harness.core.errors import CheckpointError, RecipeError, nearest
 from harness.core.progress import Progress
 from training.distributed import any_of_all, rank, wait, world
+from training.encoders.networks import networks_of
 from training.experiment import Folders
+from training.parts import part_tokens
+from training.precision import VARIABLE, memory, name_of, precision_of
 from training.recipe import Compute
 from training.shares import Shares
+from training.states import last_state, step_of, writable
+from training.steps import Parts, record_of
 from training.stopping import Stop, stop_on_first_interrupt
+from training.unpadded import unpadded
 
 transformers.utils.logging.set_verbosity_error()
 logging.getLogger("torch.distributed").setLevel(logging.ERROR)
 
 #: In the folder of states: the best weights so far, and what each evaluation found.
 BEST, EVALUATIONS = "best.safetensors", "evaluations.json"
-
-
-#: What `accelerate launch --mixed_precision` set; a recipe's bf16 stands above it.
-_PRECISION = "ACCELERATE_MIXED_PRECISION"
-_LAUNCHED = os.environ.get(_PRECISION, "no")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,7 @@ class Fitted:
     evaluations: Sequence[StepScore] = ()
     #: The step whose weights were kept; the last one where nothing was selected.
     step: int = 0
+    computed: ComputeRecord | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return what a checkpoint records of it."""
@@ -89,24 +96,8 @@ class Fitted:
             "losses": list(self.losses),
             "evaluations": [asdict(found) for found in self.evaluations],
             "chosen_step": self.step,
+            "computed": None if self.computed is None else msgspec.to_builtins(self.computed),
         }
-
-
-@contextmanager
-def writable(folder: Path) -> Iterator[None]:
-    """Word the failures of writing a state, for which each library has an error of its own.
-
-    torch's archive writer raises RuntimeError where a disk is full, safetensors its own error.
-
-    Raises:
-        CheckpointError: the state cannot be written.
-    """
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        cause = str(error).splitlines()[0]
-        message = f"a state of the training cannot be written to {folder} ({cause}); free space and train again"
-        raise CheckpointError(message) from error
 
 
 class _From(Sampler[int]):
@@ -130,6 +121,28 @@ class _Ordered(Trainer):  # type: ignore[misc]
     embedding_learning_rate: float | None = None
     #: Index into the dataset at which training continues.
     start: int = 0
+    #: How steps are computed in parts; None for one padded batch.
+    parts: Parts | None = None
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the loss of a step whose gradients were added up, part by part."""
+        if self.parts is None:
+            loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+            return loss
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        weighed = self.parts.of(inputs)
+        for number, (part, weight) in enumerate(weighed):
+            # Of several processes, gradients are exchanged once.
+            last = number == len(weighed) - 1
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    loss = model(**self._prepare_inputs(part))["loss"].mean() * weight
+                self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """Return the Trainer's optimiser, with a group of its own for the subword embeddings."""
@@ -161,6 +174,8 @@ class _Ordered(Trainer):  # type: ignore[misc]
         try:
             with writable(folder):
                 super()._save_checkpoint(model, trial)
+                if self.parts is not None and rank() == 0:
+                    self.parts.save(folder / f"checkpoint-{self.state.global_step}")
         except CheckpointError:
             # Half a state would only take the room that is lacking; the one before it is still there.
             shutil.rmtree(folder / f"checkpoint-{self.state.global_step}", ignore_errors=True)
@@ -247,18 +262,6 @@ def _one(batches: Sequence[Any]) -> Any:
     return batch
 
 
-def last_state(folder: Path) -> Path | None:
-    """Return the newest whole state of a training; a state is whole once its `trainer_state.json` is."""
-    states = sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True)
-    for state in states:
-        try:
-            json.loads((state / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        return state
-    return None
-
-
 def check_trackers(compute: Compute) -> None:
     """Refuse trackers that transformers does not know, or whose package is not installed.
 
@@ -278,14 +281,10 @@ def check_trackers(compute: Compute) -> None:
             raise RecipeError(message)
 
 
-def precision_of(compute: Compute) -> str:
-    """Return the precision of a training as accelerate names it: "no" for fp32, "bf16", "fp16"."""
-    return "bf16" if compute.bf16 else _LAUNCHED
-
-
-def step_of(state: Path) -> int:
-    """Return the step after which a state was written."""
-    return int(state.name.partition("-")[2])
+def refused_of(model: nn.Module) -> Mapping[str, str]:
+    """Return the precisions in which a model is not trained, each with the reason; empty for one of no family."""
+    config = next((each.config for each in model.modules() if isinstance(each, PreTrainedModel)), None)
+    return {} if config is None else networks_of(config.model_type).family.refused
 
 
 def fit(
@@ -318,21 +317,24 @@ def fit(
     if compute.bf16 and torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
         message = f"[compute] bf16 is true, and {torch.cuda.get_device_name()} has no bf16; set it to false"
         raise RecipeError(message)
+    precision = precision_of(compute, refused_of(model))
     # The arguments leave it set, and every later training of the process would be of that precision.
-    os.environ[_PRECISION] = precision_of(compute)
+    os.environ[VARIABLE] = precision
     transformers.set_seed(schedule.seed)
     if not folders.resume and rank() == 0:
         shutil.rmtree(folder, ignore_errors=True)
     wait()
+    # Without padding a step is cut by its lengths, within what the Trainer takes for one step.
+    outer = 1 if compute.unpadded else compute.accumulation
     arguments = TrainingArguments(
         output_dir=str(folder),
         max_steps=schedule.steps,
         per_device_train_batch_size=1,
-        gradient_accumulation_steps=compute.accumulation,
+        gradient_accumulation_steps=outer,
         gradient_checkpointing=compute.gradient_checkpointing,
         # The other form gives no gradients above frozen embeddings.
         gradient_checkpointing_kwargs={"use_reentrant": False},
-        bf16=compute.bf16,
+        bf16=precision == "bf16",
         learning_rate=schedule.learning_rate,
         lr_scheduler_type="linear",
         warmup_ratio=schedule.warmup,
@@ -354,8 +356,9 @@ def fit(
         seed=schedule.seed,
         use_cpu=not torch.cuda.is_available(),
     )
-    shares = Shares(batches, parts=compute.accumulation, rank=rank(), world=world())
+    shares = Shares(batches, parts=outer, rank=rank(), world=world())
     with (
+        unpadded(model) if compute.unpadded else nullcontext() as without,
         progress.step(description, schedule.steps, "steps") as advance,
         stop_on_first_interrupt(progress.say) as stop,
     ):
@@ -364,11 +367,15 @@ def fit(
         trainer = _Ordered(model=model, args=arguments, train_dataset=shares, data_collator=_one, callbacks=[follow])
         trainer.embedding_learning_rate = schedule.embedding_learning_rate
         trainer.remove_callback(transformers.PrinterCallback)
+        if without is not None:
+            trainer.parts = Parts(without, tokens=part_tokens(model, memory()), at_least=compute.accumulation)
         state = last_state(folder)
         if state is not None:
             done = step_of(state)
-            trainer.start = done * compute.accumulation
+            trainer.start = done * outer
             follow.goes_on(done)
+            if trainer.parts is not None:
+                trainer.parts.resume(state)
             if follow.out_of_patience:
                 trainer.start = len(shares)
         try:
@@ -376,6 +383,9 @@ def fit(
         except OSError as error:
             message = f"a state of the training cannot be written to {folder} ({error}); free space and train again"
             raise CheckpointError(message) from error
+        finally:
+            # accelerate lets a model compute in the training's precision for good.
+            trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     wait()
     if follow.stopped is not None:
         progress.say(f"{description}: stopped after step {follow.stopped:,}; the same command resumes there")
@@ -389,4 +399,5 @@ def fit(
         for entry in trainer.state.log_history
         if "loss" in entry
     ]
-    return Fitted(losses, follow.evaluations, trainer.state.global_step if best is None else best.step)
+    computed = record_of(model, name_of(precision), trainer.parts)
+    return Fitted(losses, follow.evaluations, trainer.state.global_step if best is None else best.step, computed)

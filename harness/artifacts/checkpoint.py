@@ -71,6 +71,38 @@ class MixRecord(msgspec.Struct, frozen=True, kw_only=True):
     drawn: dict[str, dict[str, int]] = {}
 
 
+class ComputeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """How a checkpoint was computed, as far as that may change what was learned."""
+
+    #: Of products: ``fp32``, ``bf16``, ``fp16``; weights, optimiser and losses are in fp32.
+    precision: str = "fp32"
+    device: str = ""
+    #: Whether padding was left out and steps were cut by length; if not, each was one padded batch.
+    unpadded: bool = False
+    #: Useful tokens that a part of a step had at most.
+    part_tokens: int | None = None
+    #: Set -> the most parts that a step had; a training of one set calls it ``""``.
+    parts: dict[str, int] = {}
+    #: Set -> tokens that attention computed, padding included, over useful ones.
+    padding: dict[str, float] = {}
+    #: The largest rate, as it was drawn; None where it is the encoder's own.
+    dropout: float | None = None
+    #: Of attention; None where it is the encoder's own.
+    attention_dropout: float | None = None
+    parameters: int = 0
+    #: Of them, those that stayed as they were: not differentiated, and unknown to the optimiser.
+    frozen_parameters: int = 0
+
+
+class TriedRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A learning rate that was tried on a part of the steps."""
+
+    learning_rate: float
+    steps: int
+    #: Of the English dev set, the mean of the headline scores in percent.
+    score: float
+
+
 class ExportRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a recipe exports."""
 
@@ -146,6 +178,10 @@ class CheckpointMetadata(Record, frozen=True, kw_only=True):
     body: BodyReference | None = None
     mix: MixRecord | None = None
     steps: int | None = None
+    #: None where nothing was trained, and in files of before it was recorded: fp32, or what the recipe says.
+    computed: ComputeRecord | None = None
+    #: Learning rates that were tried; empty where the recipe names one.
+    tried: list[TriedRecord] = []
     text_steps: int | None = None
     source_examples: dict[str, dict[str, int]] = {}
     drawn: dict[str, dict[str, int]] = {}

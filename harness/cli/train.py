@@ -7,7 +7,7 @@ import typer
 from harness.cli.application import Command, app
 from harness.cli.export import publish
 from harness.cli.options import AllowGoldErrors, Data, Languages, Quiet, current_workspace, names, progress
-from harness.core.errors import MissingExtra
+from harness.core.errors import MissingExtra, UsageError
 
 #: Groups of options in the help.
 WHAT, HOW = "What is trained", "How it is trained"
@@ -37,6 +37,14 @@ def train(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Several seeds, comma-separated, one after another; models are named NAME.seedN, for `harness eval "
+            "--model`.  [default: one, from the recipe]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     max_steps: Annotated[
         int | None,
         typer.Option(
@@ -51,6 +59,14 @@ def train(
             "--resume/--no-resume", help="Resume a training that was stopped, or begin it again.", rich_help_panel=HOW
         ),
     ] = True,
+    fp32: Annotated[
+        bool,
+        typer.Option(
+            "--fp32",
+            help="Compute in fp32, whatever the recipe says; else in bf16 where the machine has it.",
+            rich_help_panel=HOW,
+        ),
+    ] = False,
     allow_leak: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +90,7 @@ def train(
     """
     from training.recipe_files import find_recipe, load_recipe
 
+    chosen = _seeds(seed, seeds)
     loaded = [load_recipe(find_recipe(name)) for name in recipes]
     shown, workspace = progress(quiet), current_workspace(quiet or dry_run, makes=True)
     with shown.step("loading torch and transformers", 2, "packages") as advance:
@@ -85,23 +102,38 @@ def train(
     options: dict[str, Any] = {
         "data": data,
         "targets": names(target),
-        "seed": seed,
         "max_steps": max_steps,
         "phase": phase,
         "resume": resume,
         "allow_gold_errors": allow_gold_errors,
         "progress": shown,
+        "fp32": fp32,
     }
     if dry_run:
-        for line in run.dry_run(loaded, workspace, **options):
+        for line in run.dry_run(loaded, workspace, seeds=chosen, **options):
             typer.echo(line)
         return
-    for recipe in loaded:
-        trained = run.train_recipe(recipe, workspace, allow_leak=allow_leak, **options)
+    for recipe, each in ((recipe, each) for each in chosen for recipe in loaded):
+        trained = run.train_recipe(recipe, workspace, seed=each, allow_leak=allow_leak, **options)
         for name, checkpoint in trained.checkpoints.items():
             shown.say(f"{trained.recipe.name}: {name} in {checkpoint.directory.relative_to(workspace.root)}")
         if export and phase == "target" and trained.is_first:
             publish(trained.recipe.name, data, shown, variants=trained.recipe.export.variants)
+
+
+def _seeds(seed: int | None, seeds: str | None) -> list[int | None]:
+    """Return the seeds to train with, each once; None for the recipe's own."""
+    if seeds is None:
+        return [seed]
+    if seed is not None:
+        message = f"--seed {seed} and --seeds {seeds} cannot both be given; give --seeds alone"
+        raise UsageError(message)
+    parts = names(seeds)
+    wrong = [part for part in parts if not part.isdecimal()]
+    if wrong or not parts:
+        message = f"--seeds is {seeds!r}; whole numbers from 0 on are expected, such as --seeds 1,2,3"
+        raise UsageError(message)
+    return list(dict.fromkeys(int(part) for part in parts))
 
 
 @app.command(name="sweep-layers", cls=Command, epilog="harness sweep-layers --model mixed_ru --languages ru,zh")

@@ -48,6 +48,7 @@ def _convert(hint: Any, value: Any, path: Path, key: str) -> Any:
         # A value of several types is taken as the first that fits; TOML has no null.
         inner = [argument for argument in arguments if argument is not type(None)]
         fitting = [argument for argument in inner if type(value) is argument]
+        fitting += [argument for argument in inner if isinstance(value, list) and get_origin(argument) is tuple]
         return _convert((fitting or inner)[0], value, path, key)
     if dataclasses.is_dataclass(hint) and isinstance(value, dict):
         return build(hint, value, path, key)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ class DryRuns:
     def __init__(self, folder: Path, data: Path) -> None:
         self.workspace = Workspace(folder / "home")
         self.options: dict[str, Any] = {
-            "data": data, "targets": (), "seed": None, "max_steps": None, "phase": "target", "resume": True,
+            "data": data, "targets": (), "max_steps": None, "phase": "target", "resume": True,
             "progress": Silent(),
         }  # fmt: skip
         self.folder = folder
@@ -93,7 +93,7 @@ class DryRuns:
 
     def dry(self, *texts: str, **options: Any) -> list[str]:
         recipes = [self.recipe(text) for text in texts or (RECIPE,)]
-        return "\n".join(dry_run(recipes, self.workspace, **{**self.options, **options})).splitlines()
+        return "\n".join(dry_run(recipes, self.workspace, **{"seeds": [None], **self.options, **options})).splitlines()
 
     def rows(self, *texts: str, **options: Any) -> dict[str, list[str]]:
         """Return the cells after the name of each line of the table."""
@@ -107,7 +107,8 @@ class DryRuns:
         return {cells[0]: cells[1:] for cells in (split(line) for line in table)}
 
     def train(self, **options: Any) -> None:
-        train_recipe(self.recipe(RECIPE), self.workspace, allow_leak=None, **{**self.options, **options})
+        options = {"seed": None, "allow_leak": None, **self.options, **options}
+        train_recipe(self.recipe(options.pop("recipe", RECIPE)), self.workspace, **options)
 
     def written(self) -> dict[str, int]:
         return {str(path): path.stat().st_mtime_ns for path in sorted(self.workspace.root.rglob("*"))}
@@ -209,6 +210,26 @@ def test_phase_to_stop_after_is_the_last_that_is_reported(reported: DryRuns) -> 
     assert list(reported.rows(phase="intermediate")) == ["phase 1: mlm", "phase 2", "mnli en", "mnli ru", "left to do"]
     with pytest.raises(UsageError, match="did you mean 'target'"):
         reported.dry(phase="targt")
+
+
+def test_several_seeds_are_shown_one_after_another(reported: DryRuns) -> None:
+    lines = [line.strip() for line in reported.dry(seeds=[1, 2])]
+    titles = [line for line in lines if line.startswith("try.seed")]
+    assert [title.partition(":")[0] for title in titles] == ["try.seed1", "try.seed2"]
+    # Phase 1 is another one for each seed.
+    assert sum(line.startswith("phase 1: mlm  ") and "to do" in line for line in lines) == 2
+
+
+def test_checkpoint_of_bf16_is_made_again_where_fp32_is_wanted(reported: DryRuns) -> None:
+    reported.train(recipe=f"{RECIPE}bf16 = true\n")
+    assert reported.rows(fp32=False)["phase 2"][0] == "done"
+    assert reported.rows(fp32=True)["phase 1: mlm"][0] == "to do"
+    reported.train(fp32=True)
+    assert reported.rows(fp32=True)["phase 2"][0] == "done"
+    # What was computed in fp32 is good enough for every machine.
+    assert reported.rows(fp32=False)["phase 3: mnli"][0] == "done"
+    document = json.loads((reported.workspace.checkpoints / "try/target/mnli/phase.json").read_text("utf-8"))
+    assert (document["computed"]["precision"], document["computed"]["unpadded"]) == ("fp32", True)
 
 
 def test_max_steps_cuts_every_phase(reported: DryRuns) -> None:

@@ -3,6 +3,7 @@
 import errno
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from safetensors import SafetensorError
@@ -13,6 +14,7 @@ from harness.core.layout import Layout
 from harness.core.progress import Silent
 from training.checkpoint import read_checkpoint
 from training.experiment import Training, add_seen
+from training.recipe import Compute
 
 ANY = {"phase": "target", "model": "tiny", "parents": {}, "seen": {}}
 
@@ -37,7 +39,8 @@ def test_the_parents_account_stays_as_it_was() -> None:
     ids=["python", "safetensors"],
 )
 def test_checkpoint_on_a_full_disk_is_told_and_the_older_one_stays(tmp_path: Path, failure: Exception) -> None:
-    training = Training(SimpleNamespace(name="try"), Workspace(tmp_path), Layout(tmp_path, None), Silent())  # type: ignore[arg-type]
+    recipe: Any = SimpleNamespace(name="try", compute=Compute())
+    training = Training(recipe, Workspace(tmp_path), Layout(tmp_path, None), Silent())
     directory = training.directory("intermediate")
     states = training.folders("a" * 64, "").states
     older = training.keep(directory, {**ANY, "key": "b" * 64}, lambda folder: None)

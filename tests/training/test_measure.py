@@ -1,16 +1,19 @@
 """A measurement looks at few batches, and leaves nothing."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from harness.core.progress import Silent
 from training import measure as module
+from training.experiment import Folders
 from training.measure import Speed, measure, spread, useful_tokens
 from training.recipe import Compute
-from training.trainer import Schedule
+from training.trainer import Schedule, fit
 
 
 class Net(nn.Module):
@@ -53,27 +56,51 @@ def test_few_batches_spread_over_the_training_are_timed() -> None:
     batches = Batches()
     speed = measure(Net(), batches, schedule(), seconds=1000.0)
     assert batches.asked == [0, 125, 250, 375, 500, 625, 750, 875]
-    assert (speed.steps, speed.parts, speed.seconds_per_step) == (8, 1, 0.0)
-    assert speed.seconds_per_token > 0
+    assert (speed.steps, speed.parts) == (8, 1)
+    assert speed.seconds_per_step + speed.seconds_per_token > 0
 
 
 def test_it_begins_with_one_row_and_takes_more() -> None:
     model = Net()
     measure(model, Batches(), schedule(), seconds=1000.0)
-    # Each time one step to warm up, then three of few rows, and eight whole ones.
-    assert model.rows == [*[1] * 4, *[8] * 4, *[16] * 9]
+    # Each time one step to warm up; four of few rows, and eight whole ones.
+    assert model.rows == [*[1] * 5, *[8] * 5, *[16] * 9]
 
 
-def test_without_time_one_step_of_one_row_is_extrapolated() -> None:
+def test_without_time_several_steps_of_two_sizes_are_timed() -> None:
     model = Net()
     speed = measure(model, Batches(), schedule(), seconds=0.0)
-    assert (model.rows, speed.steps, speed.parts) == ([1, 1], 1, 16)
+    assert (model.rows, speed.steps, speed.parts) == ([*[1] * 5, *[8] * 5], 4, 2)
 
 
 def test_parts_of_a_step_keep_a_row_each() -> None:
     model = Net()
     speed = measure(model, Batches(), schedule(accumulation=4), seconds=0.0)
-    assert (speed.parts, set(model.rows)) == (4, {1})
+    assert (speed.parts, model.rows) == (1, [*[1] * 4 * 5, *[4] * 4 * 5])
+
+
+class Costly(nn.Module):
+    """Takes ten milliseconds for each row, beside what a step takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        time.sleep(0.01 * len(input_ids))
+        return {"loss": self.layer(torch.ones(1, 1)).sum()}
+
+
+def test_estimate_is_near_the_training_although_no_whole_step_was_timed(tmp_path: Path) -> None:
+    speed = measure(Costly(), Batches(), schedule(), seconds=0.0)
+    assert speed.parts > 1
+    whole = Schedule(steps=12, learning_rate=0.1, seed=1, compute=Compute(report_to=()))
+    begin = time.perf_counter()
+    fit(Costly(), Batches(), whole, Folders(tmp_path / "a", tmp_path / "b"), "test", Silent())
+    took = time.perf_counter() - begin
+    assert speed.seconds(12, 12 * 48) == pytest.approx(took, rel=0.25)
 
 
 def test_line_through_two_sizes_says_what_every_step_costs() -> None:
@@ -84,7 +111,7 @@ def test_line_through_two_sizes_says_what_every_step_costs() -> None:
 
 
 def test_whole_steps_need_no_line() -> None:
-    speed = module._speed(module._Timed(3.0, 100.0, 1, 3.0), module._Timed(5.0, 500.0, 8, 5.0), 1)
+    speed = module._speed(None, module._Timed(5.0, 500.0, 8, 5.0), 1)
     assert speed == Speed(0.0, 0.01, 8, 1)
 
 

@@ -20,7 +20,8 @@ from training import trainer
 from training.experiment import Folders
 from training.modules import MaskedLanguageModel, MultiTask, build, freeze
 from training.recipe import Compute
-from training.trainer import Fitted, Schedule, StepSelection, check_trackers, fit, last_state
+from training.states import last_state
+from training.trainer import Fitted, Schedule, StepSelection, check_trackers, fit
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,7 @@ def train(
     folder: Path, batches: Batches, selection: StepSelection | None = None, model: Net | None = None, **compute: Any
 ) -> tuple[Net, Fitted]:
     model = model or Net()
-    options = {"save_every": 3, "report_to": (), **compute}
+    options = {"save_every": 3, "report_to": (), "bf16": False, **compute}
     schedule = Schedule(steps=10, learning_rate=0.1, seed=5, compute=Compute(**options))
     place = Folders(folder / "states", folder / "logs")
     return model, fit(model, batches, schedule, place, "test", Silent(), selection)
@@ -299,9 +300,8 @@ PHASES = [(masked, MaskedSentences()), (two_heads, Sentences(task="second")), (o
 
 def losses(folder: Path, make: Callable[[], nn.Module], batches: Sentences, **compute: bool) -> list[float]:
     torch.manual_seed(1)
-    schedule = Schedule(
-        steps=len(batches), learning_rate=2e-2, seed=5, compute=Compute(save_every=100, report_to=(), **compute)
-    )
+    options = {"save_every": 100, "report_to": (), "bf16": False, **compute}
+    schedule = Schedule(steps=len(batches), learning_rate=2e-2, seed=5, compute=Compute(**options))
     fitted = fit(make(), batches, schedule, Folders(folder / "states", folder / "logs"), "test", Silent())
     return [entry["loss"] for entry in fitted.losses]
 

@@ -28,7 +28,7 @@ class Kept:
     network: str
 
 
-class Answers:
+class RowAnswers:
     """The answers of one network, asked in batches as an evaluation would send them.
 
     Args:

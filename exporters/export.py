@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.answers import Answers, Kept
+from exporters.answers import Kept, RowAnswers
 from exporters.external_data import move_graph
 from exporters.gate import Verdict, judge
 from exporters.manifest import manifest
@@ -186,8 +186,8 @@ def _judge(
     try:
         with (
             OnnxEndpoint(graph) as endpoint,
-            Answers(partial(infer, loaded.module), loaded.pad_id, signature, kept) as reference,
-            Answers(endpoint.infer, loaded.pad_id, signature) as answers,
+            RowAnswers(partial(infer, loaded.module), loaded.pad_id, signature, kept) as reference,
+            RowAnswers(endpoint.infer, loaded.pad_id, signature) as answers,
         ):
             if endpoint.signature != signature:
                 message = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from exporters.answers import Answers
+from exporters.answers import RowAnswers
 from exporters.measure import (
     SampleComparison,
     beats_chance,
@@ -110,8 +110,8 @@ class Verdict:
 
 
 def judge(
-    reference: Answers,
-    graph: Answers,
+    reference: RowAnswers,
+    graph: RowAnswers,
     samples: Sequence[GateSample],
     *,
     signature: GraphSignature,
@@ -158,8 +158,8 @@ def judge(
 
 
 def _judge_loss(
-    reference: Answers,
-    graph: Answers,
+    reference: RowAnswers,
+    graph: RowAnswers,
     samples: Sequence[GateSample],
     signature: GraphSignature,
     tolerance: Tolerance,

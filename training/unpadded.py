@@ -22,15 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, scaled_dot_product_attention
 from transformers import PreTrainedModel
-from transformers.models.bert.modeling_bert import BertEncoder
-from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEncoder
 
 from harness.core.heads import SpanExtraction
 from training.encoders.networks import networks_of
 from training.parts import cut, padded
 
-#: Stacks of layers whose attention is `attention.self` with `query`, `key` and `value`.
-STACKS = (BertEncoder, XLMRobertaEncoder)
 #: A random byte decides on each dropout.
 BYTE = 256
 #: On a CPU, products with a softmax between them are faster than the fused kernel: always in bf16, and up to so many
@@ -39,7 +35,7 @@ SHORT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RowGroup:
     """Rows that attend at once, a run of the packed tokens."""
 
     start: int
@@ -59,7 +55,7 @@ class Packing:
 
     #: Index of each packed token into (rows x width), shortest rows first.
     places: Tensor
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
 
     @staticmethod
     def of(mask: Tensor) -> "Packing":
@@ -102,15 +98,15 @@ class Packing:
         return empty.index_copy(0, self.places, states[0]).view(rows, width, -1)
 
 
-def _group(start: int, lengths: "np.ndarray[Any, np.dtype[np.int64]]", device: torch.device) -> Group:
+def _group(start: int, lengths: "np.ndarray[Any, np.dtype[np.int64]]", device: torch.device) -> RowGroup:
     rows, width, tokens = len(lengths), int(lengths.max()), int(lengths.sum())
     if int(lengths.min()) == width:
-        return Group(start, tokens, rows, width)
+        return RowGroup(start, tokens, rows, width)
     inside = np.arange(width) < lengths[:, None]
     first = (lengths.cumsum() - lengths)[:, None]
     # Padding copies the row's first token, and the mask leaves it out.
     gather = np.where(inside, first + np.arange(width), first)
-    return Group(
+    return RowGroup(
         start,
         tokens,
         rows,
@@ -149,19 +145,32 @@ def unpadded(model: nn.Module) -> Iterator[Unpadded]:
     """
     state = Unpadded()
     try:
+        # Several heads may share the layers of one encoder.
+        for stack, layers in _stacks(model).items():
+            state.active = True
+            state.replace(stack, partial(_stack, stack.forward))
+            for layer in layers:
+                attention = layer.get_submodule("attention.self")
+                state.replace(attention, partial(_attention, attention))
         for module in list(model.modules()):
-            if isinstance(module, STACKS):
-                state.active = True
-                state.replace(module, partial(_stack, module.forward))
-                for layer in module.layer:
-                    state.replace(layer.attention.self, partial(_attention, layer.attention.self))
-            elif isinstance(module, nn.Dropout) and round(module.p * BYTE) > 0:
+            if isinstance(module, nn.Dropout) and round(module.p * BYTE) > 0:
                 state.replace(module, partial(_dropout, module))
             elif isinstance(module, PreTrainedModel) and isinstance(module, _span_class(module)):
                 state.replace(module, partial(_spans, module.forward))
         yield state
     finally:
         state.restore()
+
+
+def _stacks(model: nn.Module) -> dict[nn.Module, nn.ModuleList]:
+    """Return each stack of layers that can compute without padding, with its layers."""
+    found = {}
+    for module in model.modules():
+        if isinstance(module, PreTrainedModel):
+            networks = networks_of(module.config.model_type)
+            if networks.unpadded and isinstance(module, networks.base):
+                found[networks.stack(module)] = networks.layers(module)
+    return found
 
 
 def _span_class(module: PreTrainedModel) -> type | tuple[()]:

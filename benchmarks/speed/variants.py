@@ -22,7 +22,7 @@ from benchmarks.core.options import add_output, bench_parser
 from benchmarks.core.report import finish, guarded
 from benchmarks.core.rows import Row, Side, rate_row
 from benchmarks.core.timing import alternate
-from exporters.answers import Answers
+from exporters.answers import RowAnswers
 from exporters.gate import judge
 from exporters.modules import Loaded, decision_of, infer, load_module
 from exporters.onnx import write_graph
@@ -184,10 +184,10 @@ def losses(folder: Path, options: argparse.Namespace, layout: Layout, workspace:
     calibration = [feature.input_ids for sample in samples if sample.language == "en" for feature in sample.features]
     signature = loaded.signature
     rows = []
-    reference = Answers(partial(infer, loaded.module), loaded.pad_id, signature)
+    reference = RowAnswers(partial(infer, loaded.module), loaded.pad_id, signature)
     for name, path in graphs(folder, loaded, finetune.head, calibration[:CALIBRATION]):
         with OnnxEndpoint(path) as endpoint:
-            answers = Answers(endpoint.infer, loaded.pad_id, signature)
+            answers = RowAnswers(endpoint.infer, loaded.pad_id, signature)
             found = judge(reference, answers, samples, signature=signature, tolerance=tolerance)
         groups = {"all": found.overall, **{script: record.loss for script, record in found.scripts.items()}}
         rows += [

@@ -23,7 +23,6 @@ from harness.core.gold import GoldErrors
 from harness.core.records import to_json
 from harness.core.task import AnyTask, SuiteName, Tally
 from harness.evaluation.plausibility.answers import plausibility
-from harness.evaluation.plausibility.rules import warnings
 from harness.evaluation.report import (
     input_lines,
     language_table,
@@ -34,6 +33,7 @@ from harness.evaluation.report import (
 )
 from harness.evaluation.results import LanguageScore, TaskScore
 from harness.evaluation.selection import check_suite, choose_tasks
+from harness.evaluation.warning_rules import warnings
 
 #: Languages that a line of the report names; the output file has them all.
 SHOWN = 4

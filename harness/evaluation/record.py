@@ -10,10 +10,10 @@ from harness.core.files import write_json
 from harness.core.records import to_json
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, repeats
-from harness.evaluation.plausibility.rules import warnings
 from harness.evaluation.provenance import provenance
 from harness.evaluation.request import Evaluation
 from harness.evaluation.results import RunResult, TaskScore
+from harness.evaluation.warning_rules import warnings
 from harness.evaluation.workload import unanswered
 
 #: What of a provenance is about the answers, not about the scores.

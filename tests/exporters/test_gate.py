@@ -19,7 +19,7 @@ from tiny_checkpoints import HEADS, finetune, write_tokenizer
 from transformers import XLMRobertaConfig, XLMRobertaForSequenceClassification
 
 from exporters import steps
-from exporters.answers import Answers, Kept
+from exporters.answers import Kept, RowAnswers
 from exporters.export import GateRefusal, export_artifact
 from exporters.gate import Verdict, judge
 from exporters.modules import Loaded, infer, load_module
@@ -147,8 +147,8 @@ def verdict(loaded: Loaded, graph: Path, variant: str, samples: Sequence[GateSam
     with OnnxEndpoint(graph) as endpoint:
         signature = HEAD.signature(32)
         return judge(
-            Answers(partial(infer, loaded.module), 1, signature),
-            Answers(endpoint.infer, 1, signature),
+            RowAnswers(partial(infer, loaded.module), 1, signature),
+            RowAnswers(endpoint.infer, 1, signature),
             samples,
             signature=signature,
             tolerance=VARIANTS[variant].tolerance,
@@ -468,15 +468,15 @@ def test_answers_of_pytorch_are_kept_for_the_next_variant(trained: Checkpoint, t
 def test_kept_answers_of_another_network_are_not_used(loaded: Loaded, tmp_path: Path) -> None:
     signature, rows = HEAD.signature(32), SAMPLES[0].features[:20]
     path = tmp_path / "answers.sqlite"
-    with Answers(partial(infer, loaded.module), 1, signature, Kept(path=path, network="one")) as answers:
+    with RowAnswers(partial(infer, loaded.module), 1, signature, Kept(path=path, network="one")) as answers:
         first = answers.of(rows)
 
     def zeros(inputs: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.float32]]:
         return {"logits": np.zeros((len(inputs["input_ids"]), 3), np.float32)}
 
-    with Answers(zeros, 1, signature, Kept(path=path, network="one")) as answers:
+    with RowAnswers(zeros, 1, signature, Kept(path=path, network="one")) as answers:
         again = answers.of(rows)
-    with Answers(zeros, 1, signature, Kept(path=path, network="another")) as answers:
+    with RowAnswers(zeros, 1, signature, Kept(path=path, network="another")) as answers:
         other = answers.of(rows)
 
     assert all(np.array_equal(first[key]["logits"], again[key]["logits"]) for key in first)

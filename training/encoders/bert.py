@@ -43,6 +43,7 @@ class _Networks(Networks):
     }
     masked = BertForMaskedLM
     alone = {"add_pooling_layer": False}  # noqa: RUF012
+    unpadded = True
 
     def settle(self, config: PretrainedConfig) -> None:
         """See `Networks.settle`: multilingual-e5-small says 0 for padding, and its tokenizer is XLM-R's, with 1."""

@@ -31,6 +31,9 @@ class Networks(ABC):
     masked: type[PreTrainedModel]
     #: Given to `base`, so that it has no pooler.
     alone: Mapping[str, Any] = {}
+    #: Whether each layer attends by `attention.self` with `query`, `key` and `value`, so that `training.unpadded` can
+    #: compute it.
+    unpadded: bool = False
 
     def kind(self, head: Head) -> type[PreTrainedModel]:
         """Return the class of a head.
@@ -72,10 +75,15 @@ class Networks(ABC):
         assert isinstance(found, nn.ModuleList)
         return found
 
+    def stack(self, encoder: PreTrainedModel) -> nn.Module:
+        """Return the module of an encoder that computes its layers one after another."""
+        found = encoder.get_submodule(self.family.layers.rpartition(".")[0])
+        assert isinstance(found, nn.Module)
+        return found
+
     def cut(self, encoder: PreTrainedModel, layer: int) -> None:
         """Remove the layers above a hidden state, so that it becomes the encoder's output."""
-        owner, _, name = self.family.layers.rpartition(".")
-        setattr(encoder.get_submodule(owner), name, self.layers(encoder)[:layer])
+        setattr(self.stack(encoder), self.family.layers.rpartition(".")[2], self.layers(encoder)[:layer])
 
     @abstractmethod
     def choice_logits(self, network: PreTrainedModel, **inputs: Tensor) -> Tensor:

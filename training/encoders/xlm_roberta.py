@@ -42,6 +42,7 @@ class _Networks(Networks):
     }
     masked = XLMRobertaForMaskedLM
     alone = {"add_pooling_layer": False}  # noqa: RUF012
+    unpadded = True
 
     def choice_logits(self, network: PreTrainedModel, **inputs: Tensor) -> Tensor:
         found: Tensor = network.classifier(network.roberta(**inputs).pooler_output)

@@ -45,7 +45,7 @@ def test_every_variant_of_a_cpu_answers(tmp_path: Path, tokenizer_file: Path) ->
 def test_losses_are_those_of_each_variant_on_each_script(tmp_path: Path, data: Layout, tokenizer_file: Path) -> None:
     write_random(tmp_path, TINY, finetunes.load("mnli"), tokenizer_file, seed=0)
     found = variants.losses(tmp_path, OPTIONS, data, Workspace(tmp_path))
-    assert [row[:2] for row in found.rows] == [[name, script] for name in NAMES for script in ("Latn", "Cyrl")]
+    assert [row[:2] for row in found.rows] == [[name, script] for name in NAMES for script in ("all", "Latn", "Cyrl")]
     assert [row[3] for row in found.rows[:2]] == ["0.0", "0.0"]
 
 

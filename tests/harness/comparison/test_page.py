@@ -162,7 +162,7 @@ def test_examples_have_disagreements_first_and_are_counted(page, two) -> None:
 
 
 def test_sentence_without_a_chunk_is_right_where_none_was_found(page, make_run, write) -> None:
-    write("panx/test-ru.tsv", "ru:a\tO\n\nru:b\tB-PER\n\nru:c\tB-PER\n")
+    write("panx/test-ru.tsv", "a\tO\n\nb\tB-PER\n\nc\tB-PER\n")
     one = make_run("one", {"panx": {"ru": [["O"], ["B-PER"], ["O"]]}})
     two = make_run("two", {"panx": {"ru": [["O"], ["B-PER"], ["O"]]}})
     items = data_of(page(str(one), str(two)))["items"]

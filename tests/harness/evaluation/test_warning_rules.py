@@ -9,8 +9,8 @@ from harness.artifacts.run import PlausibilityRecord
 from harness.benchmark import tasks
 from harness.core.languages import language
 from harness.evaluation.plausibility.profiles import profiles, rows
-from harness.evaluation.plausibility.rules import APART, BELOW, CHANCE, EQUAL, SCRIPTS, UNKNOWN, warnings
 from harness.evaluation.results import LanguageScore, TaskScore
+from harness.evaluation.warning_rules import APART, BELOW, CHANCE, EQUAL, SCRIPTS, UNKNOWN, warnings
 
 #: Where chance is next to nothing.
 LITTLE = {"chance": 0.1}

@@ -1,7 +1,7 @@
 """Checkpoints of the hub, one commit each, in the hub's own cache: the only module that asks the hub for models.
 
 A repository is listed first, then every file that the harness reads is fetched, so that all that follows reads one
-folder and asks nothing: no wait, and no failure, in the middle of a command. What is missing is told apart from what
+folder and asks nothing: no wait, and no failure, in the middle of a command. What is missing is distinguished from what
 could not be asked for: a repository without `modules.json` pools otherwise than one whose `modules.json` nobody saw.
 """
 

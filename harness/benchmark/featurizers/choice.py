@@ -17,7 +17,7 @@ class ChoiceFeaturizer:
 
     Where the longest row does not fit, what the choices share is cut first, and in every row alike: the beginning of
     the premise (as jiant's `truncate_end=False`), then the words with which all choices begin, then those with which
-    they end; what tells the choices apart is cut last.
+    they end; what differs between the choices is cut last.
 
     `official` is the rule of the benchmark's numbers: each row for itself, the longer side at its end, as in
     transformers' `longest_first`. Rows of one example then have unequal premises, and may become identical.

@@ -112,7 +112,7 @@ class ChunkF1:
         matched, predicted, gold, correct, total = (float(value) for value in totals)
         precision = matched / predicted if predicted else 0.0
         recall = matched / gold if gold else 0.0
-        f1 = 2 * precision * recall / (precision + recall) if matched else 0.0
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
         return {
             "f1": 100 * f1,
             "precision": 100 * precision,

@@ -32,7 +32,8 @@ class PairF1:
     def scores(self, totals: NDArray[np.float64]) -> dict[str, float]:
         """See `harness.core.task.Metric`."""
         matched, predicted, gold = (float(value) for value in totals)
-        if not matched:
+        # Without a right pair in the data there is no recall, and statistics ask for scores near such sums too.
+        if not (matched and predicted and gold):
             return {"f1": 0.0, "precision": 0.0, "recall": 0.0}
         precision, recall = matched / predicted, matched / gold
         return {

@@ -17,6 +17,7 @@ from harness.core.heads import (
     SpanExtraction,
 )
 from harness.core.task import AnyTask
+from harness.statistics.paired import gradient
 
 
 class Handmade(NamedTuple):
@@ -89,3 +90,15 @@ def test_order_does_not_matter(task: AnyTask, made: Handmade) -> None:
     forth = task.metric.counts(made.examples, made.wrong, "en").sum(axis=0)
     back = task.metric.counts(made.examples[::-1], made.wrong[::-1], "en").sum(axis=0)
     np.testing.assert_allclose(back, forth)
+
+
+def test_scores_near_sums_of_zero_are_numbers(task: AnyTask, made: Handmade) -> None:
+    """Statistics ask for the derivative of a score, also where nothing is matched, predicted or right (BUCC, PAN-X)."""
+    totals = task.metric.counts(made.examples, made.right, "en").sum(axis=0)
+    for kept in range(1, 2 ** len(totals)):
+        some = np.array([value * (kept >> place & 1) for place, value in enumerate(totals)])
+        # The number of examples is never 0.
+        if "total" in task.metric.columns:
+            some[task.metric.columns.index("total")] = max(1, totals[task.metric.columns.index("total")])
+        slopes = gradient(lambda sums: task.metric.scores(sums)[task.headline[0]], some)
+        assert np.isfinite(slopes).all()

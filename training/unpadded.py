@@ -22,15 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, scaled_dot_product_attention
 from transformers import PreTrainedModel
-from transformers.models.bert.modeling_bert import BertEncoder
-from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEncoder
 
 from harness.core.heads import SpanExtraction
 from training.encoders.networks import networks_of
 from training.parts import cut, padded
 
-#: Stacks of layers whose attention is `attention.self` with `query`, `key` and `value`.
-STACKS = (BertEncoder, XLMRobertaEncoder)
 #: A random byte decides on each dropout.
 BYTE = 256
 #: On a CPU, products with a softmax between them are faster than the fused kernel: always in bf16, and up to so many
@@ -148,12 +144,15 @@ def unpadded(model: nn.Module) -> Iterator[Unpadded]:
         model: a network or a module around some; it is as before afterwards.
     """
     state = Unpadded()
+    families = [networks_of(each.config.model_type) for each in model.modules() if isinstance(each, PreTrainedModel)]
+    stacks = tuple({family.stack for family in families if family.stack is not None})
     try:
         for module in list(model.modules()):
-            if isinstance(module, STACKS):
+            if isinstance(module, stacks):
                 state.active = True
                 state.replace(module, partial(_stack, module.forward))
-                for layer in module.layer:
+                layers: Any = module.layer
+                for layer in layers:
                     state.replace(layer.attention.self, partial(_attention, layer.attention.self))
             elif isinstance(module, nn.Dropout) and round(module.p * BYTE) > 0:
                 state.replace(module, partial(_dropout, module))

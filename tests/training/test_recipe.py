@@ -110,6 +110,7 @@ def test_resolved_recipe_has_every_key(load) -> None:
         "frozen_layers": None,
         "evaluations": 5,
         "patience": None,
+        "sweep": 0.2,
         "stand_ins": {},
         "overrides": {},
     }

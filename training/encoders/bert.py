@@ -14,6 +14,7 @@ from transformers import (
     PretrainedConfig,
     PreTrainedModel,
 )
+from transformers.models.bert.modeling_bert import BertEncoder
 
 from harness.core.heads import ChoiceScore, DualEncoder, SequenceClassification, SpanExtraction, TokenClassification
 from harness.encoders.bert import E5_ROWS, FAMILY
@@ -43,6 +44,7 @@ class _Networks(Networks):
     }
     masked = BertForMaskedLM
     alone = {"add_pooling_layer": False}  # noqa: RUF012
+    stack = BertEncoder
 
     def settle(self, config: PretrainedConfig) -> None:
         """See `Networks.settle`: multilingual-e5-small says 0 for padding, and its tokenizer is XLM-R's, with 1."""

@@ -31,6 +31,9 @@ class Networks(ABC):
     masked: type[PreTrainedModel]
     #: Given to `base`, so that it has no pooler.
     alone: Mapping[str, Any] = {}
+    #: The layers as `training.unpadded` computes them without padding: a list `layer`, whose attention is
+    #: `attention.self` with `query`, `key`, `value` and `dropout`. None where a family's attention is another.
+    stack: type[nn.Module] | None = None
 
     def kind(self, head: Head) -> type[PreTrainedModel]:
         """Return the class of a head.

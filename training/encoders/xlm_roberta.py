@@ -13,6 +13,7 @@ from transformers import (
     XLMRobertaModel,
     XLMRobertaPreTrainedModel,
 )
+from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaEncoder
 
 from harness.core.heads import ChoiceScore, DualEncoder, SequenceClassification, SpanExtraction, TokenClassification
 from harness.encoders.xlm_roberta import FAMILY
@@ -42,6 +43,7 @@ class _Networks(Networks):
     }
     masked = XLMRobertaForMaskedLM
     alone = {"add_pooling_layer": False}  # noqa: RUF012
+    stack = XLMRobertaEncoder
 
     def choice_logits(self, network: PreTrainedModel, **inputs: Tensor) -> Tensor:
         found: Tensor = network.classifier(network.roberta(**inputs).pooler_output)

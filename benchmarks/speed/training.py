@@ -179,7 +179,7 @@ def same_loss(ours: Sequence[Measured], theirs: Sequence[Measured]) -> bool | No
     if len(ours) < 2:
         return None
     first, second = ([tail(each) for each in side] for side in (ours, theirs))
-    error = ((stdev(first) ** 2 + stdev(second) ** 2) / len(first)) ** 0.5
+    error = float((stdev(first) ** 2 + stdev(second) ** 2) / len(first)) ** 0.5
     return bool(abs(mean(first) - mean(second)) <= 2 * error)
 
 

@@ -267,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, help="a run of `harness eval` with the same weights")
     parser.add_argument("--query-prompt", default="query: ", help="default: that of e5")
     parser.add_argument("--candidate-prompt", default="passage: ", help="default: that of e5")
+    parser.add_argument("--tasks", default="", help="only these; default: all of the run")
     parser.add_argument("--languages", default="", help="only these; default: all of the run")
     parser.add_argument("--device", default="cpu", help="a device of torch")
     parser.add_argument("--json", type=Path, help="writes the rows there")
@@ -274,9 +275,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scores = json.loads((options.run / "scores.json").read_text(encoding="utf-8"))
     prompts = (options.query_prompt, options.candidate_prompt)
     encoder, rows = Encoder(options.checkpoint, options.device), []
-    chosen = set(filter(None, options.languages.split(",")))
+    chosen, tasks = (set(filter(None, listed.split(","))) for listed in (options.languages, options.tasks))
     begin = time.perf_counter()
     for task, record in scores["tasks"].items():
+        if tasks and task not in tasks:
+            continue
         for language, cells in record["languages"].items():
             if chosen and language not in chosen:
                 continue

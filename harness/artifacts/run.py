@@ -31,6 +31,14 @@ class LanguageRecord(msgspec.Struct, frozen=True, kw_only=True):
 _NOT_METRICS = frozenset(LanguageRecord.__struct_fields__) - {"scores"}
 
 
+class DrawnRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Which examples of each language were drawn at random."""
+
+    seed: int
+    #: Language -> SHA-256 of the ids of the drawn examples, one a line, in the order of the file.
+    ids_sha256: dict[str, str]
+
+
 class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The scores of one task, in percent."""
 
@@ -56,6 +64,8 @@ class TaskRecord(msgspec.Struct, frozen=True, kw_only=True):
     #: Language -> what of its rows is not as it should be, such as words without subwords; see docs/protocols.md. Not
     #: among a language's metrics, which older versions would take it for.
     counted: dict[str, dict[str, int]] = {}
+    #: Seed that the examples were drawn with, and language -> SHA-256 of their ids, one a line; where `--sample` drew.
+    drawn: DrawnRecord | None = None
     scripts: dict[str, float] = {}
     families: dict[str, float] = {}
     latin: float | None = msgspec.field(name="Latin", default=None)
@@ -159,6 +169,8 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     available: bool = False
     tuning: bool = True
     allow_gold_errors: bool = False
+    sample: int | None = None
+    sample_seed: int = 1
 
 
 class ProvenanceRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,6 +59,15 @@ def eval_command(
         int | None,
         typer.Option(min=1, help="Examples of each language at most.  [default: all]", rich_help_panel=WHAT),
     ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Examples of each language, drawn at random; parallel files alike.  [default: all]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    sample_seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn examples.", rich_help_panel=WHAT)] = 1,
     protocol: Annotated[
         str | None,
         typer.Option(
@@ -135,6 +144,8 @@ def eval_command(
         submission=submission,
         tuning=tuning,
         allow_gold_errors=allow_gold_errors,
+        sample=sample,
+        sample_seed=sample_seed,
     )
     shown, workspace = progress(quiet), current_workspace(quiet)
     evaluated = None if dry_run else api.evaluate_request(request, workspace, shown)

@@ -28,7 +28,7 @@ from harness.core.layout import Layout
 from harness.core.progress import Progress
 from harness.core.task import AnyTask
 from harness.evaluation.selection import choose_protocols
-from harness.evaluation.workload import Job
+from harness.evaluation.workload import Job, sample_of
 from harness.statistics.clusters import numbered
 from harness.statistics.paired import Counts, Score
 
@@ -311,6 +311,7 @@ class _TaskReader:
                 ("protocol", first.protocol or "the default", record.protocol or "the default"),
                 ("metrics", ", ".join(first.headline), ", ".join(record.headline)),
                 ("limit", self.runs[0].record.request.limit, run.record.request.limit),
+                ("sample", sample_of(self.runs[0].record.request), sample_of(run.record.request)),
             ]
             for what, before, after in pairs:
                 if before != after:
@@ -367,7 +368,8 @@ class _TaskReader:
             raise DataError(message) from error
 
     def _job(self, run: FinishedRun, task: AnyTask, code: str) -> Job:
-        return Job(task, code, run.record.tasks[self.name].rows[code].split, run.record.request.limit)
+        request = run.record.request
+        return Job(task, code, run.record.tasks[self.name].rows[code].split, request.limit, sample_of(request))
 
     def _check_data(self, codes: Sequence[str]) -> None:
         """Refuse data that changed since a run, and runs of different data."""

@@ -79,6 +79,7 @@ def fields(run: FinishedRun, known: Network, chosen: Collection[str] | None = No
         "encoder": encoder,
         "seed": "unknown" if known.seed is None else str(known.seed),
         "limit": "none" if request.limit is None else str(request.limit),
+        **({} if request.sample is None else {"sample": f"{request.sample},seed={request.sample_seed}"}),
         "data": data_digest(run, tasks)[:_DIGITS] + (f" ({SAMPLE})" if Path(request.data).name == SAMPLE else ""),
         "graphs": sha256(graphs.encode()).hexdigest()[:_DIGITS],
         "version": provenance.packages.get("xtreme-harness", "unknown") + (f"+{commit[:8]}" if commit else ""),

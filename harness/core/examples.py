@@ -5,7 +5,10 @@
 
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal, Protocol
+
+import numpy as np
 
 
 class Example(Protocol):
@@ -224,6 +227,32 @@ def scored(examples: Sequence[Any]) -> list[Any]:
 def holding(examples: Sequence[Any], texts: Collection[str]) -> int:
     """Return how many examples have one of some texts in a field."""
     return sum(any(text in texts for _, text in example.texts()) for example in examples) if texts else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Examples of each language that are drawn at random, without replacement."""
+
+    count: int
+    seed: int = 1
+
+    def of(self, examples: Sequence[Any]) -> list[Any]:
+        """Return the drawn scored examples in order, and every other one they need, such as candidates.
+
+        Positions depend on the seed and the number of scored examples alone, so files of one length, such as
+        translations, give the same positions.
+        """
+        asked = scored(examples)
+        if len(asked) <= self.count:
+            return list(examples)
+        places = np.random.default_rng([self.seed, len(asked)]).choice(len(asked), self.count, replace=False)
+        kept = {id(asked[place]) for place in places}
+        return [example for example in examples if id(example) in kept or not is_scored(example)]
+
+
+def ids_sha256(ids: Sequence[str]) -> str:
+    """Return the SHA-256 of ids, one a line: which examples were asked."""
+    return sha256("\n".join(ids).encode()).hexdigest()
 
 
 def first(examples: Sequence[Any], count: int) -> list[Any]:

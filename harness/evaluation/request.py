@@ -41,10 +41,16 @@ class EvaluationRequest:
     tuning: bool = True
     #: Count gold answers that contradict their text, instead of refusing them.
     allow_gold_errors: bool = False
+    #: Examples of each language that are drawn at random; all where None.
+    sample: int | None = None
+    sample_seed: int = 1
 
     def to_json(self, model: str, data: Path) -> dict[str, Any]:
         """Return the request for one model as a run keeps it, the data folder resolved."""
         fields = {**asdict(self), "models": [model], "data": str(data), "output": None, "submission": None}
+        if self.sample is None:
+            # The folder of a run is named by its request: without a sample it stays what it was before there were any.
+            del fields["sample"], fields["sample_seed"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @staticmethod
@@ -67,6 +73,8 @@ class EvaluationRequest:
             submission=submission,
             tuning=record.tuning,
             allow_gold_errors=record.allow_gold_errors,
+            sample=record.sample,
+            sample_seed=record.sample_seed,
         )
 
     def folder(self, given: Path | None, model: str) -> Path | None:

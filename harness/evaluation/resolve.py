@@ -9,6 +9,7 @@ from harness.artifacts.run import read_run
 from harness.artifacts.store import EXACT, ArtifactStore
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import ArtifactError, UsageError
+from harness.core.examples import Sample
 from harness.core.layout import Layout, Split
 from harness.core.task import AnyTask
 from harness.evaluation.plan import fingerprint
@@ -136,6 +137,7 @@ def _jobs(request: EvaluationRequest, layout: Layout) -> tuple[Sequence[Job], Se
         scripts=request.scripts,
         splits=splits,
         limit=request.limit,
+        sample=_sample(request, chosen),
         coverage=layout.coverage() if not request.languages else None,
     )
     absent: Sequence[Job] = ()
@@ -143,6 +145,27 @@ def _jobs(request: EvaluationRequest, layout: Layout) -> tuple[Sequence[Job], Se
         jobs, absent = available(jobs, layout)
     check_splits(jobs, layout)
     return jobs, absent
+
+
+def _sample(request: EvaluationRequest, chosen: Sequence[AnyTask]) -> Sample | None:
+    """Return how examples are drawn; None where all are taken.
+
+    Raises:
+        UsageError: with a limit, or for a task whose gold counts pairs of a whole file.
+    """
+    if request.sample is None:
+        return None
+    if request.limit is not None:
+        message = f"--limit {request.limit} and --sample {request.sample} were both given; leave one of them out"
+        raise UsageError(message)
+    whole = next((task.name for task in chosen if task.counted), None)
+    if whole is not None:
+        message = (
+            f"--sample {request.sample} cannot draw examples of {whole}, whose sentences are mined from whole files; "
+            f"leave it out with `--tasks`, or take the first ones with `--limit {request.sample}`"
+        )
+        raise UsageError(message)
+    return Sample(request.sample, request.sample_seed)
 
 
 def _workloads(

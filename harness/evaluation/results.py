@@ -36,6 +36,8 @@ class LanguageScore:
     plausibility: PlausibilityRecord | None = None
     #: What of the examples is not as it should be, such as words without subwords; see `harness.evaluation.beside`.
     counted: Mapping[str, int] = field(default_factory=dict)
+    #: SHA-256 of the ids of the examples that were drawn; None where all were taken.
+    drawn: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class TaskScore:
     selected_on: str = ""
     #: Whether it is known what the model was taught; languages have an exposure only then.
     exposure_declared: bool = True
+    #: What examples were drawn with; None where they were not.
+    sample_seed: int | None = None
 
     @property
     def complete(self) -> bool:
@@ -77,6 +81,8 @@ class TaskScore:
     def label(self) -> str:
         """Return what was scored, as people write it: ``test``, or ``partial: 47/48 languages, dev``."""
         allowed = "" if self.gold_errors is None else f", gold errors allowed: {self.gold_errors:,}"
+        if self.sample_seed is not None:
+            allowed = f", drawn with seed {self.sample_seed}{allowed}"
         if self.complete:
             return f"test{allowed}"
         parts = [f"{len(self.languages)}/{len(self.expected)} languages"]
@@ -87,6 +93,10 @@ class TaskScore:
             whose = "" if len(short) == len(self.languages) else f" in {' '.join(row.language for row in short)}"
             parts.append(f"{self._sizes(short)}{whose}")
         return f"partial: {', '.join(parts)}{allowed}"
+
+    def _drawn(self, seed: int) -> dict[str, Any]:
+        digests = {row.language: row.drawn for row in self.languages if row.drawn is not None}
+        return {"seed": seed, "ids_sha256": digests}
 
     def _sizes(self, rows: Sequence[LanguageScore]) -> str:
         """Return how many of the official examples these languages have, where both numbers count the same."""
@@ -171,6 +181,7 @@ class TaskScore:
             "placeholders": {row.language: row.placeholders for row in self.languages if row.placeholders},
             "languages": {row.language: _fields(row) for row in self.languages},
             **({"counted": counted} if counted else {}),
+            **({} if self.sample_seed is None else {"drawn": self._drawn(self.sample_seed)}),
             "scripts": self.by_script(),
             "families": self.by_family(),
             **self.latin_and_other(),
@@ -200,6 +211,7 @@ class TaskScore:
                     _language_score(code, row, record.counted.get(code, {}), (plausibility or {}).get(code)),
                     gold_errors=None if record.gold_errors is None else record.gold_errors.get(code, 0),
                     placeholders=(record.placeholders or {}).get(code, 0),
+                    drawn=None if record.drawn is None else record.drawn.ids_sha256.get(code),
                 )
                 for code, row in record.rows.items()
             ],
@@ -209,6 +221,7 @@ class TaskScore:
             leak=record.leak,
             selected_on=record.selected_on,
             exposure_declared=record.exposure_declared,
+            sample_seed=None if record.drawn is None else record.drawn.seed,
         )
 
 

@@ -13,7 +13,7 @@ from harness.benchmark import finetunes
 from harness.benchmark.sources.rows import placeholders
 from harness.benchmark.suites import SUITES
 from harness.benchmark.tasks import names as task_names
-from harness.core.examples import holding, scored
+from harness.core.examples import holding, ids_sha256, scored
 from harness.core.files import write_text
 from harness.core.heads import SentenceEmbedding
 from harness.core.progress import Progress
@@ -76,6 +76,7 @@ def _task_score(evaluation: Evaluation, artifact: Artifact, task: AnyTask, rows:
         stand_in="" if taught_by in (None, task.finetune.name) else taught_by,
         representation=", ".join(answered_by),
         exposure_declared=recorded.exposure_declared,
+        sample_seed=next((job.sample.seed for job in evaluation.jobs if job.sample is not None), None),
     )
 
 
@@ -157,6 +158,7 @@ def score_language(
         scores={**task.metric.scores(totals), **second_scores(item, predictions, artifact, journal)},
         official=job.split == "test"
         and job.limit is None
+        and job.sample is None
         and whole
         and task.size(examples, totals) == task.official_count(job.language),
         exposure=(
@@ -172,6 +174,7 @@ def score_language(
             inputs=input_facts(task.featurizer, all_examples, item.features, artifact.tokenizer),
         ),
         counted=counted(item, artifact),
+        drawn=None if job.sample is None else ids_sha256([example.id for example in scored(all_examples)]),
     )
 
 

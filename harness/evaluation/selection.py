@@ -6,6 +6,7 @@ from typing import cast, get_args
 from harness.benchmark import tasks
 from harness.benchmark.suites import SUITES
 from harness.core.errors import UsageError, nearest
+from harness.core.examples import Sample
 from harness.core.languages import check_script, language
 from harness.core.layout import Split, nearest_split
 from harness.core.task import AnyTask, SuiteName
@@ -102,6 +103,7 @@ def choose_jobs(
     scripts: Sequence[str] = (),
     splits: dict[str, Split],
     limit: int | None = None,
+    sample: Sample | None = None,
     coverage: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Job]:
     """Return one job for each task and language that is left after the filters.
@@ -113,6 +115,7 @@ def choose_jobs(
         scripts: keep languages of these scripts only, if any are given.
         splits: the split of each task.
         limit: examples of each job.
+        sample: how the examples of each job are drawn.
         coverage: the languages of each task that the data folder says it has; all without one.
 
     Raises:
@@ -121,7 +124,7 @@ def choose_jobs(
     wanted = {language(code).code for code in languages}
     written = {check_script(script) for script in scripts}
     jobs = [
-        Job(task, code, splits[task.name], limit)
+        Job(task, code, splits[task.name], limit, sample)
         for task in chosen
         for code in task.all_languages(suite)
         if (not wanted or code in wanted)

@@ -1,15 +1,16 @@
 """What a run has to answer: jobs, and the rows that are still pending for each graph."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness.artifacts.adapted import task_of
+from harness.artifacts.run import RequestRecord
 from harness.artifacts.store import EXACT, Artifact, ArtifactStore
 from harness.core.errors import ArtifactError, UsageError
-from harness.core.examples import first
+from harness.core.examples import Sample, first
 from harness.core.features import Feature
 from harness.core.gold import GoldError
 from harness.core.heads import is_retrieval
@@ -28,10 +29,19 @@ class Job:
     split: Split
     #: At most so many examples; None for all. A limited score is a sample, never complete.
     limit: int | None = None
+    #: Drawn from what the limit leaves; None for all.
+    sample: Sample | None = None
+
+    @property
+    def partly(self) -> dict[str, Any]:
+        """Return what says which examples of the file are the job's, for the key of its rows."""
+        return {"limit": self.limit} | ({} if self.sample is None else asdict(self.sample))
 
     def read(self, layout: Layout) -> list[Any]:
         """Return the job's examples."""
         examples = self.task.source.read(layout, self.language, self.split)
+        if self.sample is not None:
+            return self.sample.of(examples)
         return examples if self.limit is None else first(examples, self.limit)
 
     def own_paths(self, layout: Layout) -> tuple[Path, ...]:
@@ -46,6 +56,11 @@ class Job:
         """Return the files that the job's score depends on, those of a shared pool included."""
         pool = self.task.pool.source.paths(layout, self.split) if self.task.pool else ()
         return tuple(dict.fromkeys((*self.own_paths(layout), *pool)))
+
+
+def sample_of(request: RequestRecord) -> Sample | None:
+    """Return how a run drew its examples; None where it took all of them."""
+    return None if request.sample is None else Sample(request.sample, request.sample_seed)
 
 
 @dataclass(slots=True)
@@ -87,7 +102,7 @@ class GraphWorkload:
         """
         self.examples = []
         for job in self.jobs:
-            known = rows.has(job.task, job.language, job.split, job.limit)
+            known = rows.has(job.task, job.language, job.split, job.partly)
             self.examples.append(Unread(partial(job.read, layout)) if known else job.read(layout))
             advance(1)
 
@@ -95,7 +110,7 @@ class GraphWorkload:
         """Take or make the rows of every job; the examples have been read."""
         self.featurized = []
         for job, examples in zip(self.jobs, self.examples, strict=True):
-            features = rows.of_job(job.task, job.language, job.split, job.limit, examples)
+            features = rows.of_job(job.task, job.language, job.split, job.partly, examples)
             self.featurized.append(FeaturizedJob(job, examples, features))
             advance(1)
 

@@ -1,6 +1,6 @@
 """The rows of jobs and pools: mapped from the cache where it has them, tokenized and written there where not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -67,12 +67,12 @@ class Rows:
     def _tokenizer(self) -> Tokenizer:
         return shared_tokenizer(self._tokenizer_path)
 
-    def has(self, task: AnyTask, language: str, split: Split, limit: int | None) -> bool:
+    def has(self, task: AnyTask, language: str, split: Split, partly: Mapping[str, Any]) -> bool:
         """Return whether a job's rows need no tokenizing."""
-        return self._cache is not None and self._job_path(self._cache, task, language, split, limit).is_file()
+        return self._cache is not None and self._job_path(self._cache, task, language, split, partly).is_file()
 
     def of_job(
-        self, task: AnyTask, language: str, split: Split, limit: int | None, examples: Sequence[Any]
+        self, task: AnyTask, language: str, split: Split, partly: Mapping[str, Any], examples: Sequence[Any]
     ) -> list[Feature]:
         """Return the rows of one task in one language.
 
@@ -80,10 +80,10 @@ class Rows:
             task: whose featurizer makes them.
             language: of the job.
             split: of the job.
-            limit: at most so many examples were read; None for all.
+            partly: which examples of the file were read: `limit`, None for all, and what a sample is drawn by.
             examples: the job's; not looked at where the rows are there.
         """
-        path = None if self._cache is None else self._job_path(self._cache, task, language, split, limit)
+        path = None if self._cache is None else self._job_path(self._cache, task, language, split, partly)
         return [feature for block in self._blocks(path, [(task, examples)]) for feature in block.features]
 
     def of_pool(self, task: AnyTask, split: Split) -> Iterator[Block]:
@@ -99,9 +99,11 @@ class Rows:
         candidates = declared.source.read(self._layout, split)
         return self._blocks(path, _parts(task, candidates), named=True)
 
-    def _job_path(self, cache: TokenCache, task: AnyTask, language: str, split: Split, limit: int | None) -> Path:
+    def _job_path(
+        self, cache: TokenCache, task: AnyTask, language: str, split: Split, partly: Mapping[str, Any]
+    ) -> Path:
         files = task.source.paths(self._layout, language, split)
-        return self._path(cache, task, task.source, files, language=language, split=split, limit=limit)
+        return self._path(cache, task, task.source, files, language=language, split=split, **partly)
 
     def _path(self, cache: TokenCache, task: AnyTask, source: object, files: Sequence[Path], **choice: Any) -> Path:
         return cache.path(

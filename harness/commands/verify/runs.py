@@ -19,7 +19,7 @@ from harness.core.records import to_json
 from harness.evaluation.provenance import data_sha256
 from harness.evaluation.request import JOURNAL
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
-from harness.evaluation.workload import Job
+from harness.evaluation.workload import Job, sample_of
 
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9
@@ -126,7 +126,7 @@ def _jobs(recorded: RunRecord) -> list[Job]:
     request = recorded.request
     chosen = choose_tasks(tuple(recorded.tasks), check_suite(request.suite))
     return [
-        Job(task, code, row.split, request.limit)
+        Job(task, code, row.split, request.limit, sample_of(request))
         for task in choose_protocols(chosen, tuple(request.protocols))
         for code, row in recorded.tasks[task.name].rows.items()
     ]

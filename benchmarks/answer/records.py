@@ -68,6 +68,8 @@ class CellFile(msgspec.Struct, frozen=True, kw_only=True):
     clusters: PackedArray
     #: Each metric, in percent.
     scores: dict[str, float]
+    #: What answering without looking at the text scores, in percent; None where it is not known.
+    chance: float | None = None
 
 
 class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +123,7 @@ class CellRecord:
     #: (examples,): equal labels belong together, also across the languages of the task.
     clusters: NDArray[np.int64]
     scores: Mapping[str, float]
+    chance: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -158,6 +161,7 @@ def cells_of(run: Path, workspace: Workspace) -> list[CellRecord]:
                 counts=cell.counts[0],
                 clusters=cell.clusters,
                 scores=row.scores,
+                chance=record.plausibility[cell.task][cell.language].chance,
             )
         )
     return found
@@ -175,6 +179,7 @@ def packed(cells: Sequence[CellRecord]) -> list[CellFile]:
             # Labels are numbers that only have to be equal or not.
             clusters=PackedArray.of(cell.clusters),
             scores=dict(cell.scores),
+            chance=cell.chance,
         )
         for cell in cells
     ]
@@ -212,6 +217,7 @@ def read_record(path: Path) -> UnitRecord:
                 counts=cell.counts.array(),
                 clusters=cell.clusters.array().astype(np.int64),
                 scores=cell.scores,
+                chance=cell.chance,
             )
             for cell in file.cells
         )

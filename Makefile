@@ -7,7 +7,7 @@ HARNESS := $(VENV)/bin/harness
 STAMP := $(VENV)/.installed
 MODELS := english mixed_ru
 
-.PHONY: install eval report test lint clean
+.PHONY: install eval report answer test lint clean
 
 install: $(STAMP)
 
@@ -24,6 +24,10 @@ eval: $(STAMP)
 # After `make eval`: one page about both models.
 report: $(STAMP)
 	$(HARNESS) report $(MODELS) --output report.html
+
+# The results of docs/answer.md, from the records of its units.
+answer: $(STAMP)
+	$(HARNESS) bench answer page
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest

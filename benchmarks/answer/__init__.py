@@ -4,6 +4,7 @@
 
     harness bench answer prepare --data DEST --output PREPARED
     harness bench answer run --data PREPARED --units 1
+    harness bench answer page
 
 docs/answer.md says what was declared before the first result, and what came out.
 """

@@ -1,4 +1,4 @@
-"""The command: prepare the training rows, run units."""
+"""The command: prepare the training rows, run units, make the page."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.answer import data, units
+from benchmarks.answer import data, page, units
 from benchmarks.answer.declaration import ARMS, SEEDS
 from benchmarks.core.options import bench_parser, positive
 from benchmarks.core.report import guarded
@@ -15,7 +15,7 @@ DOC = sys.modules["benchmarks.answer"].__doc__
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Do one of the two."""
+    """Do one of the three."""
     parser = bench_parser("answer", DOC)
     parts = parser.add_subparsers(dest="command", required=True)
     prepare = parts.add_parser("prepare", help="write the training rows of each arm and seed")
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--share", default="1/1", metavar="K/N", help="this process takes each N-th unit, from the K-th on"
     )
     run.add_argument("--keep", action="store_true", help="keep checkpoints, graphs and runs")
+    made = parts.add_parser("page", help="tables, plot and the results of docs/answer.md, from the records")
+    made.add_argument("--records", type=Path, default=units.RECORDS, help="folder of the records")
     options = parser.parse_args(arguments)
     if options.command == "prepare":
         tokenizer = options.tokenizer or options.data / "tokenizers" / "xlm-roberta" / "tokenizer.json"
@@ -42,8 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             options.data, options.output, tokenizer, [int(each) for each in options.seeds.split(",")]
         ):
             print(line)
-    else:
+    elif options.command == "run":
         _run(options)
+    else:
+        print("\n".join(page.write(options.records, units.declared())))
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -32,13 +32,14 @@ class PackedArray(msgspec.Struct, frozen=True, kw_only=True):
 
     shape: list[int]
     values: list[float]
-    #: Numbers into `values`, row by row: one or two bytes each, zlib, base64.
+    #: Numbers into `values`, column by column: one or two bytes each, zlib, base 85.
     codes: str
 
     @staticmethod
     def of(array: NDArray[Any]) -> "PackedArray":
         """Return the packed form of an array of at most 65,536 different values."""
-        values, codes = np.unique(array, return_inverse=True)
+        # A column has values of one kind, which compress together.
+        values, codes = np.unique(array.T, return_inverse=True)
         if len(values) > np.iinfo(np.uint16).max + 1:
             message = f"{len(values):,} different values are too many for a record, 65,536 are the most"
             raise DataError(message)
@@ -52,24 +53,32 @@ class PackedArray(msgspec.Struct, frozen=True, kw_only=True):
         """Return the array, exactly."""
         width = np.uint8 if len(self.values) <= np.iinfo(np.uint8).max + 1 else np.dtype("<u2")
         codes = np.frombuffer(zlib.decompress(base64.b85decode(self.codes)), dtype=width)
-        found: NDArray[np.float64] = np.array(self.values, dtype=np.float64)[codes].reshape(self.shape)
+        found: NDArray[np.float64] = np.array(self.values, dtype=np.float64)[codes].reshape(self.shape[::-1]).T
         return found
 
 
 class CellFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One task in one language, as a file holds it."""
+    """One task in one language, as a file holds it, without its arrays."""
 
-    task: str
     language: str
     split: str
+    examples: int
     #: SHA-256 of the examples' ids, one a line.
     ids_sha256: str
-    counts: PackedArray
-    clusters: PackedArray
     #: Each metric, in percent.
     scores: dict[str, float]
     #: What answering without looking at the text scores, in percent; None where it is not known.
     chance: float | None = None
+
+
+class TaskFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One task: the examples of its languages one after another, so that their values are kept once."""
+
+    task: str
+    cells: list[CellFile]
+    counts: PackedArray
+    #: Differences of neighbouring labels.
+    clusters: PackedArray
 
 
 class PhaseCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +116,7 @@ class UnitFile(msgspec.Struct, frozen=True, kw_only=True):
     #: SHA-256 of the account of the training rows.
     rows_sha256: str
     warnings: list[str]
-    cells: list[CellFile]
+    tasks: list[TaskFile]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,21 +176,56 @@ def cells_of(run: Path, workspace: Workspace) -> list[CellRecord]:
     return found
 
 
-def packed(cells: Sequence[CellRecord]) -> list[CellFile]:
+def packed(cells: Sequence[CellRecord]) -> list[TaskFile]:
     """Return cells as a file holds them."""
+    found = []
+    for task in dict.fromkeys(cell.task for cell in cells):
+        own = [cell for cell in cells if cell.task == task]
+        found.append(
+            TaskFile(
+                task=task,
+                cells=[
+                    CellFile(
+                        language=cell.language,
+                        split=cell.split,
+                        examples=len(cell.clusters),
+                        ids_sha256=cell.ids_sha256,
+                        scores=dict(cell.scores),
+                        chance=cell.chance,
+                    )
+                    for cell in own
+                ],
+                counts=PackedArray.of(np.concatenate([cell.counts for cell in own])),
+                # Labels grow by 0 or 1 where a file has its clusters one after another.
+                clusters=PackedArray.of(np.diff(np.concatenate([cell.clusters for cell in own]), prepend=0)),
+            )
+        )
+    return found
+
+
+def unpacked(file: TaskFile) -> list[CellRecord]:
+    """Return the cells of a task.
+
+    Raises:
+        ValueError: its arrays do not have as many examples as its cells.
+    """
+    ends = np.cumsum([cell.examples for cell in file.cells])
+    counts, clusters = file.counts.array(), file.clusters.array().astype(np.int64).cumsum()
+    if not len(counts) == len(clusters) == ends[-1]:
+        message = f"{file.task} has statistics of {len(counts)} examples and cells of {ends[-1]}"
+        raise ValueError(message)
     return [
-        CellFile(
-            task=cell.task,
+        CellRecord(
+            task=file.task,
             language=cell.language,
             split=cell.split,
             ids_sha256=cell.ids_sha256,
-            counts=PackedArray.of(cell.counts),
-            # Labels are numbers that only have to be equal or not.
-            clusters=PackedArray.of(cell.clusters),
-            scores=dict(cell.scores),
+            counts=counts[end - cell.examples : end],
+            clusters=clusters[end - cell.examples : end],
+            scores=cell.scores,
             chance=cell.chance,
         )
-        for cell in cells
+        for cell, end in zip(file.cells, ends, strict=True)
     ]
 
 
@@ -208,19 +252,7 @@ def read_record(path: Path) -> UnitRecord:
     """
     try:
         file = msgspec.json.decode(path.read_bytes(), type=UnitFile)
-        cells = tuple(
-            CellRecord(
-                task=cell.task,
-                language=cell.language,
-                split=cell.split,
-                ids_sha256=cell.ids_sha256,
-                counts=cell.counts.array(),
-                clusters=cell.clusters.array().astype(np.int64),
-                scores=cell.scores,
-                chance=cell.chance,
-            )
-            for cell in file.cells
-        )
+        cells = tuple(cell for task in file.tasks for cell in unpacked(task))
     except (msgspec.MsgspecError, ValueError, IndexError, zlib.error) as error:
         message = (
             f"{path} is no record of a unit ({error}); delete it, and run the unit again: `harness bench answer run`"

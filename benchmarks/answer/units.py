@@ -166,7 +166,7 @@ def _record(
         protocols={task: each.tasks[task].protocol for task, each in runs.items()},
         rows_sha256=sha256((prepared / ACCOUNT).read_bytes()).hexdigest(),
         warnings=[warning.text for each in runs.values() for warning in each.warnings],
-        cells=records.packed([cell for output in outputs.values() for cell in records.cells_of(output, place)]),
+        tasks=records.packed([cell for output in outputs.values() for cell in records.cells_of(output, place)]),
     )
 
 

@@ -51,6 +51,19 @@ class Point:
     rate: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One line of a forest plot, in points; `low` and `high` are None where no interval is known."""
+
+    heading: str
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    #: Whether the line is one that decides.
+    primary: bool
+
+
 def _packages() -> tuple[Any, type["Figure"]]:
     try:
         import matplotlib as package
@@ -159,6 +172,52 @@ def _frame(axes: "Axes", heights: Sequence[float], names: Sequence[str], height:
     axes.set_xlabel("ratio, ours over the baseline; black tick: target")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
+
+
+def forest(differences: Sequence[Difference], title: str, path: Path) -> None:
+    """Draw differences with their intervals, one below the other under headings, beside a line at no difference.
+
+    Args:
+        differences: at least one; those of one heading stand together.
+        title: above the plot.
+        path: the image, ``.png`` or ``.svg``.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    package, drawing = _packages()
+    if not differences:
+        message = "there are no differences to draw"
+        raise ValueError(message)
+    headings = list(dict.fromkeys(each.heading for each in differences))
+    with package.rc_context(SETTINGS):
+        drawn = drawing(figsize=(WIDTH * 0.75, LINE * 1.5 * (len(differences) + len(headings)) + 0.9))
+        axes = drawn.subplots()
+        places, names, line = [], [], 0.0
+        for heading in headings:
+            axes.annotate(
+                heading, (0, line), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+                va="center", weight="bold", annotation_clip=False,
+            )  # fmt: skip
+            for each in (one for one in differences if one.heading == heading):
+                line += 1
+                color = COLORS[1] if each.primary else COLORS[0]
+                if each.low is not None and each.high is not None:
+                    axes.hlines(line, each.low, each.high, color=color, linewidth=3 if each.primary else 1.5)
+                axes.plot(each.value, line, MARKERS[2] if each.primary else MARKERS[0], color=color, markersize=6)
+                places.append(line)
+                names.append(each.name)
+            line += 1
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_yticks(places, names)
+        axes.set_ylim(line - 0.3, -0.7)
+        axes.grid(axis="x", linewidth=0.4)
+        axes.tick_params(axis="y", length=0)
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.set_xlabel("points, with the 95 % interval")
+        axes.set_title(title, loc="left")
+        _save(drawn, path)
 
 
 def frontier(points: Sequence[Point], path: Path) -> None:

@@ -1,0 +1,245 @@
+"""The results of docs/answer.md and its forest plot, from the records; the declaration above them is not touched."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.answer.declaration import ARMS, NLI, QA, SEEDS, TARGETS, Comparison, units
+from benchmarks.answer.records import UnitRecord, read_records
+from benchmarks.answer.tables import Outcome, ScriptScore, above_chance, exposures, outcomes, script_scores
+from benchmarks.core.plots import Difference, forest
+from harness.core.errors import DataError
+from harness.core.files import write_text
+from harness.core.languages import language
+
+PAGE = Path(__file__).parents[2] / "docs" / "answer.md"
+PLOT = "answer.svg"
+START = "<!-- results: made by `make answer`, do not edit below -->\n"
+_VERDICTS = {
+    "yes": "better",
+    "harm": "worse",
+    "no": "no difference of 2 points or more",
+    "undecided": "undecided",
+    "not run": "not run",
+}
+Rows = Sequence[Sequence[str]]
+
+
+def write(folder: Path, declaration: str, page: Path = PAGE) -> list[str]:
+    """Write the results into the page and the plot beside it, and return lines that say what was written.
+
+    Args:
+        folder: of the records.
+        declaration: the SHA-256 that each record must have.
+        page: the document, which has the declaration.
+
+    Raises:
+        DataError: a record is not of this declaration, or the page has no place for results.
+    """
+    records = read_records(folder, declaration)
+    text = page.read_text(encoding="utf-8")
+    declared, mark, _ = text.partition(START)
+    if not mark:
+        message = f"{page} lacks the line {START.strip()!r}, below which results are written; put it at its end"
+        raise DataError(message)
+    found = outcomes(records)
+    drawn = _drawn(found, records)
+    if drawn:
+        forest(drawn, f"mixed_all minus english, {_seed_text(records)}", page.with_name(PLOT))
+    write_text(page, declared + mark + "\n".join(_results(records, found, bool(drawn))) + "\n")
+    return [f"{page}: {len(records)} of {len(units())} units"]
+
+
+def by_script() -> list[Comparison]:
+    """Return mixed_all minus english on each script, without English: drawn and not tested."""
+    found = []
+    for name, group in (("QA", QA), ("NLI", NLI)):
+        cells = [(each.task, code) for each in TARGETS if each.task in group for code in each.languages if code != "en"]
+        for script in dict.fromkeys(language(code).script for _, code in cells):
+            own = tuple(cell for cell in cells if language(cell[1]).script == script)
+            found.append(
+                Comparison(
+                    name=f"{name}, {script}", left="english", right="mixed_all", cells=own, family=script, margin=1
+                )
+            )
+    return found
+
+
+def _drawn(found: Sequence[Outcome], records: Sequence[UnitRecord]) -> list[Difference]:
+    lines = [(each, "primary") for each in found if each.comparison.family == "primary"]
+    lines += [(each, "by script, not tested") for each in outcomes(records, by_script())]
+    return [
+        Difference(
+            heading=heading,
+            name=each.comparison.name.rpartition(": ")[2],
+            value=each.value,
+            low=None if each.interval is None else each.interval.low,
+            high=None if each.interval is None else each.interval.high,
+            primary=heading == "primary",
+        )
+        for each, heading in lines
+        if each.value is not None
+    ]
+
+
+def _seed_text(records: Sequence[UnitRecord]) -> str:
+    counts = {arm: sum(record.file.arm == arm for record in records) for arm in ARMS}
+    shared = set(counts.values())
+    if len(shared) == 1:
+        only = shared.pop()
+        return f"{only} seed{'' if only == 1 else 's'} of each arm"
+    return "seeds: " + ", ".join(f"{arm} {count}" for arm, count in counts.items())
+
+
+def _results(records: Sequence[UnitRecord], found: Sequence[Outcome], drawn: bool) -> Iterator[str]:
+    yield "\n# Results\n"
+    yield from _answer(records, found)
+    missing = [f"{arm} {seed}" for arm, seed in units() if (arm, seed) not in _done(records)]
+    count = len(units())
+    if missing:
+        yield f"\nUnits without a record, of {count}: {', '.join(missing)}; `harness bench answer run` goes on.\n"
+    if not records:
+        return
+    if drawn:
+        yield f"![mixed_all minus english, by group and by script]({PLOT})\n"
+    for family in dict.fromkeys(each.comparison.family for each in found):
+        yield from _comparisons(family, [each for each in found if each.comparison.family == family])
+    yield from _scores(records)
+    yield from _chance(records)
+    yield from _exposure(records)
+    yield from _costs(records)
+
+
+def _done(records: Sequence[UnitRecord]) -> set[tuple[str, int]]:
+    return {(record.file.arm, record.file.seed) for record in records}
+
+
+def _answer(records: Sequence[UnitRecord], found: Sequence[Outcome]) -> Iterator[str]:
+    primary = [each for each in found if each.comparison.family == "primary"]
+    for place, where in (("labelled in its mix", "in scripts other than Latin whose labels it saw"),
+                         ("no label", "in languages without any label")):  # fmt: skip
+        own = [each for each in primary if place in each.comparison.name]
+        yield (
+            f"* Against English alone, phase 2 on a mix of languages is, {where}: "
+            + "; ".join(
+                f"in {each.comparison.name.rpartition(': ')[2].partition(',')[0]} {_quoted(each)}" for each in own
+            )
+            + "."
+        )
+    yield (
+        f"* One small encoder (multilingual-e5-small), {_seed_text(records)} of {len(SEEDS)} declared; parts of the "
+        "training sets; samples of the test sets."
+    )
+
+
+def _quoted(outcome: Outcome) -> str:
+    """Return a verdict with its number, as a sentence has it."""
+    if outcome.value is None:
+        return "not run"
+    number = f"{outcome.value:+.1f} points"
+    if outcome.interval is not None:
+        number += f", 95 % interval {_interval(outcome)}"
+    if outcome.items_only:
+        number += ", over examples only, as one seed says nothing of others"
+    return f"{_VERDICTS[outcome.verdict]} ({number})"
+
+
+def _interval(outcome: Outcome) -> str:
+    return "" if outcome.interval is None else f"{outcome.interval.low:+.1f} to {outcome.interval.high:+.1f}"
+
+
+def _comparisons(family: str, found: Sequence[Outcome]) -> Iterator[str]:
+    yield f"\n## Comparisons: {family}\n"
+    rows = []
+    for each in found:
+        rows.append(
+            [
+                each.comparison.name,
+                f"{each.seeds[0]}, {each.seeds[1]}",
+                *(" ".join(f"{value:.1f}" for value in side) for side in (each.left, each.right)),
+                "" if each.value is None else f"{each.value:+.1f}",
+                _interval(each) + (" (examples only)" if each.items_only and each.interval is not None else ""),
+                "" if each.corrected is None else f"{each.corrected:.3f}",
+                "" if each.detectable is None else f"{each.detectable:.1f}",
+                "" if each.equivalent_p is None else f"{each.equivalent_p:.3f}",
+                each.verdict,
+            ]
+        )
+    size = max((each.size for each in found), default=0)
+    yield from _table(
+        ["comparison", "seeds", "left, each seed", "right, each seed", "difference", "95 % interval",
+         f"p (Holm over {size})", "shown with 80 % power", "p (within 2 points)", "verdict"],
+        rows,
+    )  # fmt: skip
+
+
+def _scores(records: Sequence[UnitRecord]) -> Iterator[str]:
+    yield "\n## Scores\n\nPercent, mean over languages and seeds; in brackets the standard deviation over seeds.\n"
+    every = script_scores(records)
+    for target in TARGETS:
+        own = [each for each in every if each.task == target.task]
+        scripts = list(dict.fromkeys(each.script for each in own))
+        rows = [
+            [arm, *(_mean(next(one for one in own if (one.arm, one.script) == (arm, script))) for script in scripts)]
+            for arm in dict.fromkeys(each.arm for each in own)
+        ]
+        yield from _table([target.task, *scripts], rows)
+        yield ""
+
+
+def _mean(score: ScriptScore) -> str:
+    return f"{score.mean:.1f}" if score.spread is None else f"{score.mean:.1f} ({score.spread:.1f})"
+
+
+def _chance(records: Sequence[UnitRecord]) -> Iterator[str]:
+    yield "\n## Above chance\n\nLanguages whose score has its 95 % interval above chance, seed 1 of each arm.\n"
+    every = above_chance(records)
+    names = list(dict.fromkeys(each.task for each in every))
+    rows = [
+        [arm, *(f"{each.above} of {each.languages}" for each in every if each.arm == arm)]
+        for arm in dict.fromkeys(each.arm for each in every)
+    ]
+    levels = [f"{next(each.chance for each in every if each.task == name):.1f}" for name in names]
+    yield from _table(["arm", *names], [*rows, ["level of chance", *levels]])
+
+
+def _exposure(records: Sequence[UnitRecord]) -> Iterator[str]:
+    yield "\n## What phase 2 saw\n"
+    rows = [
+        [
+            each.arm,
+            each.task,
+            f"{each.rows:,}",
+            f"{each.subwords:,.0f}",
+            "" if each.ratio is None else f"{each.ratio:.3f}",
+        ]
+        for each in exposures(records)
+    ]
+    yield from _table(["arm", "task", "rows", "subwords", "of english"], rows)
+    whole = [each for each in exposures(records) if each.task == "all" and each.ratio is not None]
+    wrong = [each.arm for each in whole if each.ratio is not None and abs(each.ratio - 1) > 0.05]
+    if wrong:
+        yield f"\n**More than 5 % from english: {', '.join(wrong)}.** The declaration is not kept there."
+
+
+def _costs(records: Sequence[UnitRecord]) -> Iterator[str]:
+    seconds = [record.file.seconds for record in records]
+    train, export = (np.mean([each[name] for each in seconds]) / 60 for name in ("train", "export"))
+    evaluate = np.mean([sum(value for name, value in each.items() if name.startswith("eval")) for each in seconds]) / 60
+    whole = sum(sum(each.values()) for each in seconds) / 3600
+    yield "\n## Costs\n"
+    yield (
+        f"{len(records)} units, {whole:.1f} hours in all; a unit trains for {train:.1f} minutes, exports for "
+        f"{export:.1f} and evaluates for {evaluate:.1f} (two units side by side, a core each). Machines: "
+        f"{'; '.join(sorted({record.file.machine.partition(', load')[0] for record in records}))}. Commits: "
+        f"{', '.join(sorted({record.file.commit[:12] for record in records}))}."
+    )
+    yield "\n```\nharness bench answer prepare --data DEST --output PREPARED"
+    yield "harness bench answer run --data PREPARED\nmake answer\n```"
+
+
+def _table(columns: Sequence[str], rows: Rows) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield "|" + "|".join("---" for _ in columns) + "|"
+    yield from (f"| {' | '.join(row)} |" for row in rows)

@@ -24,6 +24,7 @@ from harness.artifacts.checkpoint import Checkpoint, read_metadata
 from harness.artifacts.run import read_run
 from harness.artifacts.workspace import Workspace
 from harness.core.errors import HarnessError, UsageError
+from harness.core.files import write_json
 from harness.evaluation.provenance import commit
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "answer"
@@ -84,11 +85,9 @@ def run(arm: str, seed: int, data: Path, workspace: Path, folder: Path, *, keep:
     workspace.mkdir(parents=True, exist_ok=True)
     model = f"answer_{arm}.seed{seed}"
     outputs = {target.task: workspace / "runs" / f"{model}-{target.task}" for target in TARGETS}
-    seconds: dict[str, float] = {}
     for step in _steps(arm, seed, model, prepared, outputs):
-        begin = time.perf_counter()
         _call(step, workspace, model)
-        seconds[step.log] = time.perf_counter() - begin
+    seconds = _seconds(workspace, model)
     record = _record(arm, seed, model, prepared, workspace, outputs, seconds)
     path = records.write_record(folder, record)
     if not keep:
@@ -124,14 +123,25 @@ def _call(step: Step, workspace: Path, model: str) -> None:
     logs.mkdir(exist_ok=True)
     path = logs / f"{model}-{step.log}.log"
     command = [sys.executable, "-m", "harness", *step.arguments]
+    begin = time.perf_counter()
     with path.open("a", encoding="utf-8") as log:
         ended = subprocess.run(command, cwd=workspace, stdout=log, stderr=log, check=False, env=dict(os.environ))
+    # A step that was stopped and goes on takes both times.
+    known = _seconds(workspace, model)
+    known[step.log] = known.get(step.log, 0.0) + time.perf_counter() - begin
+    write_json(logs / f"{model}-seconds.json", known)
     if ended.returncode:
         last = path.read_text(encoding="utf-8").strip().rpartition("\n")[2]
         message = (
             f"{' '.join(step.arguments[:3])} failed: {last}; {path} has the whole output, and the same command goes on"
         )
         raise UnitError(message)
+
+
+def _seconds(workspace: Path, model: str) -> dict[str, float]:
+    """Return the seconds that each step of a unit has taken so far."""
+    path = workspace / "logs" / f"{model}-seconds.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _record(

@@ -149,7 +149,11 @@ def eval_command(
     )
     shown, workspace = progress(quiet), current_workspace(quiet)
     evaluated = None if dry_run else api.evaluate_request(request, workspace, shown)
-    lines = evaluate.dry_run(request, workspace, shown) if evaluated is None else evaluate.report(evaluated)
+    lines = (
+        evaluate.dry_run(request, workspace, shown)
+        if evaluated is None
+        else evaluate.report(evaluated, workspace, shown)
+    )
     for line in lines:
         typer.echo(line)
     end_strictly(strict, evaluated is not None and evaluated.doubtful)
@@ -207,8 +211,9 @@ def rescore(
 
     workspace = current_workspace(quiet)
     folder = evaluate.find_run(run, workspace)
-    evaluated = evaluate.rescore(folder, submission, workspace, progress(quiet), allow_gold_errors=allow_gold_errors)
-    for line in evaluate.report_rescored(evaluated):
+    shown = progress(quiet)
+    evaluated = evaluate.rescore(folder, submission, workspace, shown, allow_gold_errors=allow_gold_errors)
+    for line in evaluate.report_rescored(evaluated, workspace, shown):
         typer.echo(line)
     end_strictly(strict, evaluated.doubtful)
 

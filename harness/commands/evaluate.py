@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.artifacts.known_runs import note_run
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
+from harness.comparison.evaluated import intervals, run_differences, signature_line
 from harness.core.errors import UsageError, nearest
 from harness.core.progress import Progress
 from harness.evaluation.connection import Connection, connection
@@ -21,8 +22,8 @@ from harness.evaluation.execute import execute
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, estimate, featurize, fingerprint, plan
 from harness.evaluation.record import check_answered, write_run
-from harness.evaluation.report import absent_lines, difference_lines, equal_rows, result_lines
-from harness.evaluation.request import JOURNAL, EvaluationRequest
+from harness.evaluation.report import Halves, absent_lines, equal_line, equal_rows, result_lines
+from harness.evaluation.request import JOURNAL, Evaluation, EvaluationRequest
 from harness.evaluation.resolve import Resolved, phase_2, resolve, resolve_run
 from harness.evaluation.results import RunResult
 from harness.evaluation.scoring import score_run
@@ -174,16 +175,18 @@ def score_again(planned: Plan, progress: Progress) -> RunResult:
         )
 
 
-def report(evaluated: Evaluated) -> Iterator[str]:
+def report(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> Iterator[str]:
     """Yield the lines of the report: tables of each model, differences from the first one, folders of the runs."""
     resolved, results = evaluated.resolved, evaluated.results
     yield from absent_lines(resolved.absent, resolved.without_graph)
     yield from resolved.remarks
     for evaluation, result in zip(resolved.evaluations, results, strict=True):
-        yield from result_lines(evaluation, result, resolved.is_sample)
+        yield from _tables(evaluation, result, resolved.is_sample, workspace, progress)
     first = resolved.evaluations[0]
     for evaluation, result in zip(resolved.evaluations[1:], results[1:], strict=True):
-        yield from difference_lines(results[0], result, phase_2(first), phase_2(evaluation), resolved.is_sample)
+        yield ""
+        yield from run_differences(results[0].directory, result.directory, workspace, progress)
+        yield equal_line(phase_2(first), phase_2(evaluation))
         yield from equal_rows(results[0], result, (first, evaluation))
     yield ""
     for result, was_finished in zip(results, evaluated.finished, strict=True):
@@ -191,10 +194,20 @@ def report(evaluated: Evaluated) -> Iterator[str]:
         yield f"run of {result.model}: {result.directory}{remark}"
 
 
-def report_rescored(evaluated: Evaluated) -> Iterator[str]:
+def report_rescored(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> Iterator[str]:
     """Yield the tables of a run whose scores were computed again."""
     for evaluation, result in zip(evaluated.resolved.evaluations, evaluated.results, strict=True):
-        yield from result_lines(evaluation, result, evaluated.resolved.is_sample)
+        yield from _tables(evaluation, result, evaluated.resolved.is_sample, workspace, progress)
+
+
+def _tables(
+    evaluation: Evaluation, result: RunResult, is_sample: bool, workspace: Workspace, progress: Progress
+) -> Iterator[str]:
+    """Yield the tables of one model with their intervals, and the signature of its run."""
+    found = intervals(result.directory, workspace, progress)
+    yield from result_lines(evaluation, result, is_sample, Halves(of=found.halves))
+    yield from found.problems
+    yield signature_line(result.directory, workspace)
 
 
 @contextmanager

@@ -138,12 +138,6 @@ def _cells(row: GroupDifference) -> list[str]:
     ]
 
 
-def shortened(rows: Sequence[GroupDifference]) -> tuple[list[str], list[list[str]]]:
-    """Return columns and cells of a table without the scores of both runs, which stand in tables beside it."""
-    kept = [number for number, name in enumerate(COLUMNS) if name not in ("clusters", "left", "right")]
-    return [COLUMNS[number] for number in kept], [[_cells(row)[number] for number in kept] for row in rows]
-
-
 def record(row: GroupDifference) -> dict[str, Any]:
     """Return a row as JSON and CSV have it: every digit, points."""
     return {

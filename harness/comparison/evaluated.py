@@ -3,21 +3,86 @@
 The rooms below this one cannot call it; `harness/commands/evaluate.py` can.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from harness.artifacts.run import read_run
+import msgspec
+
+from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
 from harness.comparison.alignment import align
-from harness.comparison.comparing import notes, shortened
-from harness.comparison.differences import differences
-from harness.comparison.groups import By
+from harness.comparison.comparing import notes
+from harness.comparison.differences import GroupDifference, differences
+from harness.comparison.groups import EVERY_LANGUAGE, By
 from harness.comparison.runs import FinishedRun
 from harness.comparison.scores import GroupScore, measured_scores
 from harness.comparison.signature import signature
-from harness.core.errors import UsageError
+from harness.core.errors import HarnessError, UsageError
+from harness.core.files import content_sha256, write_text
+from harness.core.languages import scripts
 from harness.core.progress import Progress, Silent
-from harness.core.tables import Table
+from harness.core.tables import EMPTY, Table
+
+#: Kept in a run's folder, so that a finished run is printed at once.
+INTERVALS = "intervals.json"
+#: How `harness eval` groups languages in its tables.
+_TABLES: tuple[By, ...] = ("language", "script", "family")
+
+
+class Intervals(msgspec.Struct, frozen=True, kw_only=True):
+    """Half the width of each 95 % interval of a finished run, in points."""
+
+    #: SHA-256 of the record that they belong to.
+    scores_sha256: str
+    #: Task -> language, script, family or "mean" -> half.
+    tasks: dict[str, dict[str, float]]
+    #: Why scores have no interval, a sentence each.
+    problems: list[str]
+
+    @property
+    def halves(self) -> dict[tuple[str, str], float]:
+        """Return them by task and group."""
+        return {(task, group): half for task, groups in self.tasks.items() for group, half in groups.items()}
+
+
+def intervals(folder: Path, workspace: Workspace, progress: Progress | None = None) -> Intervals:
+    """Return the intervals of a finished run's scores, computed once for each record.
+
+    Args:
+        folder: of the run.
+        workspace: where data and graphs are.
+        progress: shows what is read; nothing where None.
+    """
+    digest = content_sha256(folder / SCORES)
+    path = folder / INTERVALS
+    if path.is_file():
+        with suppress(msgspec.MsgspecError):
+            # What another version wrote, or a cut file, is computed again.
+            known = msgspec.json.decode(path.read_bytes(), type=Intervals)
+            if known.scores_sha256 == digest:
+                return known
+    try:
+        aligned = align([FinishedRun(folder, read_run(folder))], workspace, progress or Silent())
+    except HarnessError as error:
+        return Intervals(scores_sha256=digest, tasks={}, problems=[f"no intervals: {error}"])
+    tasks: dict[str, dict[str, float]] = {}
+    problems: dict[str, list[str]] = {}
+    for by in _TABLES:
+        for row in measured_scores(aligned, by):
+            if row.measured is not None:
+                tasks.setdefault(row.task, {})[row.group] = row.measured.interval.half
+            elif by == "language":
+                problems.setdefault(row.problem, []).append(f"{row.task} {row.group}")
+    found = Intervals(
+        scores_sha256=digest,
+        tasks=tasks,
+        problems=[f"no interval of {', '.join(names)}: {problem}" for problem, names in problems.items()],
+    )
+    if os.access(folder, os.W_OK):
+        write_text(path, msgspec.json.encode(found).decode() + "\n")
+    return found
 
 
 def run_differences(
@@ -42,10 +107,31 @@ def run_differences(
         yield f"not compared: {error}"
         return
     rows = differences(aligned, by, shown)
-    title = aligned.marked(f"{runs[1].name} minus {runs[0].name} by {by}, percentage points")
-    columns, cells = shortened(rows)
-    yield Table(title, columns, cells).text()
+    yield difference_table(rows, aligned.marked(f"{runs[1].name} minus {runs[0].name} by {by}, points")).text()
     yield from notes(rows, aligned, 1)
+    yield f"intervals and p-values of each: `harness compare {first} {other} --by {by}`"
+
+
+def difference_table(rows: Sequence[GroupDifference], title: str) -> Table:
+    """Return one row for each task, one column for each group: ``+5.8 ±2.1*``, the star where p (Holm) is at most 0.05.
+
+    Args:
+        rows: right minus left, of one pair of runs.
+        title: of the table.
+    """
+    cells = {(row.task, row.group): _difference(row) for row in rows}
+    tasks, names = (list(dict.fromkeys(key[at] for key in cells)) for at in (0, 1))
+    # Tasks have other scripts in other orders; those of all tables come first.
+    ordered = [name for name in scripts() if name in names] + [name for name in names if name not in scripts()]
+    columns = [name for name in ordered if name != EVERY_LANGUAGE] + [EVERY_LANGUAGE]
+    return Table(
+        title, ["task", *columns], [[task, *(cells.get((task, name), EMPTY) for name in columns)] for task in tasks]
+    )
+
+
+def _difference(row: GroupDifference) -> str:
+    half = "" if row.interval is None else f" ±{row.interval.half:.1f}"
+    return f"{row.value:+.1f}{half}{'*' if row.significant else ''}"
 
 
 def measured(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from harness.artifacts.checkpoint import MixRecord
 from harness.artifacts.run import SCORES, WarningRecord
@@ -13,7 +13,7 @@ from harness.core.tables import EMPTY, Table
 from harness.evaluation.exposure import MARKS
 from harness.evaluation.plan import repeats
 from harness.evaluation.request import Evaluation
-from harness.evaluation.results import NOT_LATIN, RunResult, TaskScore
+from harness.evaluation.results import NOT_LATIN, LanguageScore, RunResult, TaskScore
 from harness.evaluation.tuning.applied import TUNED
 from harness.evaluation.workload import Job, by_task
 
@@ -24,34 +24,58 @@ def _number(value: float | None, *, signed: bool = False) -> str:
     return f"{value:+.1f}" if signed else f"{value:.1f}"
 
 
-def language_table(tasks: Sequence[TaskScore], title: str) -> Table:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halves:
+    """Half the width of each 95 % interval, in points: what stands after ± beside a score."""
+
+    #: (task, language, script or family; "mean" for all languages) -> half; what has no interval is no key.
+    of: Mapping[tuple[str, str], float]
+
+    def beside(self, number: str, task: str, group: str) -> str:
+        """Return a number with what stands beside it: ``72.8 ±1.2``."""
+        half = self.of.get((task, group))
+        return number if half is None or number == EMPTY else f"{number} ±{half:.1f}"
+
+
+#: No intervals: a folder of predictions is scored without its clusters.
+NO_HALVES = Halves(of={})
+
+
+def language_table(tasks: Sequence[TaskScore], title: str, halves: Halves = NO_HALVES) -> Table:
     """Return one row for each language with its script, one column for each task: headline, percent.
 
-    The last rows are means over the languages, that of the level of chance among them.
+    The last rows are means over the languages, that of the level of chance among them, and with intervals the number
+    of examples of a language; where it differs, it stands beside each score.
     """
-    cells = {
-        (row.language, task.task.name): f"{task.headline(row):.1f}{MARKS[row.exposure] if row.exposure else ''}"
-        for task in tasks
-        for row in task.languages
-    }
+    sizes = {task.task.name: {row.examples for row in task.languages} for task in tasks}
+
+    def cell(task: TaskScore, row: LanguageScore) -> str:
+        number = halves.beside(f"{task.headline(row):.1f}", task.task.name, row.language)
+        size = f", n {row.examples:,}" if halves.of and len(sizes[task.task.name]) > 1 else ""
+        return f"{number}{size}{MARKS[row.exposure] if row.exposure else ''}"
+
+    cells = {(row.language, task.task.name): cell(task, row) for task in tasks for row in task.languages}
     codes = [code for code in table() if any((code, task.task.name) in cells for task in tasks)]
     names = [task.task.name for task in tasks]
     rows = [[f"{code} {language(code).script}", *(cells.get((code, name), EMPTY) for name in names)] for code in codes]
-    rows.append(["mean", *(_number(task.score) for task in tasks)])
+    rows.append(["mean", *(halves.beside(_number(task.score), task.task.name, "mean") for task in tasks)])
     if any(row.exposure for task in tasks for row in task.languages):
         rows.append(["mean unseen", *(_number(task.unseen()) for task in tasks)])
     if any(task.chance() is not None for task in tasks):
         rows.append(["chance", *(_number(task.chance()) for task in tasks)])
+    if halves.of:
+        each = [min(found) if len(found) == 1 else None for found in sizes.values()]
+        rows.append(["n of a language", *(EMPTY if size is None else f"{size:,}" for size in each)])
     return Table(title, ["language", *names], rows)
 
 
-def script_table(tasks: Sequence[TaskScore], title: str) -> Table:
+def script_table(tasks: Sequence[TaskScore], title: str, halves: Halves = NO_HALVES) -> Table:
     """Return one row for each task, one column for each script: mean headline, percent.
 
     The last columns are the mean over all languages not in Latin script, and the transfer gap.
     """
     means = {task.task.name: task.by_script() for task in tasks}
-    by_script = _by_script(means, {task.task.name: task.score for task in tasks}, title, signed=False)
+    by_script = _by_script(means, {task.task.name: task.score for task in tasks}, title, halves)
     rows = [
         [*row, _number(task.latin_and_other().get(NOT_LATIN)), _number(task.transfer_gap(), signed=True)]
         for row, task in zip(by_script.rows, tasks, strict=True)
@@ -59,28 +83,21 @@ def script_table(tasks: Sequence[TaskScore], title: str) -> Table:
     return Table(title, [*by_script.columns, NOT_LATIN, "en - others"], rows)
 
 
-def family_table(tasks: Sequence[TaskScore], title: str) -> Table:
+def family_table(tasks: Sequence[TaskScore], title: str, halves: Halves = NO_HALVES) -> Table:
     """Return one row for each language family, one column for each task: mean headline, percent."""
     means = [task.by_family() for task in tasks]
     families = sorted({family for row in means for family in row})
-    rows = [[family, *(_number(row.get(family)) for row in means)] for family in families]
+    rows = [
+        [
+            family,
+            *(
+                halves.beside(_number(row.get(family)), task.task.name, family)
+                for task, row in zip(tasks, means, strict=True)
+            ),
+        ]
+        for family in families
+    ]
     return Table(title, ["family", *(task.task.name for task in tasks)], rows)
-
-
-def difference_table(left: Sequence[TaskScore], right: Sequence[TaskScore], title: str) -> Table:
-    """Return right minus left in percentage points: one row for each task, one column for each script."""
-    before = {task.task.name: task for task in left}
-    pairs = [_shared(before[task.task.name], task) for task in right if task.task.name in before]
-    pairs = [(old, new) for old, new in pairs if old.languages]
-    means = {
-        new.task.name: {
-            script: value - old.by_script()[script]
-            for script, value in new.by_script().items()
-            if script in old.by_script()
-        }
-        for old, new in pairs
-    }
-    return _by_script(means, {new.task.name: new.score - old.score for old, new in pairs}, title, signed=True)
 
 
 def equal_line(left: MixRecord | None, right: MixRecord | None) -> str:
@@ -105,22 +122,15 @@ def _sizes(mix: MixRecord | None) -> dict[str, int]:
     }
 
 
-def _shared(old: TaskScore, new: TaskScore) -> tuple[TaskScore, TaskScore]:
-    """Return both with the languages that both have: means over different languages do not compare."""
-    common = {row.language for row in old.languages} & {row.language for row in new.languages}
-    kept = [replace(task, languages=[row for row in task.languages if row.language in common]) for task in (old, new)]
-    return kept[0], kept[1]
-
-
 def _by_script(
-    means: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], title: str, *, signed: bool
+    means: Mapping[str, Mapping[str, float]], overall: Mapping[str, float], title: str, halves: Halves
 ) -> Table:
     used = [script for script in scripts() if any(script in row for row in means.values())]
     rows = [
         [
             name,
-            *(_number(row.get(script), signed=signed) for script in used),
-            _number(overall[name], signed=signed),
+            *(halves.beside(_number(row.get(script)), name, script) for script in used),
+            halves.beside(_number(overall[name]), name, "mean"),
         ]
         for name, row in means.items()
     ]
@@ -237,9 +247,10 @@ def suite_lines(suite: Suite, tasks: Sequence[TaskScore]) -> list[str]:
 def padding_line(result: RunResult) -> str:
     """Return how much of what was computed was padding."""
     padding = result.padding
+    tokens = f"{padding['padded_tokens']:,.0f} / {padding['useful_tokens']:,.0f}"
     return (
-        f"padded/useful tokens {padding['ratio']:.3f} ({padding['padded_tokens']:,} / {padding['useful_tokens']:,}) "
-        f"in {padding['batches']} batches, {padding['graph_seconds']:.1f} s in graphs"
+        f"padded/useful tokens {padding['ratio']:.3f} ({tokens}) "
+        f"in {padding['batches']:.0f} batches, {padding['graph_seconds']:.1f} s in graphs"
     )
 
 
@@ -251,15 +262,17 @@ def absent_lines(absent: Sequence[Job], without_graph: Mapping[str, Sequence[Job
         yield f"not scored, {model} has no graph: {', '.join(by_task(left))}"
 
 
-def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> Iterator[str]:
+def result_lines(
+    evaluation: Evaluation, result: RunResult, is_sample: bool, halves: Halves = NO_HALVES
+) -> Iterator[str]:
     """Yield the tables of one model, and what its numbers depend on."""
     name = f"{evaluation.model} {evaluation.variant}"
     yield ""
-    yield language_table(result.tasks, _marked(f"{name} per language, percent", is_sample)).text()
+    yield language_table(result.tasks, _marked(f"{name} per language, percent", is_sample), halves).text()
     yield ""
-    yield script_table(result.tasks, _marked(f"{name} per script, percent", is_sample)).text()
+    yield script_table(result.tasks, _marked(f"{name} per script, percent", is_sample), halves).text()
     yield ""
-    yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample)).text()
+    yield family_table(result.tasks, _marked(f"{name} per language family, percent", is_sample), halves).text()
     yield ""
     yield from protocol_lines(result.tasks)
     yield from input_lines(result.tasks)
@@ -286,20 +299,6 @@ def result_lines(evaluation: Evaluation, result: RunResult, is_sample: bool) -> 
     if any(artifact.batch_dependent for artifact in evaluation.artifacts):
         yield repeats(evaluation.artifacts)
     yield from warning_lines(result.warnings)
-
-
-def difference_lines(
-    first: RunResult,
-    other: RunResult,
-    first_mix: MixRecord | None,
-    other_mix: MixRecord | None,
-    is_sample: bool,
-) -> Iterator[str]:
-    """Yield the table of differences between two models, and what was equal in their phase 2."""
-    yield ""
-    title = f"{other.model} minus {first.model} per script, percentage points"
-    yield difference_table(first.tasks, other.tasks, _marked(title, is_sample)).text()
-    yield equal_line(first_mix, other_mix)
 
 
 def equal_rows(first: RunResult, other: RunResult, evaluations: Sequence[Evaluation]) -> Iterator[str]:

@@ -473,7 +473,7 @@ def evaluated(workspace: Workspace, **options: Any) -> tuple[list[str], dict[str
         "output": workspace.root / "run",
     }  # fmt: skip
     wanted = EvaluationRequest(**{**chosen, **options})
-    lines = list(evaluate.report(evaluate.evaluate(wanted, workspace, Silent())))
+    lines = list(evaluate.report(evaluate.evaluate(wanted, workspace, Silent()), workspace, Silent()))
     folder = wanted.output or Path(lines[-1].split(": ")[1].split(" (")[0])
     with sqlite3.connect(folder / "journal.sqlite") as journal:
         batches = journal.execute("SELECT rows, width FROM batch ORDER BY id").fetchall()
@@ -623,7 +623,8 @@ def test_tuned_variant_without_tuning_is_refused(workspace: Workspace, lossy: Ar
 def test_run_is_scored_again_as_it_was_tuned_then(workspace: Workspace, lossy: Artifact) -> None:
     _, scores, _ = evaluated(workspace, variant="tuned")
     (workspace.root / "artifacts/tiny/tuning.json").write_text("{")
-    lines = list(evaluate.report_rescored(evaluate.rescore(workspace.root / "run", None, workspace, Silent())))
+    rescored = evaluate.rescore(workspace.root / "run", None, workspace, Silent())
+    lines = list(evaluate.report_rescored(rescored, workspace, Silent()))
     assert "variant of each graph: mnli int8" in lines
     again = read_json(workspace.root / "run/scores.json")
     assert again["tasks"] == scores["tasks"]

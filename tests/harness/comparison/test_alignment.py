@@ -36,6 +36,17 @@ def two(make_run, xnli) -> tuple[Path, Path]:
     return left, make_run("mixed", {"xnli": {"ru": wrong(ru, 1, 2, 30, 31, 40), "en": en}})
 
 
+def test_second_scores_of_a_record_do_not_hinder(workspace: Workspace, make_run, xnli) -> None:
+    folder = make_run("one", {"xnli": {"ru": xnli("ru")}})
+    path = folder / "scores.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["tasks"]["xnli"]["languages"]["ru"]["fair_accuracy"] = 12.5
+    path.write_text(json.dumps(document), encoding="utf-8")
+    found, _ = find([str(folder)], workspace)
+    (task,) = align(found, workspace, Silent()).tasks
+    assert task.cells[0].scores() == (100.0,)
+
+
 def test_both_have_the_same_examples(aligned, two) -> None:
     (task,) = aligned(*two).tasks
     assert [(cell.language, [len(counts) for counts in cell.counts]) for cell in task.cells] == [

@@ -1,17 +1,60 @@
 """What `harness eval` prints of finished runs."""
 
 from harness.artifacts.workspace import Workspace
-from harness.comparison.evaluated import measured, run_differences, signature_line
+from harness.comparison.evaluated import intervals, measured, run_differences, signature_line
 
 
 def test_differences_are_those_of_compare(workspace: Workspace, make_run, xnli) -> None:
-    ru = xnli("ru")
-    one, two = make_run("one", {"xnli": {"ru": ru}}), make_run("two", {"xnli": {"ru": ["neutral"] * 60}})
+    ru, en = xnli("ru"), xnli("en")
+    one = make_run("one", {"xnli": {"ru": ru, "en": en}})
+    two = make_run("two", {"xnli": {"ru": ["neutral"] * 45 + ru[45:], "en": en}})
     title, *lines = "\n".join(run_differences(one, two, workspace)).splitlines()
-    assert title == "two@fp32 minus one@fp32 by script, percentage points"
-    assert lines[0].split() == ["task", "group", "languages", "n", "difference", "95", "%", "interval", "p", "(Holm)"]
-    assert lines[1].split()[:5] == ["xnli", "Cyrl", "1", "60", f"{100 * (ru.count('neutral') / 60 - 1):+.1f}"]
+    assert title == "two@fp32 minus one@fp32 by script, points"
+    assert lines[0].split() == ["task", "Latn", "Cyrl", "mean"]
+    cells = lines[1].split()
+    assert cells[:2] == ["xnli", "+0.0"]
+    # Two of three labels are wrong in most premises, and that is significant.
+    assert cells[3] == f"{100 * (ru[:45].count('neutral') - 45) / 60:+.1f}"
+    assert cells[4].startswith("±")
+    assert cells[4].endswith("*")
     assert any("Holm's correction" in line for line in lines)
+    assert lines[-1] == f"intervals and p-values of each: `harness compare {one} {two} --by script`"
+
+
+def test_languages_of_one_run_only_are_not_compared(workspace: Workspace, make_run, xnli) -> None:
+    ru, en = xnli("ru"), xnli("en")
+    one, two = make_run("one", {"xnli": {"ru": ru}}), make_run("two", {"xnli": {"ru": ru, "en": en}})
+    lines = "\n".join(run_differences(one, two, workspace)).splitlines()
+    assert lines[1].split() == ["task", "Cyrl", "mean"]
+
+
+def test_intervals_are_kept_beside_the_scores_they_belong_to(workspace: Workspace, make_run, xnli) -> None:
+    xnli("ru")
+    folder = make_run("one", {"xnli": {"ru": ["neutral"] * 60, "en": xnli("en")}})
+    found = intervals(folder, workspace)
+    assert set(found.tasks["xnli"]) == {"ru", "en", "mean", "Cyrl", "Latn", "Indo-European"}
+    assert 5 < found.halves["xnli", "ru"] < 25
+    kept = folder / "intervals.json"
+    assert intervals(folder, workspace) == found
+    # Of another record they are computed again, and so are those of a cut file.
+    kept.write_text(kept.read_text(encoding="utf-8").replace(found.scores_sha256, "0" * 64), encoding="utf-8")
+    assert intervals(folder, workspace) == found
+    kept.write_text(kept.read_text(encoding="utf-8")[:40], encoding="utf-8")
+    assert intervals(folder, workspace) == found
+
+
+def test_scores_of_one_cluster_have_no_interval_and_a_reason(workspace: Workspace, make_run, xnli) -> None:
+    found = intervals(make_run("one", {"xnli": {"ru": xnli("ru", premises=1)}}), workspace)
+    assert found.tasks == {}
+    (line,) = found.problems
+    assert line.startswith("no interval of xnli ru, xnli mean: ")
+
+
+def test_a_run_whose_data_are_gone_says_so(workspace: Workspace, make_run, xnli, layout) -> None:
+    folder = make_run("one", {"xnli": {"ru": xnli("ru")}})
+    (layout.xtreme / "xnli" / "test-ru.tsv").unlink()
+    (line,) = intervals(folder, workspace).problems
+    assert "test-ru.tsv is missing" in line
 
 
 def test_runs_that_do_not_compare_get_a_sentence(workspace: Workspace, make_run, xnli) -> None:

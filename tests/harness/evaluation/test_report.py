@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from harness.benchmark import tasks
 from harness.benchmark.suites import RULES, SUITES
 from harness.core.tables import Table
 from harness.evaluation.report import (
-    difference_table,
+    Halves,
     equal_line,
     family_table,
     input_lines,
@@ -87,31 +88,24 @@ def test_mean_over_unseen_languages_has_its_row() -> None:
     assert language_table([score("xnli", exposure="unseen", ru=70)], "t").rows[-1] == ["mean unseen", "70.0"]
 
 
-def test_difference_table_is_right_minus_left_with_signs() -> None:
-    table = difference_table([XNLI, XQUAD], [score("xnli", ru=73, en=79, bg=72), XQUAD], "t")
-    assert (table.columns, table.rows) == (
-        ["task", "Latn", "Cyrl", "Hani", "mean"],
-        [["xnli", "-1.0", "+1.5", "-", "+0.7"], ["xquad", "+0.0", "+0.0", "+0.0", "+0.0"]],
+def test_scores_have_their_interval_beside_them() -> None:
+    halves = Halves(
+        of={("xnli", "ru"): 4.25, ("xnli", "Cyrl"): 3.0, ("xnli", "mean"): 2.0, ("xnli", "Indo-European"): 1.0}
     )
+    rows = {row[0]: row[1:] for row in language_table([XNLI, XQUAD], "t", halves).rows}
+    assert rows["ru Cyrl"] == ["70.0 ±4.2", "50.0"]
+    assert rows["mean"] == ["74.0 ±2.0", "50.0"]
+    assert rows["n of a language"] == ["10", "10"]
+    assert script_table([XNLI], "t", halves).rows[0][1:4] == ["80.0", "71.0 ±3.0", "74.0 ±2.0"]
+    assert family_table([XNLI], "t", halves).rows == [["Indo-European", "74.0 ±1.0"]]
 
 
-def test_difference_table_leaves_out_tasks_of_one_side() -> None:
-    assert [row[0] for row in difference_table([XNLI], [XNLI, XQUAD], "t").rows] == ["xnli"]
-
-
-def test_difference_table_has_a_dash_for_scripts_of_one_side() -> None:
-    table = difference_table([score("xnli", ru=70, en=80)], [score("xnli", ru=71, en=82, zh=50)], "t")
-    assert table.columns == ["task", "Latn", "Cyrl", "mean"]
-
-
-def test_difference_of_means_is_over_the_languages_of_both_sides() -> None:
-    table = difference_table([score("xnli", ru=70, en=80)], [score("xnli", ru=71, en=81, zh=50)], "t")
-    assert table.rows == [["xnli", "+1.0", "+1.0", "+1.0"]]
-
-
-def test_difference_of_a_script_is_over_the_languages_of_both_sides() -> None:
-    table = difference_table([score("xnli", ru=70, bg=50)], [score("xnli", ru=71)], "t")
-    assert table.rows[0][1] == "+1.0"
+def test_number_of_examples_stands_beside_each_score_where_languages_differ() -> None:
+    other = replace(XNLI, languages=[replace(XNLI.languages[0], examples=1234), *XNLI.languages[1:]])
+    rows = {row[0]: row[1] for row in language_table([other], "t", Halves(of={("xnli", "ru"): 4.25})).rows}
+    assert rows["ru Cyrl"] == "70.0 ±4.2, n 1,234"
+    assert rows["bg Cyrl"] == "72.0, n 10"
+    assert rows["n of a language"] == "-"
 
 
 def test_text_aligns_names_left_and_numbers_right() -> None:

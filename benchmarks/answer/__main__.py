@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.answer import data, page, units
 from benchmarks.answer.declaration import ARMS, SEEDS
+from benchmarks.answer.declaration import units as declared_units
 from benchmarks.core.options import bench_parser, positive
 from benchmarks.core.report import guarded
 
@@ -54,7 +55,8 @@ def _run(options: argparse.Namespace) -> None:
     """Run the units that have no record, one after another."""
     place, _, processes = options.share.partition("/")
     arms = tuple(filter(None, options.arms.split(",")))
-    left = units.pending(options.records, arms=arms)[int(place) - 1 :: int(processes)][: options.units]
+    own = declared_units()[int(place) - 1 :: int(processes)]
+    left = [each for each in units.pending(options.records, arms=arms) if each in own][: options.units]
     workspace = options.workspace / f"process-{place}" if int(processes) > 1 else options.workspace
     for number, (arm, seed) in enumerate(left):
         begin = time.perf_counter()

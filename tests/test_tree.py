@@ -24,7 +24,7 @@ DOORS = {
     ),
     "faiss": ("harness/benchmark/postprocessors/neighbours.py",),
     "datasets": ("harness/acquire/client.py",),
-    "pyarrow": ("harness/tokenization/cache.py",),
+    "pyarrow": ("harness/tokenization/cache.py", "harness/comparison/exported.py"),
     "huggingface_hub": ("harness/acquire/client.py", "training/encoders/hub.py"),
     "jinja2": ("harness/comparison/page/writing.py",),
     "matplotlib": ("harness/comparison/page/charts.py",),

@@ -30,7 +30,20 @@ HINTS = {
 }
 #: The commands in the order of the chain; what is not named comes after.
 ORDER = (
-    *("train", "add", "export", "eval", "predict", "serve", "tune", "models", "compare", "report", "leaderboard"),
+    *(
+        "train",
+        "add",
+        "export",
+        "eval",
+        "predict",
+        "serve",
+        "tune",
+        "models",
+        "compare",
+        "report",
+        "predictions",
+        "leaderboard",
+    ),
     *("verify", "rescore", "score", "data", "tasks", "encoders", "gc", "sweep-layers", "bench", "doctor"),
 )
 #: Columns of the help at most; a narrower terminal has its own width.

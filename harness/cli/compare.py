@@ -1,4 +1,4 @@
-"""`harness compare`, `report` and `leaderboard`."""
+"""`harness compare`, `report`, `predictions` and `leaderboard`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -127,6 +127,27 @@ def report(
         force=force,
     )
     for line in comparison.report(request, current_workspace(quiet), progress(quiet)):
+        typer.echo(line)
+
+
+@app.command(cls=Command, epilog="harness predictions mixed_ru --output predictions.parquet")
+def predictions(
+    run: Annotated[str, typer.Argument(help="Folder or name of a run, a model, or MODEL@VARIANT.")],
+    output: Annotated[Path, typer.Option(help="File that ends in .parquet or .jsonl.", rich_help_panel=OUTPUT)],
+    text: Annotated[
+        bool, typer.Option("--text", help="Also write the examples' texts.", rich_help_panel=OUTPUT)
+    ] = False,
+    data: RunData = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write what a run answered, one row for each example.
+
+    Columns: task, language, script, split, id, digest of the texts, gold, prediction, score, statistics of the metric.
+    """
+    from harness.commands import comparison
+
+    workspace = current_workspace(quiet)
+    for line in comparison.predictions(run, output, workspace, progress(quiet), texts=text, data=data):
         typer.echo(line)
 
 

@@ -35,6 +35,40 @@ class ReportRequest:
     force: bool = False
 
 
+def predictions(
+    name: str, output: Path, workspace: Workspace, progress: Progress, *, texts: bool = False, data: Path | None = None
+) -> Iterator[str]:
+    """Write the predictions of one run, example by example, and yield what was written.
+
+    Args:
+        name: folder or name of the run, model, or MODEL@VARIANT.
+        output: the file; its suffix is the format.
+        workspace: where runs, data and graphs are.
+        progress: shows what is read.
+        texts: also write the examples' texts.
+        data: the data folder, where it is not where the run found it.
+
+    Raises:
+        UsageError: there is no such run, it has no journal, or the file has another suffix.
+    """
+    # pyarrow is read only where it writes.
+    from harness.comparison import exported
+
+    if output.suffix not in exported.SUFFIXES:
+        message = f"{output} ends in {output.suffix or 'no suffix'!r}, {' or '.join(exported.SUFFIXES)} is expected"
+        raise UsageError(message)
+    _check_output(output, f"predictions{exported.SUFFIXES[0]}")
+    runs, remarks = find([name], workspace)
+    if len(runs) != 1:
+        message = (
+            f"{name!r} stands for {len(runs)} runs; name the folder of one, as `harness leaderboard --all` lists them"
+        )
+        raise UsageError(message)
+    yield from remarks
+    count = exported.write_predictions(runs[0], output, workspace, progress, texts=texts, data=data)
+    yield f"{output}: {count:,} examples of {runs[0].name}"
+
+
 def compare(
     request: ComparisonRequest, workspace: Workspace, progress: Progress, form: str | None, output: Path | None
 ) -> Iterator[str]:

@@ -151,6 +151,22 @@ def predictions(
         typer.echo(line)
 
 
+@app.command(cls=Command, epilog="harness card mixed_ru --output README.md")
+def card(
+    model: Annotated[str, typer.Argument(help="An exported model; `harness models` lists them.")],
+    output: Output = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the model card of a model, in Markdown.
+
+    It has the hub's metadata, origin and licence of the encoder, training, scores with intervals, and gate verdicts.
+    """
+    from harness.commands import comparison
+
+    for line in comparison.card(model, output, current_workspace(quiet), progress(quiet)):
+        typer.echo(line)
+
+
 @app.command(cls=Command, epilog="harness leaderboard --sort xnli")
 def leaderboard(
     sort: Annotated[

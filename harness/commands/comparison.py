@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.artifacts.workspace import Workspace
+from harness.comparison import card as cards
 from harness.comparison import comparing
 from harness.comparison.comparing import ComparisonRequest
 from harness.comparison.leaderboard import board
@@ -67,6 +68,22 @@ def predictions(
     yield from remarks
     count = exported.write_predictions(runs[0], output, workspace, progress, texts=texts, data=data)
     yield f"{output}: {count:,} examples of {runs[0].name}"
+
+
+def card(model: str, output: Path | None, workspace: Workspace, progress: Progress) -> Iterator[str]:
+    """Yield the model card, or write it and yield where.
+
+    Raises:
+        UsageError: the model has no exported graph, or the output cannot be a file.
+    """
+    runs = [run for run in newest(all_runs(workspace).finished) if run.record.model == model]
+    text = cards.card(model, runs, workspace, progress)
+    if output is None:
+        yield text.rstrip("\n")
+        return
+    _check_output(output, "README.md")
+    write_text(output, text)
+    yield f"{output}: {len(runs)} runs of {model}"
 
 
 def compare(

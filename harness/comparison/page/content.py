@@ -364,7 +364,7 @@ def _shared_warnings(names: Sequence[str], runs: Sequence[FinishedRun]) -> list[
 
 def warnings(run: FinishedRun) -> list[str]:
     """Return what a reader must know before trusting a run's numbers, from its record."""
-    found = [warning.text for warning in _recorded(run)]
+    found = [warning.text for warning in run.record.warnings]
     for name, task in run.record.tasks.items():
         if task.leak:
             found.append(f"{name}: LEAK, the model was trained on evaluation sentences: {task.leak}")
@@ -379,11 +379,6 @@ def warnings(run: FinishedRun) -> list[str]:
     if run.record.provenance.git.get("dirty"):
         found.append("the code had changes that no commit holds")
     return found
-
-
-def _recorded(run: FinishedRun) -> Sequence[Any]:
-    """Return the warnings that the record itself holds, where its version has them."""
-    return getattr(run.record, "warnings", ())
 
 
 def as_mapping(value: Content) -> Mapping[str, Any]:

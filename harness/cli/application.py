@@ -42,6 +42,7 @@ ORDER = (
         "compare",
         "report",
         "predictions",
+        "card",
         "leaderboard",
     ),
     *("verify", "rescore", "score", "data", "tasks", "encoders", "gc", "sweep-layers", "bench", "doctor"),

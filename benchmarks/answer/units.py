@@ -112,7 +112,9 @@ def _steps(arm: str, seed: int, model: str, prepared: Path, outputs: Mapping[str
 
 
 def _evaluation(target: Target, model: str, prepared: Path, output: Path) -> tuple[str, ...]:
-    sampled: tuple[str, ...] = () if target.sample is None else ("--sample", str(target.sample), "--sample-seed", str(SAMPLE_SEED))
+    sampled: tuple[str, ...] = (
+        () if target.sample is None else ("--sample", str(target.sample), "--sample-seed", str(SAMPLE_SEED))
+    )
     sampled += ("--protocol", f"{target.task}={target.protocol}") if target.protocol else ()
     where = ("--data", str(prepared), "--endpoint", "onnx", "--no-tuning", "--output", str(output))
     what = ("--tasks", target.task, "--languages", ",".join(target.languages), "--split", target.split)

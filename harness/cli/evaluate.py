@@ -20,12 +20,21 @@ from harness.cli.options import (
     end_strictly,
     names,
     progress,
+    seed_numbers,
 )
 
 
 @app.command(name="eval", cls=Command, epilog="harness eval --model mixed_ru --tasks xnli,tatoeba --languages ru,zh")
 def eval_command(
     model: Models,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="Seeds of each model, comma-separated: NAME.seedN, as `harness train --seeds` names them.  "
+            "[default: none]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     tasks: Annotated[
         str, typer.Option(help="Tasks, comma-separated, or all; `harness tasks` lists them.", rich_help_panel=WHAT)
     ] = "all",
@@ -127,8 +136,10 @@ def eval_command(
     from harness.commands import evaluate
     from harness.evaluation.request import EvaluationRequest
 
+    chosen = () if seeds is None else seed_numbers(seeds)
+    models = tuple(dict.fromkeys(names(model)))
     request = EvaluationRequest(
-        models=tuple(dict.fromkeys(names(model))),
+        models=tuple(f"{each}.seed{seed}" for each in models for seed in chosen) if chosen else models,
         tasks=tuple(names(tasks)),
         suite=suite,
         languages=tuple(names(languages)),
@@ -152,7 +163,7 @@ def eval_command(
     lines = (
         evaluate.dry_run(request, workspace, shown)
         if evaluated is None
-        else evaluate.report(evaluated, workspace, shown)
+        else evaluate.report(evaluated, workspace, shown, seeds=len(chosen) > 1)
     )
     for line in lines:
         typer.echo(line)

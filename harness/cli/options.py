@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.core.errors import UsageError
+
 if TYPE_CHECKING:
     from harness.artifacts.workspace import Workspace
     from harness.core.progress import Progress
@@ -101,3 +103,17 @@ def current_workspace(quiet: bool = False, *, makes: bool = False) -> "Workspace
         line = f"new workspace in {found.root}" if makes else f"no workspace here: {lacks}"
         typer.echo(f"{line}; HARNESS_HOME=DIR names another folder", err=True)
     return found
+
+
+def seed_numbers(seeds: str) -> tuple[int, ...]:
+    """Return the seeds of `--seeds 1,2,3`, each once.
+
+    Raises:
+        UsageError: one is no whole number from 0 on.
+    """
+    parts = names(seeds)
+    wrong = [part for part in parts if not part.isdecimal()]
+    if wrong or not parts:
+        message = f"--seeds is {seeds!r}; whole numbers from 0 on are expected, such as --seeds 1,2,3"
+        raise UsageError(message)
+    return tuple(dict.fromkeys(int(part) for part in parts))

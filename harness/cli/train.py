@@ -6,7 +6,16 @@ import typer
 
 from harness.cli.application import Command, app
 from harness.cli.export import publish
-from harness.cli.options import AllowGoldErrors, Data, Languages, Quiet, current_workspace, names, progress
+from harness.cli.options import (
+    AllowGoldErrors,
+    Data,
+    Languages,
+    Quiet,
+    current_workspace,
+    names,
+    progress,
+    seed_numbers,
+)
 from harness.core.errors import MissingExtra, UsageError
 
 #: Groups of options in the help.
@@ -128,12 +137,7 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int | None]:
     if seed is not None:
         message = f"--seed {seed} and --seeds {seeds} cannot both be given; give --seeds alone"
         raise UsageError(message)
-    parts = names(seeds)
-    wrong = [part for part in parts if not part.isdecimal()]
-    if wrong or not parts:
-        message = f"--seeds is {seeds!r}; whole numbers from 0 on are expected, such as --seeds 1,2,3"
-        raise UsageError(message)
-    return list(dict.fromkeys(int(part) for part in parts))
+    return list(seed_numbers(seeds))
 
 
 @app.command(name="sweep-layers", cls=Command, epilog="harness sweep-layers --model mixed_ru --languages ru,zh")

@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.artifacts.known_runs import note_run
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
-from harness.comparison.evaluated import intervals, run_differences, signature_line
+from harness.comparison.evaluated import intervals, run_differences, seed_lines, signature_line
 from harness.core.errors import UsageError, nearest
 from harness.core.progress import Progress
 from harness.evaluation.connection import Connection, connection
@@ -175,11 +175,31 @@ def score_again(planned: Plan, progress: Progress) -> RunResult:
         )
 
 
-def report(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> Iterator[str]:
-    """Yield the lines of the report: tables of each model, differences from the first one, folders of the runs."""
+def report(evaluated: Evaluated, workspace: Workspace, progress: Progress, *, seeds: bool = False) -> Iterator[str]:
+    """Yield the lines of the report: tables of each model, differences from the first one, folders of the runs.
+
+    Args:
+        evaluated: what the request came to.
+        workspace: where data and graphs are.
+        progress: shows what is read for intervals.
+        seeds: the models are seeds of recipes; then means over seeds stand for the tables of each.
+    """
     resolved, results = evaluated.resolved, evaluated.results
     yield from absent_lines(resolved.absent, resolved.without_graph)
     yield from resolved.remarks
+    if seeds:
+        yield from seed_lines([result.directory for result in results], workspace, progress)
+    else:
+        yield from _each(evaluated, workspace, progress)
+    yield ""
+    for result, was_finished in zip(results, evaluated.finished, strict=True):
+        remark = " (finished before, no graph was queried again)" if was_finished else ""
+        yield f"run of {result.model}: {result.directory}{remark}"
+
+
+def _each(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> Iterator[str]:
+    """Yield the tables of each model, and the differences from the first one."""
+    resolved, results = evaluated.resolved, evaluated.results
     for evaluation, result in zip(resolved.evaluations, results, strict=True):
         yield from _tables(evaluation, result, resolved.is_sample, workspace, progress)
     first = resolved.evaluations[0]
@@ -188,10 +208,6 @@ def report(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> It
         yield from run_differences(results[0].directory, result.directory, workspace, progress)
         yield equal_line(phase_2(first), phase_2(evaluation))
         yield from equal_rows(results[0], result, (first, evaluation))
-    yield ""
-    for result, was_finished in zip(results, evaluated.finished, strict=True):
-        remark = " (finished before, no graph was queried again)" if was_finished else ""
-        yield f"run of {result.model}: {result.directory}{remark}"
 
 
 def report_rescored(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> Iterator[str]:

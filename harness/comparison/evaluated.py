@@ -13,7 +13,7 @@ import msgspec
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
 from harness.comparison.alignment import align
-from harness.comparison.comparing import notes
+from harness.comparison.comparing import ComparisonRequest, compare, notes
 from harness.comparison.differences import GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, By
 from harness.comparison.runs import FinishedRun
@@ -110,6 +110,21 @@ def run_differences(
     yield difference_table(rows, aligned.marked(f"{runs[1].name} minus {runs[0].name} by {by}, points")).text()
     yield from notes(rows, aligned, 1)
     yield f"intervals and p-values of each: `harness compare {first} {other} --by {by}`"
+
+
+def seed_lines(folders: Sequence[Path], workspace: Workspace, progress: Progress | None = None) -> Iterator[str]:
+    """Yield for each recipe its mean, spread and interval over seeds, or its differences from the first recipe.
+
+    Args:
+        folders: of the runs of all seeds.
+        workspace: where data and graphs are.
+        progress: shows what is read; nothing where None.
+    """
+    request = ComparisonRequest(runs=tuple(map(str, folders)), seeds=True)
+    for sheet in compare(request, workspace, progress or Silent()):
+        yield ""
+        yield Table(sheet.title, sheet.columns, sheet.rows).text()
+        yield from sheet.notes
 
 
 def difference_table(rows: Sequence[GroupDifference], title: str) -> Table:

@@ -1,7 +1,9 @@
 """What `harness eval` prints of finished runs."""
 
+from xnli_labels import wrong
+
 from harness.artifacts.workspace import Workspace
-from harness.comparison.evaluated import intervals, measured, run_differences, signature_line
+from harness.comparison.evaluated import intervals, measured, run_differences, seed_lines, signature_line
 
 
 def test_differences_are_those_of_compare(workspace: Workspace, make_run, xnli) -> None:
@@ -73,3 +75,29 @@ def test_scores_have_intervals_and_n(workspace: Workspace, make_run, xnli) -> No
 def test_signature_stands_on_a_line(workspace: Workspace, make_run, xnli) -> None:
     line = signature_line(make_run("one", {"xnli": {"ru": xnli("ru")}}), workspace)
     assert line.startswith("signature suite:none|tasks:xnli|")
+
+
+def test_seeds_end_in_their_mean_spread_and_interval(workspace: Workspace, make_run, xnli) -> None:
+    ru = xnli("ru")
+    folders = [
+        make_run(f"english.seed{seed}", {"xnli": {"ru": wrong(ru, *range(seed * 3))}}, name=str(seed))
+        for seed in (1, 2, 3)
+    ]
+    title, header, row, *_ = "\n".join(seed_lines(folders, workspace)).strip().splitlines()
+    assert title.startswith("english@fp32 over seeds by script")
+    assert header.split()[:4] == ["task", "group", "languages", "n"]
+    assert row.split()[:2] == ["xnli", "Cyrl"]
+    # 95, 90 and 85 percent.
+    assert "90.0 (sd 5.0, 3 seeds)" in row
+
+
+def test_seeds_of_two_recipes_end_in_their_difference(workspace: Workspace, make_run, xnli) -> None:
+    ru = xnli("ru")
+    folders = [
+        make_run(f"{name}.seed{seed}", {"xnli": {"ru": wrong(ru, *range(count + seed))}}, name=f"{name}{seed}")
+        for name, count in (("english", 20), ("mixed", 2))
+        for seed in (1, 2, 3)
+    ]
+    lines = "\n".join(seed_lines(folders, workspace)).strip().splitlines()
+    assert lines[0].startswith("mixed@fp32 minus english@fp32 over seeds by script")
+    assert "+30.0" in lines[2]

@@ -1,5 +1,6 @@
 """The results of docs/answer.md and its forest plot, from the records; the declaration above them is not touched."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from harness.core.languages import language
 
 PAGE = Path(__file__).parents[2] / "docs" / "answer.md"
 PLOT = "answer.svg"
+#: What `answer_reference` found for one unit.
+CHECK = Path(__file__).with_name("check.json")
 START = "<!-- results: made by `make answer`, do not edit below -->\n"
 _VERDICTS = {
     "yes": "better",
@@ -103,11 +106,16 @@ def _results(records: Sequence[UnitRecord], found: Sequence[Outcome], drawn: boo
         return
     if drawn:
         yield f"![mixed_all minus english, by group and by script]({PLOT})\n"
-    for family in dict.fromkeys(each.comparison.family for each in found):
+    families = list(dict.fromkeys(each.comparison.family for each in found))
+    run = [name for name in families if any(one.value is not None for one in found if one.comparison.family == name)]
+    for family in run:
         yield from _comparisons(family, [each for each in found if each.comparison.family == family])
+    if len(run) < len(families):
+        yield f"\nComparisons of which no arm was run yet: {', '.join(name for name in families if name not in run)}."
     yield from _scores(records)
     yield from _chance(records)
     yield from _exposure(records)
+    yield from _checked(CHECK)
     yield from _costs(records)
 
 
@@ -205,6 +213,8 @@ def _chance(records: Sequence[UnitRecord]) -> Iterator[str]:
 
 
 def _exposure(records: Sequence[UnitRecord]) -> Iterator[str]:
+    if not exposures(records):
+        return
     yield "\n## What phase 2 saw\n"
     rows = [
         [
@@ -221,6 +231,26 @@ def _exposure(records: Sequence[UnitRecord]) -> Iterator[str]:
     wrong = [each.arm for each in whole if each.ratio is not None and abs(each.ratio - 1) > 0.05]
     if wrong:
         yield f"\n**More than 5 % from english: {', '.join(wrong)}.** The declaration is not kept there."
+
+
+def _checked(path: Path) -> Iterator[str]:
+    """Yield what `harness bench answer_reference --json` found for one unit, where it was run."""
+    if not path.is_file():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    yield "\n## Against plain transformers\n"
+    yield (
+        f"Unit {found['unit']}, by `harness bench answer_reference`, which shares no code with the harness: the same "
+        "checkpoints, examples of all languages in turn. A logit may differ by 1e-4.\n"
+    )
+    rows = [
+        [each["task"], *(f"{each[name]:,}" for name in ("examples", "equal", "ties")),
+         f"{len(each['different']):,}", f"{each['largest']:.1e}"]
+        for each in found["tasks"]
+    ]  # fmt: skip
+    yield from _table(
+        ["task", "examples", "predictions equal", "ties", "different", "largest difference of a logit"], rows
+    )
 
 
 def _costs(records: Sequence[UnitRecord]) -> Iterator[str]:

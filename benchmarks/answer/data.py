@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from benchmarks.answer.declaration import ARMS, ENGLISH, FIXED_SEED, MIXES, TARGET_ROWS, Arm, Part, TaskMix
+from benchmarks.answer.declaration import ARMS, ENGLISH, FIXED_SEED, MIXES, TARGET_ROWS, Arm, LabelledSet, TaskMix
 from harness.benchmark import finetunes
 from harness.benchmark.sources.squad_json import SquadJson
 from harness.core.errors import DataError
@@ -38,7 +38,7 @@ _XQUAD_IDS = "intermediate/squad/en/in_xquad.txt"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class TrainingRow:
     """One training row, as it stands in its file."""
 
     #: The JSON line; of a question its `qas` entry.
@@ -77,7 +77,7 @@ def prepare(data: Path, output: Path, tokenizer: Path, seeds: Sequence[int]) -> 
         folder = output / f"seed-{seed}"
         temporary = output / f".seed-{seed}"
         shutil.rmtree(temporary, ignore_errors=True)
-        account = {
+        made = {
             "target": _write_target(whole, temporary, {task: second for task, (_, second) in halves.items()}),
             "arms": {
                 name: _write_arm(
@@ -90,10 +90,10 @@ def prepare(data: Path, output: Path, tokenizer: Path, seeds: Sequence[int]) -> 
         for part in ("xtreme", "text", "tokenizers"):
             if (whole.section("intermediate").parent / part).is_dir():
                 os.symlink((whole.section("intermediate").parent / part).resolve(), temporary / part)
-        write_json(temporary / ACCOUNT, account)
+        write_json(temporary / ACCOUNT, made)
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-        lines.extend(_lines(seed, account["arms"]))
+        lines.extend(_lines(seed, made["arms"]))
     return lines
 
 
@@ -102,16 +102,16 @@ class _Measured:
 
     def __init__(self, layout: Layout, tokenizer: FastTokenizer) -> None:
         self._layout, self._tokenizer = layout, tokenizer
-        self._known: dict[tuple[str, ...], list[Row]] = {}
+        self._known: dict[tuple[str, ...], list[TrainingRow]] = {}
 
-    def rows(self, part: Part) -> list[Row]:
+    def rows(self, part: LabelledSet) -> list[TrainingRow]:
         """Return the rows of a set that fit one row of the encoder."""
         if part.files not in self._known:
             read = (row for name in part.files for row in self._read(part.finetune, name))
             self._known[part.files] = list({row.texts: row for row in read}.values())
         return self._known[part.files]
 
-    def _read(self, name: str, file: str) -> Iterator[Row]:
+    def _read(self, name: str, file: str) -> Iterator[TrainingRow]:
         finetune = finetunes.bound(name, self._layout)
         section, _, pattern = file.partition("/")
         if finetune.train is None:
@@ -135,7 +135,7 @@ class _Measured:
             question = isinstance(example, QuestionExample)
             if not question or (len(own) == 1 and example.question.strip() and example.answers):
                 group = place[0] if place is not None else str(entry.get("premise", entry.get("ctx_a", "")))
-                yield Row(entry, sum(own), group, place)
+                yield TrainingRow(entry, sum(own), group, place)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[Mapping[str, Any], None]]:
@@ -151,18 +151,18 @@ def _questions(path: Path) -> Iterator[tuple[Mapping[str, Any], tuple[str, str]]
                 yield question, (article.get("title", ""), paragraph["context"])
 
 
-def _halves(rows: Sequence[Row], task: str) -> tuple[list[Row], list[Row]]:
+def _halves(rows: Sequence[TrainingRow], task: str) -> tuple[list[TrainingRow], list[TrainingRow]]:
     """Return the rows of phase 2 and those of phase 3; a premise or an article is in one half only."""
     if task not in {finetune for finetune in MIXES if MIXES[finetune].english.finetune in TARGET_ROWS}:
         # Nothing of phase 3 is trained on it.
         return list(rows), []
-    halves: tuple[list[Row], list[Row]] = ([], [])
+    halves: tuple[list[TrainingRow], list[TrainingRow]] = ([], [])
     for row in rows:
         halves[sha256(row.group.encode()).digest()[0] % 2].append(row)
     return halves
 
 
-def _drawn(rows: Sequence[Row], count: int, generator: np.random.Generator, what: str) -> list[Row]:
+def _drawn(rows: Sequence[TrainingRow], count: int, generator: np.random.Generator, what: str) -> list[TrainingRow]:
     if len(rows) < count:
         message = f"{what} has {len(rows):,} rows that fit, {count:,} are needed"
         raise DataError(message)
@@ -170,8 +170,8 @@ def _drawn(rows: Sequence[Row], count: int, generator: np.random.Generator, what
 
 
 def mixed_rows(
-    arm: Arm, task: str, first: Sequence[Row], measured: "_Measured", seed: int
-) -> dict[tuple[str, str], list[Row]]:
+    arm: Arm, task: str, first: Sequence[TrainingRow], measured: "_Measured", seed: int
+) -> dict[tuple[str, str], list[TrainingRow]]:
     """Return the rows of one arm and task, by training set and language.
 
     English rows are the same in all arms of a seed, as far as they are not replaced.
@@ -194,7 +194,7 @@ def mixed_rows(
     return found
 
 
-def matched(wanted: Sequence[Row], pool: Sequence[Row], what: str) -> list[Row]:
+def matched(wanted: Sequence[TrainingRow], pool: Sequence[TrainingRow], what: str) -> list[TrainingRow]:
     """Return as many rows of a pool, each for another row of nearly the same length: the least sum of differences."""
     if len(pool) < len(wanted):
         message = f"{what} has {len(pool):,} rows that fit, {len(wanted):,} are needed"
@@ -204,7 +204,7 @@ def matched(wanted: Sequence[Row], pool: Sequence[Row], what: str) -> list[Row]:
     return [pool[place] for _, place in sorted(zip(places, chosen, strict=True))]
 
 
-def shuffled(rows: Sequence[Row], generator: np.random.Generator) -> list[Row]:
+def shuffled(rows: Sequence[TrainingRow], generator: np.random.Generator) -> list[TrainingRow]:
     """Return rows whose labels say nothing.
 
     Labels are exchanged between rows; the answer of a question becomes a span of the same length at a
@@ -213,13 +213,13 @@ def shuffled(rows: Sequence[Row], generator: np.random.Generator) -> list[Row]:
     if rows[0].place is None:
         order = generator.permutation(len(rows))
         return [
-            Row({**row.raw, "label": rows[other].raw["label"]}, row.tokens, row.group)
+            TrainingRow({**row.raw, "label": rows[other].raw["label"]}, row.tokens, row.group)
             for row, other in zip(rows, order, strict=True)
         ]
     return [_moved(row, generator) for row in rows]
 
 
-def _moved(row: Row, generator: np.random.Generator) -> Row:
+def _moved(row: TrainingRow, generator: np.random.Generator) -> TrainingRow:
     assert row.place is not None
     context = row.place[1]
     length = len(row.raw["answers"][0]["text"])
@@ -230,29 +230,29 @@ def _moved(row: Row, generator: np.random.Generator) -> Row:
     ]
     start = int(generator.choice(starts))
     answer = {"text": context[start : start + length], "answer_start": start}
-    return Row({**row.raw, "answers": [answer]}, row.tokens, row.group, row.place)
+    return TrainingRow({**row.raw, "answers": [answer]}, row.tokens, row.group, row.place)
 
 
 def _write_arm(
-    folder: Path, name: str, arm: Arm, first: Mapping[str, Sequence[Row]], measured: "_Measured", seed: int
+    folder: Path, name: str, arm: Arm, first: Mapping[str, Sequence[TrainingRow]], measured: "_Measured", seed: int
 ) -> dict[str, Any]:
-    account: dict[str, Any] = {}
+    made: dict[str, Any] = {}
     for task in MIXES:
         for (finetune, code), rows in mixed_rows(arm, task, first[task], measured, seed).items():
             path = folder / "intermediate" / "answer" / name / finetune / code
             digest = _write(path, rows)
-            account[f"{task} {code}"] = {
+            made[f"{task} {code}"] = {
                 "rows": len(rows),
                 "unique": len({row.texts for row in rows}),
                 "tokens": sum(row.tokens for row in rows),
                 "sha256": digest,
             }
-    return account
+    return made
 
 
-def _write_target(whole: Layout, folder: Path, second: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+def _write_target(whole: Layout, folder: Path, second: Mapping[str, Sequence[TrainingRow]]) -> dict[str, Any]:
     """Write what phase 3 learns from, and the English dev sets."""
-    account = {}
+    made = {}
     root = whole.section("intermediate").parent
     for task, rows in second.items():
         finetune = MIXES[task].english.finetune
@@ -264,21 +264,21 @@ def _write_target(whole: Layout, folder: Path, second: Mapping[str, Sequence[Row
         digest = _write(
             folder / "intermediate" / finetune / ENGLISH, chosen, "train-v1.1" if rows[0].place else "train"
         )
-        account[finetune] = {"rows": len(chosen), "tokens": sum(row.tokens for row in chosen), "sha256": digest}
+        made[finetune] = {"rows": len(chosen), "tokens": sum(row.tokens for row in chosen), "sha256": digest}
     shutil.copyfile(root / "intermediate/mnli/en/dev.jsonl", folder / "intermediate/mnli/en/dev.jsonl")
     in_xquad = set((root / _XQUAD_IDS).read_text(encoding="utf-8").split())
     questions = list(_questions(root / "intermediate/squad/en/dev-v1.1.json"))
     paragraphs = {place for raw, place in questions if raw["id"] in in_xquad}
-    kept = [Row(raw, 0, place[0], place) for raw, place in questions if place not in paragraphs]
+    kept = [TrainingRow(raw, 0, place[0], place) for raw, place in questions if place not in paragraphs]
     _write(
         folder / "intermediate/squad/en",
         _drawn(kept, DEV_QUESTIONS, np.random.default_rng(FIXED_SEED), "SQuAD's dev set without XQuAD's paragraphs"),
         "dev-v1.1",
     )
-    return account
+    return made
 
 
-def _write(folder: Path, rows: Sequence[Row], name: str = "train") -> str:
+def _write(folder: Path, rows: Sequence[TrainingRow], name: str = "train") -> str:
     """Write rows in their own format, and return the SHA-256 of the file."""
     folder.mkdir(parents=True, exist_ok=True)
     if rows[0].place is None:

@@ -16,7 +16,7 @@ ENGLISH = "en"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class LabelledSet:
     """Training rows of one language in one task of phase 2, from one or more files of the data folder."""
 
     language: str
@@ -30,11 +30,11 @@ class Part:
 class TaskMix:
     """One task of phase 2: its English rows, and what takes the place of half of them."""
 
-    english: Part
+    english: LabelledSet
     #: Rows of the task in every arm.
     rows: int
     #: Labelled sets of other languages, which share the replaced half equally.
-    others: tuple[Part, ...]
+    others: tuple[LabelledSet, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class ScoredTask:
     """One task that is scored."""
 
     task: str
@@ -62,7 +62,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Contrast:
     """Right arm minus left arm on some cells: equal weight to each task, within a task to each language."""
 
     name: str
@@ -76,29 +76,29 @@ class Comparison:
     margin: float
 
 
-def _nli(code: str, finetune: str = "mnli") -> Part:
-    return Part(language=code, files=(f"intermediate/nli/{code}/train.jsonl",), finetune=finetune)
+def _nli(code: str, finetune: str = "mnli") -> LabelledSet:
+    return LabelledSet(language=code, files=(f"intermediate/nli/{code}/train.jsonl",), finetune=finetune)
 
 
-def _qa(code: str, *files: str, folder: str = "") -> Part:
-    return Part(
+def _qa(code: str, *files: str, folder: str = "") -> LabelledSet:
+    return LabelledSet(
         language=code, files=tuple(f"intermediate/qa/{folder or code}/{name}.json" for name in files), finetune="squad"
     )
 
 
 MIXES: Mapping[str, TaskMix] = {
     "nli": TaskMix(
-        english=Part(language=ENGLISH, files=("intermediate/mnli/en/train.jsonl",), finetune="mnli"),
+        english=LabelledSet(language=ENGLISH, files=("intermediate/mnli/en/train.jsonl",), finetune="mnli"),
         rows=3840,
         others=(_nli("zh"), _nli("fa"), _nli("id"), _nli("ru", "entailment"), _nli("hi", "entailment")),
     ),
     "qa": TaskMix(
-        english=Part(language=ENGLISH, files=("intermediate/squad/en/train-v1.1.json",), finetune="squad"),
+        english=LabelledSet(language=ENGLISH, files=("intermediate/squad/en/train-v1.1.json",), finetune="squad"),
         rows=1904,
         # CMRC 2018 (simplified) and DRCD (traditional characters) are both Chinese. Sets of which only dev or test is
         # at hand are trained on: nothing here is scored on them.
         others=(
-            Part(
+            LabelledSet(
                 language="zh",
                 files=tuple(
                     f"intermediate/qa/{name}.json" for name in ("zh/dev", "zh/trial", "zh-Hant/dev", "zh-Hant/test")
@@ -114,9 +114,9 @@ MIXES: Mapping[str, TaskMix] = {
         ),
     ),
     "choice": TaskMix(
-        english=Part(language=ENGLISH, files=("intermediate/codah/en/train.jsonl",), finetune="hellaswag"),
+        english=LabelledSet(language=ENGLISH, files=("intermediate/codah/en/train.jsonl",), finetune="hellaswag"),
         rows=816,
-        others=(Part(language="zh", files=("intermediate/hellaswag/zh/train.jsonl",), finetune="hellaswag"),),
+        others=(LabelledSet(language="zh", files=("intermediate/hellaswag/zh/train.jsonl",), finetune="hellaswag"),),
     ),
 }
 _ALL = {task: tuple(part.language for part in mix.others) for task, mix in MIXES.items()}
@@ -164,20 +164,20 @@ _UDPOS = (
 )
 _XCOPA = ("et", "ht", "id", "it", "qu", "sw", "ta", "th", "tr", "vi", "zh")
 _TATOEBA = ("ar", "bn", "de", "el", "hi", "ka", "ko", "ru", "sw", "ta", "th", "tr", "zh")
-TARGETS: tuple[Target, ...] = (
-    Target(task="xnli", languages=_XNLI, split="test", sample=600),
-    Target(task="xquad", languages=_XQUAD, split="test", sample=220),
-    Target(task="mlqa", languages=_MLQA, split="dev", sample=220),
-    Target(task="tydiqa", languages=_TYDIQA, split="test", sample=220, protocol="squad"),
-    Target(task="udpos", languages=_UDPOS, split="test", sample=120),
-    Target(task="xcopa", languages=_XCOPA, split="test", sample=250),
-    Target(task="tatoeba", languages=_TATOEBA, split="test", sample=None),
+TARGETS: tuple[ScoredTask, ...] = (
+    ScoredTask(task="xnli", languages=_XNLI, split="test", sample=600),
+    ScoredTask(task="xquad", languages=_XQUAD, split="test", sample=220),
+    ScoredTask(task="mlqa", languages=_MLQA, split="dev", sample=220),
+    ScoredTask(task="tydiqa", languages=_TYDIQA, split="test", sample=220, protocol="squad"),
+    ScoredTask(task="udpos", languages=_UDPOS, split="test", sample=120),
+    ScoredTask(task="xcopa", languages=_XCOPA, split="test", sample=250),
+    ScoredTask(task="tatoeba", languages=_TATOEBA, split="test", sample=None),
 )
 SAMPLE_SEED = 1
 #: Points: about what a change of encoder or of data is worth in the papers; below it no one would train a mix.
 MARGIN = 2.0
 
-#: Target task -> the task of phase 2 that teaches it.
+#: ScoredTask task -> the task of phase 2 that teaches it.
 TAUGHT: Mapping[str, str] = {"xnli": "nli", "xquad": "qa", "mlqa": "qa", "tydiqa": "qa", "xcopa": "choice"}
 QA = ("xquad", "mlqa", "tydiqa")
 NLI = ("xnli",)
@@ -217,9 +217,9 @@ def _grouped(tasks: tuple[str, ...], **where: bool) -> tuple[tuple[str, str], ..
     return tuple(cell for task in tasks for cell in _cells((task,), _where(task, **where)))
 
 
-def _compared(left: str, right: str, family: str, named: Mapping[str, tuple[tuple[str, str], ...]]) -> list[Comparison]:
+def _compared(left: str, right: str, family: str, named: Mapping[str, tuple[tuple[str, str], ...]]) -> list[Contrast]:
     return [
-        Comparison(name=f"{right} - {left}: {name}", left=left, right=right, cells=cells, family=family, margin=MARGIN)
+        Contrast(name=f"{right} - {left}: {name}", left=left, right=right, cells=cells, family=family, margin=MARGIN)
         for name, cells in named.items()
     ]
 
@@ -251,7 +251,7 @@ _CHINESE = {
     "NLI, Chinese": _cells(NLI, frozenset(("zh",))),
     "choice, Chinese": _cells(("xcopa",), frozenset(("zh",))),
 }
-COMPARISONS: tuple[Comparison, ...] = (
+COMPARISONS: tuple[Contrast, ...] = (
     *_compared("english", "mixed_all", "primary", _PRIMARY),
     *_compared("english", "mixed_all", "secondary", _SECONDARY),
     *_compared("shuffled", "mixed_all", "control", _PRIMARY),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.answer.declaration import ARMS, NLI, QA, SEEDS, TARGETS, Comparison, units
+from benchmarks.answer.declaration import ARMS, NLI, QA, SEEDS, TARGETS, Contrast, units
 from benchmarks.answer.records import UnitRecord, read_records
-from benchmarks.answer.tables import Outcome, ScriptScore, above_chance, exposures, outcomes, script_scores
+from benchmarks.answer.tables import ContrastOutcome, ScriptScore, above_chance, exposures, outcomes, script_scores
 from benchmarks.core.plots import Difference, forest
 from harness.core.errors import DataError
 from harness.core.files import write_text
@@ -54,7 +54,7 @@ def write(folder: Path, declaration: str, page: Path = PAGE) -> list[str]:
     return [f"{page}: {len(records)} of {len(units())} units"]
 
 
-def by_script() -> list[Comparison]:
+def by_script() -> list[Contrast]:
     """Return mixed_all minus english on each script, without English: drawn and not tested."""
     found = []
     for name, group in (("QA", QA), ("NLI", NLI)):
@@ -62,14 +62,14 @@ def by_script() -> list[Comparison]:
         for script in dict.fromkeys(language(code).script for _, code in cells):
             own = tuple(cell for cell in cells if language(cell[1]).script == script)
             found.append(
-                Comparison(
+                Contrast(
                     name=f"{name}, {script}", left="english", right="mixed_all", cells=own, family=script, margin=1
                 )
             )
     return found
 
 
-def _drawn(found: Sequence[Outcome], records: Sequence[UnitRecord]) -> list[Difference]:
+def _drawn(found: Sequence[ContrastOutcome], records: Sequence[UnitRecord]) -> list[Difference]:
     lines = [(each, "primary") for each in found if each.comparison.family == "primary"]
     lines += [(each, "by script, not tested") for each in outcomes(records, by_script())]
     return [
@@ -95,7 +95,7 @@ def _seed_text(records: Sequence[UnitRecord]) -> str:
     return "seeds: " + ", ".join(f"{arm} {count}" for arm, count in counts.items())
 
 
-def _results(records: Sequence[UnitRecord], found: Sequence[Outcome], drawn: bool) -> Iterator[str]:
+def _results(records: Sequence[UnitRecord], found: Sequence[ContrastOutcome], drawn: bool) -> Iterator[str]:
     yield "\n# Results\n"
     yield from _answer(records, found)
     missing = [f"{arm} {seed}" for arm, seed in units() if (arm, seed) not in _done(records)]
@@ -123,7 +123,7 @@ def _done(records: Sequence[UnitRecord]) -> set[tuple[str, int]]:
     return {(record.file.arm, record.file.seed) for record in records}
 
 
-def _answer(records: Sequence[UnitRecord], found: Sequence[Outcome]) -> Iterator[str]:
+def _answer(records: Sequence[UnitRecord], found: Sequence[ContrastOutcome]) -> Iterator[str]:
     primary = [each for each in found if each.comparison.family == "primary"]
     for place, where in (("labelled in its mix", "in scripts other than Latin whose labels it saw"),
                          ("no label", "in languages without any label")):  # fmt: skip
@@ -141,7 +141,7 @@ def _answer(records: Sequence[UnitRecord], found: Sequence[Outcome]) -> Iterator
     )
 
 
-def _quoted(outcome: Outcome) -> str:
+def _quoted(outcome: ContrastOutcome) -> str:
     """Return a verdict with its number, as a sentence has it."""
     if outcome.value is None:
         return "not run"
@@ -153,11 +153,11 @@ def _quoted(outcome: Outcome) -> str:
     return f"{_VERDICTS[outcome.verdict]} ({number})"
 
 
-def _interval(outcome: Outcome) -> str:
+def _interval(outcome: ContrastOutcome) -> str:
     return "" if outcome.interval is None else f"{outcome.interval.low:+.1f} to {outcome.interval.high:+.1f}"
 
 
-def _comparisons(family: str, found: Sequence[Outcome]) -> Iterator[str]:
+def _comparisons(family: str, found: Sequence[ContrastOutcome]) -> Iterator[str]:
     yield f"\n## Comparisons: {family}\n"
     rows = []
     for each in found:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.answer.declaration import ARMS, COMPARISONS, TARGETS, Comparison
+from benchmarks.answer.declaration import ARMS, COMPARISONS, TARGETS, Contrast
 from benchmarks.answer.records import CellRecord, UnitRecord
 from harness.benchmark import tasks
 from harness.comparison.alignment import headline
@@ -27,10 +27,10 @@ Verdict = Literal["yes", "harm", "no", "undecided", "not run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class ContrastOutcome:
     """What came out of one comparison; points."""
 
-    comparison: Comparison
+    comparison: Contrast
     #: Seeds of the left and of the right arm.
     seeds: tuple[int, int]
     #: Right minus left; None where an arm has no record.
@@ -71,7 +71,7 @@ def score_of(task: str) -> Score:
     return headline(tasks.load(task))
 
 
-def outcomes(records: Sequence[UnitRecord], comparisons: Sequence[Comparison] = COMPARISONS) -> list[Outcome]:
+def outcomes(records: Sequence[UnitRecord], comparisons: Sequence[Contrast] = COMPARISONS) -> list[ContrastOutcome]:
     """Return what came out, with Holm's correction within each family, in the order of the comparisons.
 
     Holm counts the comparisons of the family that were run; one of a single seed has no p-value and is not among them.
@@ -96,15 +96,15 @@ def weights(cells: Sequence[tuple[str, str]]) -> list[float]:
     return [1 / len(per_task) / per_task[task] for task, _ in cells]
 
 
-def _outcome(comparison: Comparison, records: Sequence[UnitRecord]) -> Outcome:
+def _outcome(comparison: Contrast, records: Sequence[UnitRecord]) -> ContrastOutcome:
     sides = [_answers(records, arm) for arm in (comparison.left, comparison.right)]
     seeds = (len(sides[0]), len(sides[1]))
     if min(seeds) == 0:
-        return Outcome(comparison=comparison, seeds=seeds)
+        return ContrastOutcome(comparison=comparison, seeds=seeds)
     share = weights(comparison.cells)
     means = [tuple(_mean(answers, comparison.cells, share) for answers in side) for side in sides]
     value = float(np.mean(means[1]) - np.mean(means[0]))
-    outcome = Outcome(comparison=comparison, seeds=seeds, value=value, left=means[0], right=means[1])
+    outcome = ContrastOutcome(comparison=comparison, seeds=seeds, value=value, left=means[0], right=means[1])
     if outcome.items_only:
         estimate = difference(_cells(comparison, sides[0][0], sides[1][0]), share)
         return replace(outcome, interval=estimate.interval()) if max(seeds) == 1 else outcome
@@ -149,7 +149,7 @@ def _starts(cells: Sequence[tuple[str, str]], answers: Answers) -> dict[str, int
     return found
 
 
-def _cells(comparison: Comparison, left: Answers, right: Answers) -> list[Cell]:
+def _cells(comparison: Contrast, left: Answers, right: Answers) -> list[Cell]:
     starts = _starts(comparison.cells, left)
     return [
         Cell(
@@ -163,7 +163,7 @@ def _cells(comparison: Comparison, left: Answers, right: Answers) -> list[Cell]:
     ]
 
 
-def _seeded(comparison: Comparison, side: Sequence[Answers]) -> list[SeededScores]:
+def _seeded(comparison: Contrast, side: Sequence[Answers]) -> list[SeededScores]:
     starts = _starts(comparison.cells, side[0])
     return [
         SeededScores(
@@ -253,7 +253,7 @@ def _is_above(cell: CellRecord) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class PhaseRows:
     """What phase 2 of an arm was trained on, over its seeds: rows, subwords, and subwords over those of `english`."""
 
     arm: str
@@ -263,7 +263,7 @@ class Exposure:
     ratio: float | None
 
 
-def exposures(records: Sequence[UnitRecord]) -> list[Exposure]:
+def exposures(records: Sequence[UnitRecord]) -> list[PhaseRows]:
     """Return rows and subwords of phase 2 by arm and task; ``all`` is the whole phase."""
     found = []
     means: dict[tuple[str, str], float] = {}
@@ -277,7 +277,7 @@ def exposures(records: Sequence[UnitRecord]) -> list[Exposure]:
             means[arm, name] = subwords
             english = means.get(("english", name))
             found.append(
-                Exposure(
+                PhaseRows(
                     arm=arm,
                     task=name,
                     rows=sum(part["rows"] for part in parts[0]),

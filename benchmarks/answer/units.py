@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.answer import records
 from benchmarks.answer.data import ACCOUNT
-from benchmarks.answer.declaration import ARMS, SAMPLE_SEED, TARGETS, Target, digest, units
+from benchmarks.answer.declaration import ARMS, SAMPLE_SEED, TARGETS, ScoredTask, digest, units
 from benchmarks.core.report import machine_line
 from harness.artifacts.checkpoint import Checkpoint, read_metadata
 from harness.artifacts.run import read_run
@@ -111,7 +111,7 @@ def _steps(arm: str, seed: int, model: str, prepared: Path, outputs: Mapping[str
     ]
 
 
-def _evaluation(target: Target, model: str, prepared: Path, output: Path) -> tuple[str, ...]:
+def _evaluation(target: ScoredTask, model: str, prepared: Path, output: Path) -> tuple[str, ...]:
     sampled: tuple[str, ...] = (
         () if target.sample is None else ("--sample", str(target.sample), "--sample-seed", str(SAMPLE_SEED))
     )
@@ -162,8 +162,8 @@ def _record(
         path.parent.name: read_metadata(path.parent)
         for path in sorted((workspace / "checkpoints" / model).rglob("phase.json"))
     }
-    account = json.loads((prepared / ACCOUNT).read_text(encoding="utf-8"))
-    rows = account["arms"].get(arm, {})
+    made = json.loads((prepared / ACCOUNT).read_text(encoding="utf-8"))
+    rows = made["arms"].get(arm, {})
     return records.UnitFile(
         arm=arm,
         seed=seed,

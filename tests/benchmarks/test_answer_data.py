@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from benchmarks.answer.data import Row, _halves, matched, shuffled
+from benchmarks.answer.data import TrainingRow, _halves, matched, shuffled
 from benchmarks.answer.declaration import ARMS, COMPARISONS, LABELLED, MIXES, SEEDS, TARGETS, units
 from benchmarks.answer.units import FINETUNES, RECIPES
 from harness.benchmark import tasks
@@ -15,9 +15,9 @@ from harness.core.languages import language
 from training.recipe_files import load_recipe
 
 
-def _pair(number: int, tokens: int = 10, premise: str = "") -> Row:
+def _pair(number: int, tokens: int = 10, premise: str = "") -> TrainingRow:
     premise = premise or f"premise {number}"
-    return Row({"premise": premise, "hypothesis": f"{number}", "label": str(number % 3)}, tokens, premise)
+    return TrainingRow({"premise": premise, "hypothesis": f"{number}", "label": str(number % 3)}, tokens, premise)
 
 
 def test_halves_share_no_premise_and_lose_no_row() -> None:
@@ -60,7 +60,7 @@ def test_shuffled_labels_keep_their_counts_and_say_nothing() -> None:
 def test_a_moved_answer_is_a_span_of_its_context_of_the_same_length() -> None:
     context = "北京大学在北京。 The university lies in Beijing since 1898."
     answer = {"text": "Beijing", "answer_start": context.index("Beijing")}
-    row = Row({"question": "where", "answers": [answer]}, 20, "a", ("a", context))
+    row = TrainingRow({"question": "where", "answers": [answer]}, 20, "a", ("a", context))
     starts = set()
     for seed in range(50):
         (found,) = shuffled([row], np.random.default_rng(seed))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.answer import page, records, tables, units
-from benchmarks.answer.declaration import COMPARISONS, SEEDS, TARGETS, Comparison
+from benchmarks.answer.declaration import COMPARISONS, SEEDS, TARGETS, Contrast
 from harness.core.errors import DataError
 
 DECLARATION = "d" * 64
@@ -68,10 +68,10 @@ def experiment(
     return found
 
 
-COMPARED = Comparison(name="NLI", left="english", right="mixed_all", cells=CELLS, family="primary", margin=2.0)
+COMPARED = Contrast(name="NLI", left="english", right="mixed_all", cells=CELLS, family="primary", margin=2.0)
 
 
-def outcome(found: list[records.UnitRecord]) -> tables.Outcome:
+def outcome(found: list[records.UnitRecord]) -> tables.ContrastOutcome:
     (one,) = tables.outcomes(found, [COMPARED])
     return one
 

@@ -2,11 +2,13 @@
 
 import html
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.artifacts.checkpoint import CheckpointMetadata, MixRecord, OriginRecord
 from harness.artifacts.gate import read_gate
+from harness.artifacts.run import RequestRecord
 from harness.artifacts.store import Artifact
 from harness.artifacts.workspace import SAMPLE, Workspace
 from harness.comparison.alignment import Aligned, align
@@ -46,7 +48,7 @@ def card(model: str, runs: Sequence[FinishedRun], workspace: Workspace, progress
         "",
         *_summary(model, artifacts, origin),
         *_training(artifacts),
-        *_exposure(artifacts[0].checkpoint),
+        *_exposure(artifacts),
         *(line for one in scored for line in one.lines()),
         *([] if scored else ["## Scores", "", f"None yet: `harness eval --model {model}`.", ""]),
         *_verdicts(artifacts),
@@ -86,7 +88,7 @@ class Scored:
                 yield f"* {name}: {_plain(', '.join(filter(None, (task.protocol, task.representation))))}"
         for warning in record.warnings:
             yield f"* **Warning.** {_plain(warning.text)}"
-        yield f"* signature: `{self.signature}`"
+        yield f"* signature: {_plain(self.signature)}"
         yield ""
 
 
@@ -208,16 +210,26 @@ def _phase_2(mix: MixRecord | None) -> Iterator[str]:
     yield ""
 
 
-def _exposure(checkpoint: CheckpointMetadata) -> Iterator[str]:
+def _exposure(artifacts: Sequence[Artifact]) -> Iterator[str]:
+    """Yield what the network of each graph was taught: what all share, then what each has of its own."""
     yield "## What it was taught before"
     yield ""
-    if not checkpoint.exposure_declared:
+    if not all(each.checkpoint.exposure_declared for each in artifacts):
         yield "Not declared: no score of it can be called zero-shot."
-    elif not checkpoint.seen:
+    taught = {each.finetune: _taught(each.checkpoint) for each in artifacts}
+    shared = set.intersection(*(set(each) for each in taught.values()))
+    if not any(taught.values()):
         yield "No labelled data."
-    for family, codes in checkpoint.seen.items():
-        yield f"* {_plain(family)}: {' '.join(codes)}"
+    yield from (f"* {_plain(family)}: {' '.join(codes)}" for family, codes in sorted(shared))
+    for finetune, own in taught.items():
+        more = "; ".join(f"{_plain(family)}: {' '.join(codes)}" for family, codes in sorted(set(own) - shared))
+        if more:
+            yield f"* the graph {finetune} also {more}"
     yield ""
+
+
+def _taught(checkpoint: CheckpointMetadata) -> list[tuple[str, tuple[str, ...]]]:
+    return [(family, tuple(codes)) for family, codes in checkpoint.seen.items()]
 
 
 def _verdicts(artifacts: Sequence[Artifact]) -> Iterator[str]:
@@ -243,14 +255,37 @@ def _verdicts(artifacts: Sequence[Artifact]) -> Iterator[str]:
 
 
 def _repeat(model: str, runs: Sequence[FinishedRun]) -> Iterator[str]:
+    """Yield the commands that make graphs and scores again, as a shell takes them."""
     yield "## Repeat it"
     yield ""
     yield "```"
-    yield f"harness export --model {model}"
-    for run in runs:
-        request = run.record.request
-        more = f" --limit {request.limit}" if request.limit is not None else ""
-        more += f" --sample {request.sample} --sample-seed {request.sample_seed}" if request.sample is not None else ""
-        yield f"harness eval --model {model} --variant {run.record.variant} --tasks {','.join(run.record.tasks)}{more}"
-    yield f"harness verify {model}"
+    yield shlex.join(["harness", "export", "--model", model])
+    yield from (shlex.join(["harness", "eval", "--model", model, *_options(run.record.request)]) for run in runs)
+    yield shlex.join(["harness", "verify", model])
     yield "```"
+
+
+def _options(request: RequestRecord) -> list[str]:
+    """Return the options of `harness eval` that a request had beyond the defaults; data and endpoint are the user's."""
+    listed = {
+        "--tasks": request.tasks,
+        "--languages": request.languages,
+        "--scripts": request.scripts,
+        "--protocol": request.protocols,
+    }
+    single = {
+        "--suite": request.suite,
+        "--split": None if request.split == "test" else request.split,
+        "--variant": request.variant,
+        "--limit": request.limit,
+        "--sample": request.sample,
+        "--sample-seed": None if request.sample is None else request.sample_seed,
+    }
+    flags = {
+        "--available": request.available,
+        "--no-tuning": not request.tuning,
+        "--allow-gold-errors": request.allow_gold_errors,
+    }
+    found = [part for name, values in listed.items() if values for part in (name, ",".join(values))]
+    found += [part for name, value in single.items() if value is not None for part in (name, str(value))]
+    return found + [name for name, given in flags.items() if given]

@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
         ("script", pa.string()),
         ("split", pa.string()),
         ("id", pa.string()),
-        # Of all texts of the example, one a line.
+        # Of all texts of the example as a JSON list.
         ("text_sha256", pa.string()),
         # Field -> text, as JSON.
         ("text", pa.string()),
@@ -102,7 +102,7 @@ def _rows(run: FinishedRun, task: AnyTask, cell: AlignedCell, stored: StoredAnsw
             "script": cell.script,
             "split": split,
             "id": example.id,
-            "text_sha256": sha256("\n".join(text for _, text in fields).encode()).hexdigest(),
+            "text_sha256": sha256(_json([text for _, text in fields]).encode()).hexdigest(),
             "gold": _json(example.right()),
             "prediction": _json(predictions[place]),
             "score": float(score(own)),

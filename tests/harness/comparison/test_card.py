@@ -1,5 +1,7 @@
 """`harness card`: what a reader of a model has to know, with the metadata that the hub reads."""
 
+import json
+
 import pytest
 from huggingface_hub import ModelCard
 from xnli_labels import wrong
@@ -37,8 +39,32 @@ def test_a_score_has_interval_and_n_and_says_what_it_is_of(scored, workspace) ->
     assert "n 60" in line
     assert "n 120" in line
     assert "* inference: en" in text
-    assert "`suite:none|tasks:xnli|" in text
+    assert "* signature: suite:none\\|tasks:xnli\\|" in text
     assert "udpos" not in text
+
+
+def test_each_graph_has_its_own_exposure(graph_of, workspace) -> None:
+    graph_of("mnli", model="english", seen={"reading": {"ru": 5}, "inference": {"en": 100}})
+    graph_of("copa", model="english", seen={"reading": {"ru": 5}, "choice": {"en": 7}})
+    lines = made("english", workspace).splitlines()
+    assert "* reading: ru" in lines
+    assert "* the graph mnli also inference: en" in lines
+    assert "* the graph copa also choice: en" in lines
+    assert not any(line.startswith(("* choice", "* inference")) for line in lines)
+
+
+def test_the_command_repeats_the_run_and_not_another(make_run, xnli, graph_of, workspace) -> None:
+    graph_of("mnli", model="a b")
+    folder = make_run("a b", {"xnli": {"ru": xnli("ru")[:30]}}, limit=30, name="odd")
+    path = folder / "scores.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["request"] |= {"languages": ["ru"], "available": True, "tuning": False, "split": "xnli=test"}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    command = (
+        "harness eval --model 'a b' --tasks xnli --languages ru --split xnli=test --variant fp32 --limit 30 "
+        "--available --no-tuning"
+    )
+    assert command in made("a b", workspace).splitlines()
 
 
 def test_a_model_without_runs_has_no_score_and_the_command_that_makes_one(graph_of, workspace) -> None:

@@ -38,7 +38,7 @@ def test_parquet_has_the_run_example_by_example(run, workspace, tmp_path) -> Non
     assert all((row["gold"] == row["prediction"]) == (row["score"] == 100) for row in ru)
     texts = [text for _, text in json.loads(ru[3]["text"])]
     assert texts == ["ru premise 1", "hypothesis 3"]
-    assert ru[3]["text_sha256"] == sha256("\n".join(texts).encode()).hexdigest()
+    assert ru[3]["text_sha256"] == sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()
 
 
 def test_lines_have_the_same_rows_and_texts_only_where_asked_for(run, workspace, tmp_path) -> None:

@@ -125,6 +125,9 @@ def _done(records: Sequence[UnitRecord]) -> set[tuple[str, int]]:
 
 def _answer(records: Sequence[UnitRecord], found: Sequence[ContrastOutcome]) -> Iterator[str]:
     primary = [each for each in found if each.comparison.family == "primary"]
+    if all(each.value is None for each in primary):
+        yield "* No answer yet: the primary comparisons need units of `english` and of `mixed_all`."
+        return
     for place, where in (("labelled in its mix", "in scripts other than Latin whose labels it saw"),
                          ("no label", "in languages without any label")):  # fmt: skip
         own = [each for each in primary if place in each.comparison.name]

@@ -202,7 +202,7 @@ def test_page_keeps_the_declaration_and_names_missing_units(tmp_path: Path) -> N
     made = own.read_text(encoding="utf-8")
     assert made.startswith(text.partition(page.START)[0])
     assert f"Units without a record, of {5 * len(SEEDS)}" in made
-    assert "not run" in made
+    assert "No answer yet" in made
 
 
 def test_page_without_a_place_for_results_is_refused(tmp_path: Path) -> None:

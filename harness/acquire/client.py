@@ -5,6 +5,7 @@ where the hub has -1 or nothing. A commit is checked, never trusted: offline, `d
 newest thing that its cache has of a repository, whatever commit was wanted.
 """
 
+import platform
 import sys
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -126,6 +127,13 @@ def unpack(repository: str, file: str, revision: str, folder: Path) -> None:
     """
     datasets, hub = _packages()
     what = f"{repository} {file} at {revision}"
+    if not hasattr(tarfile, "data_filter"):
+        # Without it an archive could write outside of its folder.
+        message = (
+            f"{what} is an archive, which Python {platform.python_version()} cannot unpack safely; use Python 3.11.4 "
+            "or later, or give a local copy with `--from`"
+        )
+        raise DataError(message)
     offline = datasets.config.HF_HUB_OFFLINE
     try:
         path = hub.hf_hub_download(

@@ -39,6 +39,17 @@ class Series:
     bars: Sequence[Bar | None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A line of one run."""
+
+    name: str
+    #: Of the run on the page: its colour.
+    number: int
+    #: (x, y), by x.
+    points: Sequence[tuple[float, float]]
+
+
 def dots(name: str, rows: Sequence[str], series: Sequence[Series], axis: str, *, zero: bool) -> str:
     """Return a chart of points with intervals, one row for each name, one marker for each series.
 
@@ -52,26 +63,10 @@ def dots(name: str, rows: Sequence[str], series: Sequence[Series], axis: str, *,
     Raises:
         MissingExtra: matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra(package="matplotlib", extra="report") from error
-    settings: Any = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
-        "font.family": "sans-serif",
-        "font.size": 10,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.edgecolor": _LINE,
-        "text.parse_math": False,
-    }
-    with mpl.rc_context(settings):
+    package, drawing = _matplotlib()
+    with package.rc_context(_settings(name)):
         height = 0.9 + len(rows) * max(0.26, 0.17 * len(series))
-        figure = Figure(figsize=(6.4, height), layout="constrained")
+        figure = drawing(figsize=(6.4, height), layout="constrained")
         axes = figure.add_subplot()
         if zero:
             axes.axvline(0, color=_LINE, linewidth=1)
@@ -86,8 +81,63 @@ def dots(name: str, rows: Sequence[str], series: Sequence[Series], axis: str, *,
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        return _part(figure, name)
+
+
+def lines(name: str, curves: Sequence[Curve], across: str, up: str) -> str:
+    """Return a small chart of lines.
+
+    Args:
+        name: of the chart: a part of the ids inside it.
+        curves: at least one, with at least one point each.
+        across: what the x axis measures.
+        up: what the y axis measures.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    package, drawing = _matplotlib()
+    with package.rc_context(_settings(name)):
+        figure = drawing(figsize=(3.2, 2.1), layout="constrained")
+        axes = figure.add_subplot()
+        for curve in curves:
+            across_, up_ = zip(*curve.points, strict=True)
+            axes.plot(across_, up_, color=SERIES[curve.number % len(SERIES)], linewidth=1.4)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.grid(color=_LINE, alpha=0.2, linewidth=0.6)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        return _part(figure, name)
+
+
+def _matplotlib() -> tuple[Any, Any]:
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra(package="matplotlib", extra="report") from error
+    return mpl, Figure
+
+
+def _settings(name: str) -> Any:
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "font.family": "sans-serif",
+        "font.size": 10,
+        "text.color": _INK,
+        "axes.labelcolor": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+        "axes.edgecolor": _LINE,
+        "text.parse_math": False,
+    }
+
+
+def _part(figure: Any, name: str) -> str:
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return inlined(stream.getvalue(), name)
 
 

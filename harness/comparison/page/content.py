@@ -11,6 +11,7 @@ from harness.comparison.differences import GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
 from harness.comparison.page import charts
 from harness.comparison.page.charts import Bar, Series
+from harness.comparison.page.training import Training, training
 from harness.comparison.runs import FinishedRun, named
 from harness.comparison.scores import GroupScore, measured_scores, transfer_gap
 from harness.comparison.sheets import p_text
@@ -102,6 +103,7 @@ class Content:
     latin_rows: Sequence[Sequence[str]]
     task_rows: Sequence[Sequence[str]]
     speed_rows: Sequence[Sequence[str]]
+    training: Training
     provenance: Sequence[Provenance]
     #: Each warning with the runs that it is about.
     warnings: Sequence[tuple[str, Sequence[str]]]
@@ -139,6 +141,7 @@ def content(
         latin_rows=_latin(names, alone, latin),
         task_rows=_tasks(names, languages),
         speed_rows=[_speed(name, run) for name, run in zip(names, runs, strict=True)],
+        training=training(names, runs, workspace),
         provenance=[_provenance(name, run, workspace) for name, run in zip(names, runs, strict=True)],
         warnings=_shared_warnings(names, runs),
         markers=charts.MARKERS[: len(names)],

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from xnli_labels import wrong
 
+from harness.artifacts.checkpoint import read_metadata
 from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
 from harness.comparison.page import charts, shown
 from harness.comparison.page.examples import BUDGET
+from harness.comparison.page.training import training
 from harness.comparison.page.writing import script_json
+from harness.comparison.runs import find
 from harness.core.errors import UsageError
 from harness.core.examples import (
     Answer,
@@ -322,3 +325,47 @@ def test_wrong_tags_are_named() -> None:
 def test_answer_without_text_is_said() -> None:
     assert shown.answer(QuestionExample("0", "q", "c", ()), "") == "(nothing)"
     assert shown.answer(SentenceExample("0", "s", "query"), list("abcd")) == "a, b, c, … (4)"
+
+
+def test_training_is_drawn_from_the_checkpoints_of_the_run(
+    make_run, xnli, tmp_path: Path, workspace: Workspace
+) -> None:
+    folder = make_run("english", {"xnli": {"ru": xnli("ru")}})
+    checkpoint = tmp_path / "checkpoints" / "english"
+    phase_2 = written(checkpoint / "intermediate", "intermediate", {}, [(10, 2.0), (20, 1.5)], [])
+    target = written(
+        checkpoint / "target" / "mnli", "target", {"intermediate": phase_2}, [(5, 1.1), (10, 0.7)], [(10, 61.5)]
+    )
+    path = folder / "scores.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["provenance"]["checkpoint_sha256"] = {"mnli": target}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (run,) = find([str(folder)], workspace)[0]
+    found = training(["english@fp32"], [run], workspace)
+    assert [name for name, _ in found.charts] == ["phase 2", "mnli"]
+    assert all(svg.startswith("<svg") for _, svg in found.charts)
+    assert found.rows == [
+        ["phase 2", "english@fp32", "20", "2.000", "1.500", "-", "-"],
+        ["mnli", "english@fp32", "10", "1.100", "0.700", "61.5", "10"],
+    ]
+    # Trained again, it is another network than the one that was scored.
+    written(checkpoint / "target" / "mnli", "target", {}, [(5, 0.1)], [])
+    assert training(["english@fp32"], [run], workspace).rows == []
+
+
+def test_training_of_a_checkpoint_that_is_gone_is_left_out(make_run, xnli, workspace: Workspace) -> None:
+    (run,) = find([str(make_run("english", {"xnli": {"ru": xnli("ru")}}))], workspace)[0]
+    assert training(["english@fp32"], [run], workspace).charts == []
+
+
+def written(folder: Path, phase: str, parents: dict[str, str], losses: list, scores: list) -> str:
+    """Write the metadata of a checkpoint, and return its digest."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "format": 1, "phase": phase, "model": "english", "files": {}, "parents": parents, "seen": {},
+        "steps": losses[-1][0], "losses": [{"step": step, "loss": loss} for step, loss in losses],
+        "evaluations": [{"step": step, "score": score} for step, score in scores],
+        "chosen_step": scores[-1][0] if scores else None,
+    }  # fmt: skip
+    (folder / "phase.json").write_text(json.dumps(document), encoding="utf-8")
+    return read_metadata(folder).digest

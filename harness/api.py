@@ -191,6 +191,8 @@ def evaluate(
     endpoint: str | None = None,
     variant: str = "fp32",
     limit: int | None = None,
+    sample: int | None = None,
+    sample_seed: int = 1,
     output: str | os.PathLike[str] | None = None,
     protocols: Sequence[str] = (),
     available: bool = False,
@@ -216,6 +218,8 @@ def evaluate(
             None.
         variant: precision of the graphs.
         limit: examples of each language at most; all where None.
+        sample: examples of each language that are drawn at random; all where None.
+        sample_seed: of what is drawn.
         output: folder of the run; one under `runs/` where None.
         protocols: ``TASK=ALTERNATIVE`` entries, as `harness tasks TASK` lists them.
         available: score what the data folder has, instead of refusing where something is missing.
@@ -239,6 +243,8 @@ def evaluate(
         endpoint=endpoint,
         variant=variant,
         limit=limit,
+        sample=sample,
+        sample_seed=sample_seed,
         output=_path(output),
         protocols=tuple(protocols),
         available=available,

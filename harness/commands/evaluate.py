@@ -22,7 +22,15 @@ from harness.evaluation.execute import execute
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, estimate, featurize, fingerprint, plan
 from harness.evaluation.record import check_answered, write_run
-from harness.evaluation.report import Halves, absent_lines, equal_line, equal_rows, result_lines
+from harness.evaluation.report import (
+    Halves,
+    absent_lines,
+    equal_line,
+    equal_rows,
+    protocol_lines,
+    result_lines,
+    warning_lines,
+)
 from harness.evaluation.request import JOURNAL, Evaluation, EvaluationRequest
 from harness.evaluation.resolve import Resolved, phase_2, resolve, resolve_run
 from harness.evaluation.results import RunResult
@@ -189,6 +197,9 @@ def report(evaluated: Evaluated, workspace: Workspace, progress: Progress, *, se
     yield from resolved.remarks
     if seeds:
         yield from seed_lines([result.directory for result in results], workspace, progress)
+        yield from protocol_lines(results[0].tasks)
+        for result in results:
+            yield from (f"{result.model}: {line}" for line in warning_lines(result.warnings))
     else:
         yield from _each(evaluated, workspace, progress)
     yield ""

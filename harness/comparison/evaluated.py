@@ -20,13 +20,14 @@ from harness.comparison.runs import FinishedRun
 from harness.comparison.scores import GroupScore, measured_scores
 from harness.comparison.signature import signature
 from harness.core.errors import HarnessError, UsageError
-from harness.core.files import content_sha256, write_text
+from harness.core.files import code_sha256, content_sha256, write_text
 from harness.core.languages import scripts
 from harness.core.progress import Progress, Silent
 from harness.core.tables import EMPTY, Table
 
 #: Kept in a run's folder, so that a finished run is printed at once.
 INTERVALS = "intervals.json"
+_PACKAGE = Path(__file__).parents[1]
 #: How `harness eval` groups languages in its tables.
 _TABLES: tuple[By, ...] = ("language", "script", "family")
 
@@ -34,8 +35,9 @@ _TABLES: tuple[By, ...] = ("language", "script", "family")
 class Intervals(msgspec.Struct, frozen=True, kw_only=True):
     """Half the width of each 95 % interval of a finished run, in points."""
 
-    #: SHA-256 of the record that they belong to.
+    #: SHA-256 of the record that they belong to, and of the code that computes them.
     scores_sha256: str
+    code_sha256: str
     #: Task -> language, script, family or "mean" -> half.
     tasks: dict[str, dict[str, float]]
     #: Why scores have no interval, a sentence each.
@@ -55,18 +57,18 @@ def intervals(folder: Path, workspace: Workspace, progress: Progress | None = No
         workspace: where data and graphs are.
         progress: shows what is read; nothing where None.
     """
-    digest = content_sha256(folder / SCORES)
+    digest, code = content_sha256(folder / SCORES), code_sha256(_PACKAGE, ("statistics", "comparison"))
     path = folder / INTERVALS
     if path.is_file():
         with suppress(msgspec.MsgspecError):
             # What another version wrote, or a cut file, is computed again.
             known = msgspec.json.decode(path.read_bytes(), type=Intervals)
-            if known.scores_sha256 == digest:
+            if (known.scores_sha256, known.code_sha256) == (digest, code):
                 return known
     try:
         aligned = align([FinishedRun(folder, read_run(folder))], workspace, progress or Silent())
     except HarnessError as error:
-        return Intervals(scores_sha256=digest, tasks={}, problems=[f"no intervals: {error}"])
+        return Intervals(scores_sha256=digest, code_sha256=code, tasks={}, problems=[f"no intervals: {error}"])
     tasks: dict[str, dict[str, float]] = {}
     problems: dict[str, list[str]] = {}
     for by in _TABLES:
@@ -77,6 +79,7 @@ def intervals(folder: Path, workspace: Workspace, progress: Progress | None = No
                 problems.setdefault(row.problem, []).append(f"{row.task} {row.group}")
     found = Intervals(
         scores_sha256=digest,
+        code_sha256=code,
         tasks=tasks,
         problems=[f"no interval of {', '.join(names)}: {problem}" for problem, names in problems.items()],
     )
@@ -121,7 +124,12 @@ def seed_lines(folders: Sequence[Path], workspace: Workspace, progress: Progress
         progress: shows what is read; nothing where None.
     """
     request = ComparisonRequest(runs=tuple(map(str, folders)), seeds=True)
-    for sheet in compare(request, workspace, progress or Silent()):
+    try:
+        sheets = compare(request, workspace, progress or Silent())
+    except UsageError as error:
+        yield f"not compared: {error}"
+        return
+    for sheet in sheets:
         yield ""
         yield Table(sheet.title, sheet.columns, sheet.rows).text()
         yield from sheet.notes

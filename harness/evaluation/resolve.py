@@ -154,6 +154,9 @@ def _sample(request: EvaluationRequest, chosen: Sequence[AnyTask]) -> Sample | N
         UsageError: with a limit, or for a task whose gold counts pairs of a whole file.
     """
     if request.sample is None:
+        if request.sample_seed != 1:
+            message = f"--sample-seed {request.sample_seed} draws nothing without --sample; give `--sample N` too"
+            raise UsageError(message)
         return None
     if request.limit is not None:
         message = f"--limit {request.limit} and --sample {request.sample} were both given; leave one of them out"

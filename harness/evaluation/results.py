@@ -101,7 +101,7 @@ class TaskScore:
     def _sizes(self, rows: Sequence[LanguageScore]) -> str:
         """Return how many of the official examples these languages have, where both numbers count the same."""
         counts = [(row.examples, self.task.official_count(row.language)) for row in rows]
-        whole = [official for examples, official in counts if official is not None and examples < official]
+        whole = [official for examples, official in counts if official is not None and examples <= official]
         # An official number of gold pairs says nothing of how many examples there should be.
         if len(whole) < len(counts) or self.task.counted:
             return "not the official number of examples"

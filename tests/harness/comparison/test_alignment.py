@@ -36,15 +36,21 @@ def two(make_run, xnli) -> tuple[Path, Path]:
     return left, make_run("mixed", {"xnli": {"ru": wrong(ru, 1, 2, 30, 31, 40), "en": en}})
 
 
-def test_second_scores_of_a_record_do_not_hinder(workspace: Workspace, make_run, xnli) -> None:
-    folder = make_run("one", {"xnli": {"ru": xnli("ru")}})
+def test_second_scores_of_a_record_do_not_hinder(workspace: Workspace, make_run, write) -> None:
+    write("udpos/test-ru.tsv", "a\tNOUN\nb\tVERB\n\n" * 10)
+    folder = make_run("one", {"udpos": {"ru": [["NOUN", "VERB"]] * 10}})
     path = folder / "scores.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["tasks"]["xnli"]["languages"]["ru"]["fair_accuracy"] = 12.5
+    document["tasks"]["udpos"]["languages"]["ru"]["accuracy"] = 12.5
     path.write_text(json.dumps(document), encoding="utf-8")
     found, _ = find([str(folder)], workspace)
     (task,) = align(found, workspace, Silent()).tasks
     assert task.cells[0].scores() == (100.0,)
+    # A number that is neither the task's own nor its second is another version's.
+    document["tasks"]["udpos"]["languages"]["ru"]["other"] = 12.5
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(UsageError, match="do not give the scores of its record"):
+        align(find([str(folder)], workspace)[0], workspace, Silent())
 
 
 def test_both_have_the_same_examples(aligned, two) -> None:

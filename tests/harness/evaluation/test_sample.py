@@ -68,6 +68,11 @@ def test_sample_and_limit_are_refused_together() -> None:
         _sample(request(limit=3, sample=5), [tasks.load("xnli")])
 
 
+def test_a_seed_without_a_sample_is_refused() -> None:
+    with pytest.raises(UsageError, match="--sample-seed 2 draws nothing without --sample"):
+        _sample(request(sample_seed=2), [tasks.load("xnli")])
+
+
 def test_mining_is_refused_as_its_pairs_come_from_whole_files() -> None:
     with pytest.raises(UsageError, match="--sample 5 cannot draw examples of bucc2018"):
         _sample(request(sample=5), [tasks.load("xnli"), tasks.load("bucc2018")])

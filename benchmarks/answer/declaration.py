@@ -262,7 +262,7 @@ COMPARISONS: tuple[Contrast, ...] = (
 
 
 def digest(recipes: Mapping[str, str]) -> str:
-    """Return the SHA-256 of everything that was declared.
+    """Return the SHA-256 of everything that units depend on; a test pins the comparisons, which records do not.
 
     Args:
         recipes: arm -> the text of its recipe, which has learning rates and steps.

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.answer.declaration import units
 from harness.artifacts.run import read_run
 from harness.artifacts.workspace import Workspace
 from harness.comparison.alignment import align
@@ -277,6 +278,12 @@ def read_records(folder: Path, declaration: str) -> list[UnitRecord]:
             message = (
                 f"{path} was made under declaration {record.file.declaration[:12]}, this is {declaration[:12]}; "
                 "move it away, results of two declarations are not mixed"
+            )
+            raise DataError(message)
+        if path.stem != record.name or (record.file.arm, record.file.seed) not in units():
+            message = (
+                f"{path} is the record of {record.name}, which is no declared unit of that name; a copy counts as a "
+                "seed of its own: delete it"
             )
             raise DataError(message)
         _check_alike(found[0], (path, record))

@@ -74,19 +74,18 @@ def score_of(task: str) -> Score:
 def outcomes(records: Sequence[UnitRecord], comparisons: Sequence[Contrast] = COMPARISONS) -> list[ContrastOutcome]:
     """Return what came out, with Holm's correction within each family, in the order of the comparisons.
 
-    Holm counts the comparisons of the family that were run; one of a single seed has no p-value and is not among them.
+    Holm counts every declared comparison of a family, also those that were not run.
     """
     found = [_outcome(each, records) for each in comparisons]
     for family in dict.fromkeys(each.family for each in comparisons):
-        values = {
-            str(number): one.p_value
-            for number, one in enumerate(found)
-            if one.comparison.family == family and one.p_value is not None
-        }
-        if values:
-            corrected = holm(family, values, ALPHA)
-            for number, value in corrected.adjusted.items():
-                found[int(number)] = replace(found[int(number)], corrected=value, size=corrected.size)
+        own = {str(number): one.p_value for number, one in enumerate(found) if one.comparison.family == family}
+        if any(value is not None for value in own.values()):
+            # What has no p-value yet counts as one that shows nothing, so that missing units make nothing significant.
+            corrected = holm(family, {number: 1.0 if p is None else p for number, p in own.items()}, ALPHA)
+            for number, p in own.items():
+                if p is not None:
+                    value = corrected.adjusted[number]
+                    found[int(number)] = replace(found[int(number)], corrected=value, size=corrected.size)
     return found
 
 

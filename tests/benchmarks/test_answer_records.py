@@ -138,6 +138,24 @@ def test_answers_to_other_examples_are_refused(tmp_path: Path) -> None:
         records.read_records(tmp_path, DECLARATION)
 
 
+def test_a_copied_record_is_no_other_seed(tmp_path: Path) -> None:
+    path = records.write_record(tmp_path, unit("english", 1, [cell("xnli", "zh", np.ones(3, bool), np.arange(3))]))
+    (tmp_path / "english-2.json").write_bytes(path.read_bytes())
+    with pytest.raises(
+        DataError, match=r"english-2.json is the record of english-1, which is no declared unit of that"
+    ):
+        records.read_records(tmp_path, DECLARATION)
+
+
+def test_a_comparison_that_was_not_run_counts_in_holms_family() -> None:
+    found = experiment(np.random.default_rng(1), gain=0.05, seeds=3)
+    missing = Contrast(name="other", left="none", right="mixed_all", cells=CELLS, family="primary", margin=2.0)
+    alone, both = outcome(found), tables.outcomes(found, [COMPARED, missing])[0]
+    assert alone.p_value is not None
+    assert both.corrected == pytest.approx(2 * alone.p_value)
+    assert both.size == 2
+
+
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     path = records.write_record(tmp_path, unit("english", 1, [cell("xnli", "zh", np.ones(3, bool), np.arange(3))]))
     path.write_text(path.read_text().replace('"seed":1', '"seed":"one"'))

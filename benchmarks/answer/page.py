@@ -113,8 +113,8 @@ def _results(records: Sequence[UnitRecord], found: Sequence[ContrastOutcome], dr
     if len(run) < len(families):
         yield f"\nComparisons of which no arm was run yet: {', '.join(name for name in families if name not in run)}."
     yield (
-        "\nThe two controls are one Holm family of eight. 'Labelled in another task only' has Indonesian (Latin) in TyDi QA "
-        "beside Cyrillic and Devanagari. Where XCOPA is at chance, 'choice' says nothing."
+        "\nThe two controls are one Holm family of eight. 'Labelled in another task only' has Indonesian (Latin) in "
+        "TyDi QA beside Cyrillic and Devanagari. Where XCOPA is at chance, 'choice' says nothing."
     )
     yield from _scores(records)
     yield from _chance(records)

@@ -29,7 +29,7 @@ from harness.core.errors import ArtifactError, CheckpointError, EndpointError
 from harness.core.files import file_sha256, replace_folder, write_json
 from harness.core.heads import Head, SentenceEmbedding, describe
 from harness.core.machine import describe as describe_machine
-from harness.core.progress import Progress
+from harness.core.progress import Progress, Silent
 from harness.core.records import to_json
 from harness.core.task import AnyFinetune
 from harness.inference.endpoints.onnx import OnnxEndpoint
@@ -123,7 +123,7 @@ def export_artifact(
         write_graph(loaded.module, signature, draft / GRAPH)
         agreement = parity(loaded.module, draft / GRAPH, probes, loaded.pad_id, TRACE_TOLERANCE)
         _apply(chosen, draft / GRAPH, loaded)
-        kept = None if cache is None else _kept(cache, checkpoint, finetune, loaded)
+        kept = None if cache is None else _kept(cache, checkpoint, finetune, loaded, progress)
         verdict, engine = _judge(loaded, draft / GRAPH, samples, finetune, chosen, kept, progress)
         stands_in = list(taken_over) if verdict.too_small and not verdict.passed else []
         record = _gate_record(verdict, checkpoint, finetune, chosen, accept_drift, stands_in, engine)
@@ -163,12 +163,16 @@ def export_artifact(
     return read_artifact(out)
 
 
-def _kept(cache: Path, checkpoint: Checkpoint, finetune: AnyFinetune, loaded: Loaded) -> Kept:
+def _kept(
+    cache: Path, checkpoint: Checkpoint, finetune: AnyFinetune, loaded: Loaded, progress: Progress | None
+) -> Kept:
     """Return where PyTorch's answers of a checkpoint with a head are kept."""
-    known = (checkpoint.digest, describe(finetune.head), loaded.retrieval_layer, version("torch"))
+    known = (checkpoint.digest, describe(finetune.head), loaded.retrieval_layer)
     return Kept(
-        path=cache / f"{checkpoint.metadata.model}-{finetune.name}.sqlite",
+        folder=cache,
         network=sha256(repr(known).encode()).hexdigest(),
+        numerics=f"torch {version('torch')} {describe_machine()['instructions']}",
+        say=(progress or Silent()).say,
     )
 
 

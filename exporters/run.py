@@ -361,7 +361,7 @@ def _one(
         accept_drift=wanted.accept_drift,
         taken_over=taken_over,
         force=wanted.force,
-        cache=workspace.cache / "gate",
+        cache=workspace.answers,
         progress=progress,
     )
     if wanted.container is not None:

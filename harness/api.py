@@ -193,6 +193,7 @@ def evaluate(
     limit: int | None = None,
     sample: int | None = None,
     sample_seed: int = 1,
+    fresh: bool = False,
     output: str | os.PathLike[str] | None = None,
     protocols: Sequence[str] = (),
     available: bool = False,
@@ -220,6 +221,7 @@ def evaluate(
         limit: examples of each language at most; all where None.
         sample: examples of each language that are drawn at random; all where None.
         sample_seed: of what is drawn.
+        fresh: ask for every row, whatever the answer store of the workspace has.
         output: folder of the run; one under `runs/` where None.
         protocols: ``TASK=ALTERNATIVE`` entries, as `harness tasks TASK` lists them.
         available: score what the data folder has, instead of refusing where something is missing.
@@ -245,6 +247,7 @@ def evaluate(
         limit=limit,
         sample=sample,
         sample_seed=sample_seed,
+        fresh=fresh,
         output=_path(output),
         protocols=tuple(protocols),
         available=available,

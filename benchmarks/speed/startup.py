@@ -127,7 +127,19 @@ def evaluate(process: Process, setting: StartupSetting, model: str, endpoint: st
     """
     uri = ENDPOINTS[endpoint]
     return process.run(
-        *("eval", "--quiet", "--available", "--model", model, "--tasks", setting.tasks, "--output", str(output)),
+        # Of two ways to one graph, the second would find the answers of the first.
+        *(
+            "eval",
+            "--quiet",
+            "--available",
+            "--fresh",
+            "--model",
+            model,
+            "--tasks",
+            setting.tasks,
+            "--output",
+            str(output),
+        ),
         *(() if setting.data is None else ("--data", str(setting.data.resolve()))),
         *(() if setting.limit is None else ("--limit", str(setting.limit))),
         *(() if uri is None else ("--endpoint", uri)),

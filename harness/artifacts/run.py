@@ -171,6 +171,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True):
     allow_gold_errors: bool = False
     sample: int | None = None
     sample_seed: int = 1
+    fresh: bool = False
 
 
 class ProvenanceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +225,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     gold_errors: list[GoldErrorRecord] | None = None
     #: Seconds of each stage.
     stages: dict[str, float] = {}
+    #: Rows that graphs were asked for, and whose answers were kept from before; of different content each.
+    answers: dict[str, int] = {}
     #: Rows that were tokenized, and that were in the cache.
     tokens: dict[str, int] = {}
     #: Equal ones score alike.

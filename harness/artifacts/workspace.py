@@ -60,6 +60,16 @@ class Workspace:
         return self.root / "cache"
 
     @property
+    def answers(self) -> Path:
+        """Return the folder of what graphs answered, which all runs share."""
+        return self.cache / "answers"
+
+    @property
+    def tokens(self) -> Path:
+        """Return the folder of tokenized rows."""
+        return self.cache / "tokens"
+
+    @property
     def runs(self) -> Path:
         """Return the root of the evaluations that were given no `--output`."""
         return self.root / "runs"

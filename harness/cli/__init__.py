@@ -6,6 +6,7 @@ May import every room; nothing imports it. Heavy packages are imported inside th
 
 from harness.cli import (  # noqa: F401 - each registers its commands, in the order of the help
     add,
+    cache,
     compare,
     data,
     evaluate,

@@ -45,7 +45,7 @@ ORDER = (
         "card",
         "leaderboard",
     ),
-    *("verify", "rescore", "score", "data", "tasks", "encoders", "gc", "sweep-layers", "bench", "doctor"),
+    *("verify", "rescore", "score", "data", "tasks", "encoders", "gc", "cache", "sweep-layers", "bench", "doctor"),
 )
 #: Columns of the help at most; a narrower terminal has its own width.
 _WIDTH = 100

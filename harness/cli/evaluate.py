@@ -125,12 +125,17 @@ def eval_command(
     ] = None,
     submission: Submission = None,
     strict: Strict = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Ask for every row again, instead of taking kept answers.", rich_help_panel=HOW),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run, and stop.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Score models on tasks, per language, script and family.
 
-    The same evaluation again answers only what is missing. Scores and answers are kept in the folder of the run.
+    Only what no run has asked before is asked: answers are kept under cache/answers. Scores are kept in the folder of
+    the run.
     """
     from harness import api
     from harness.commands import evaluate
@@ -157,6 +162,7 @@ def eval_command(
         allow_gold_errors=allow_gold_errors,
         sample=sample,
         sample_seed=sample_seed,
+        fresh=fresh,
     )
     shown, workspace = progress(quiet), current_workspace(quiet)
     evaluated = None if dry_run else api.evaluate_request(request, workspace, shown)

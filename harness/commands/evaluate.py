@@ -13,13 +13,15 @@ from pathlib import Path
 from harness.artifacts.known_runs import note_run
 from harness.artifacts.run import SCORES, read_run
 from harness.artifacts.workspace import Workspace
+from harness.commands import cache
 from harness.comparison.evaluated import intervals, run_differences, seed_lines, signature_line
 from harness.core.errors import UsageError, nearest
-from harness.core.progress import Progress
+from harness.core.progress import Progress, counted
+from harness.evaluation.answers import DamagedAnswers
 from harness.evaluation.connection import Connection, connection
 from harness.evaluation.dispatch import answer_seconds
-from harness.evaluation.execute import execute
-from harness.evaluation.journal import Journal
+from harness.evaluation.execute import Asked, execute
+from harness.evaluation.journal import Journal, claimed
 from harness.evaluation.plan import Plan, estimate, featurize, fingerprint, plan
 from harness.evaluation.record import check_answered, write_run
 from harness.evaluation.report import (
@@ -33,9 +35,12 @@ from harness.evaluation.report import (
 )
 from harness.evaluation.request import JOURNAL, Evaluation, EvaluationRequest
 from harness.evaluation.resolve import Resolved, phase_2, resolve, resolve_run
-from harness.evaluation.results import RunResult
+from harness.evaluation.results import RunResult, TaskScore
 from harness.evaluation.scoring import score_run
 from harness.evaluation.stages import Stages, process_age
+
+#: Damage that comes back after it was mended is the disk's.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,7 @@ def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progres
         UsageError, DataError, ArtifactError: see `harness.evaluation.resolve.resolve`.
         EndpointError: a graph could not be queried; what was answered is kept, and the same command resumes.
     """
-    stages = Stages(imports=process_age())
+    stages, begin, size = Stages(imports=process_age()), time.time(), cache.bound()
     resolved = resolve(request, workspace)
     plans = [plan(evaluation) for evaluation in resolved.evaluations]
     results = []
@@ -73,6 +78,8 @@ def evaluate(request: EvaluationRequest, workspace: Workspace, progress: Progres
                 result = run(planned, opened, stages, progress)
                 stages = Stages()
             results.append(result)
+    for line in cache.removed_lines(cache.prune(workspace, size, begin)):
+        progress.say(line)
     return Evaluated(resolved=resolved, results=results, finished=[each.finished is not None for each in plans])
 
 
@@ -82,19 +89,41 @@ def run(planned: Plan, opened: Connection, stages: Stages, progress: Progress) -
     Raises:
         UsageError: the folder holds another run.
         DataError: a file is malformed.
-        EndpointError: a graph could not be queried, or answered NaN; what was answered stays in the journal.
+        EndpointError: a graph could not be queried, or answered NaN; what was answered is kept.
     """
     evaluation = planned.evaluation
-    with Journal(evaluation.output / JOURNAL) as journal:
-        backend = execute(planned, journal, opened, stages, progress)
-        with stages.stage("scoring"):
-            tasks = score_run(evaluation, journal, progress)
+    with claimed(evaluation.output), Journal(evaluation.output / JOURNAL, evaluation.answers) as journal:
+        asked, tasks = _answered(planned, journal, opened, stages, progress)
+        for line in planned.rows.damaged:
+            progress.say(line)
         beside = {
             "stages": stages.to_json(),
+            "answers": {"asked": asked.asked, "kept": asked.kept},
             "tokens": {"tokenized_rows": planned.rows.tokenized, "cached_rows": planned.rows.cached},
             "fingerprint": fingerprint(evaluation),
         }
-        return write_run(planned, journal, tasks, endpoint=opened.name, backend=backend, beside=beside)
+        return write_run(planned, journal, tasks, endpoint=opened.name, backend=asked.backend, beside=beside)
+
+
+def _answered(
+    planned: Plan, journal: Journal, opened: Connection, stages: Stages, progress: Progress
+) -> tuple[Asked, list[TaskScore]]:
+    """Return what was asked, and the scores; answers that turn out damaged are asked again.
+
+    Raises:
+        DamagedAnswers: they are damaged again and again.
+    """
+    asked = None
+    for attempt in range(_ATTEMPTS):
+        asked = execute(planned, journal, opened, stages, progress).after(asked)
+        try:
+            with stages.stage("scoring"):
+                return asked, score_run(planned.evaluation, journal, progress)
+        except DamagedAnswers as error:
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            progress.say(str(error))
+    raise AssertionError
 
 
 def dry_run(request: EvaluationRequest, workspace: Workspace, progress: Progress) -> Iterator[str]:
@@ -167,11 +196,16 @@ def score_again(planned: Plan, progress: Progress) -> RunResult:
     evaluation = planned.evaluation
     featurize(evaluation, planned.rows, progress)
     recorded = read_run(evaluation.output)
-    with Journal(evaluation.output / JOURNAL) as journal:
+    with claimed(evaluation.output), Journal(evaluation.output / JOURNAL, evaluation.answers) as journal:
         check_answered(planned, journal)
         tasks = score_run(evaluation, journal, progress)
         # How it was answered stays as it was.
-        beside = {"stages": recorded.stages, "tokens": recorded.tokens, "fingerprint": recorded.fingerprint}
+        beside = {
+            "stages": recorded.stages,
+            "answers": recorded.answers,
+            "tokens": recorded.tokens,
+            "fingerprint": recorded.fingerprint,
+        }
         return write_run(
             planned,
             journal,
@@ -204,8 +238,14 @@ def report(evaluated: Evaluated, workspace: Workspace, progress: Progress, *, se
         yield from _each(evaluated, workspace, progress)
     yield ""
     for result, was_finished in zip(results, evaluated.finished, strict=True):
-        remark = " (finished before, no graph was queried again)" if was_finished else ""
+        remark = " (finished before, no graph was queried again)" if was_finished else _asked(result)
         yield f"run of {result.model}: {result.directory}{remark}"
+
+
+def _asked(result: RunResult) -> str:
+    """Return how many rows were asked, and how many answers were kept from before."""
+    asked, kept = (result.answers.get(name, 0) for name in ("asked", "kept"))
+    return f" ({counted(asked, 'rows')} asked, {counted(kept, 'answers')} kept from before)"
 
 
 def _each(evaluated: Evaluated, workspace: Workspace, progress: Progress) -> Iterator[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.core.errors import UsageError
-from harness.evaluation.journal import VERSION
+from harness.evaluation.journal import READABLE, VERSION
 from harness.evaluation.request import JOURNAL
 
 
@@ -103,7 +103,7 @@ def _opened(path: Path) -> sqlite3.Connection:
             connection.close()
             problem = str(error)
             break
-        if there and version == VERSION:
+        if there and version in READABLE:
             return connection
         connection.close()
         problem = f"version {version}, this is {VERSION}"

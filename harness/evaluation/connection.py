@@ -15,6 +15,7 @@ from harness.core.errors import EndpointError, UsageError, nearest
 from harness.core.progress import Progress
 from harness.evaluation.tuning.record import Setting
 from harness.inference.endpoints import Endpoint, check_signature
+from harness.inference.numerics import onnxruntime
 from harness.serving.repository.check import serves
 from harness.serving.repository.layout import CONFIG, read_config, versions
 from harness.serving.repository.proof import check_answer
@@ -27,6 +28,10 @@ Connect = Callable[[Artifact], Endpoint]
 
 def _nothing_to_start() -> None:
     pass
+
+
+def _of_this_package(artifact: Artifact) -> str:
+    return onnxruntime()
 
 
 def _this_process(artifact: Artifact) -> list[int]:
@@ -46,6 +51,8 @@ class Connection:
     #: Says that something will be asked: what takes seconds to start starts now, and nobody waits for it.
     #: To be called from the main thread; `open` calls it where nobody did.
     begin: Callable[[], None] = _nothing_to_start
+    #: What computes a graph's answers, without opening it where it is our own; see `harness.inference.numerics`.
+    numerics: Callable[[Artifact], str] = _of_this_package
     #: The processes of this machine that hold a graph while its endpoint is open, by number.
     processes: Callable[[Artifact], list[int]] = _this_process
 
@@ -92,7 +99,7 @@ def connection(
             opened = OnnxEndpoint.of(artifact, threads=setting.threads, calls=setting.instances)
             return _checked(opened, artifact, repository)
 
-        yield Connection(endpoint, in_process, False)
+        yield Connection(endpoint, in_process, False, numerics=lambda artifact: onnxruntime(device.kind))
     elif endpoint.startswith(("triton://", "tritons://")):
         yield _remote(endpoint, repository)
     else:
@@ -123,14 +130,22 @@ def _remote(uri: str, repository: Path) -> Connection:
     from harness.inference.endpoints.triton import TritonEndpoint, parse_hosts, parse_tls
 
     hosts, tls = parse_hosts(uri), parse_tls(uri, os.environ)
+    known: dict[str, str] = {}
 
     def opened(artifact: Artifact) -> Endpoint:
         # Each host for itself: they answer in turn, and one of them alone may compute something else.
         for host in hosts if len(hosts) > 1 else ():
             _checked(TritonEndpoint([host], artifact, tls=tls), artifact, repository).close()
-        return _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact, repository)
+        endpoint = _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact, repository)
+        known[artifact.name] = endpoint.numerics
+        return endpoint
 
-    return Connection(uri, opened, True)
+    def numerics(artifact: Artifact) -> str:
+        if artifact.name not in known:
+            opened(artifact).close()
+        return known[artifact.name]
+
+    return Connection(uri, opened, True, numerics=numerics)
 
 
 @contextmanager
@@ -237,7 +252,7 @@ def _local(
         check_published(artifact, repository)
     with ExitStack() as stack:
         server = _LocalServer(repository, progress, stack, settings)
-        yield Connection("triton (local)", server.open, False, server.begin, server.processes)
+        yield Connection("triton (local)", server.open, False, server.begin, processes=server.processes)
         server.stop()
 
 

@@ -13,7 +13,8 @@ from harness.core.errors import EndpointError
 from harness.core.features import Feature, pad_features
 from harness.core.progress import Advance, Progress
 from harness.core.tensors import Tensors
-from harness.evaluation.journal import BatchRecord, Journal, pack
+from harness.evaluation.answers import pack
+from harness.evaluation.journal import BatchRecord, Journal
 from harness.inference.endpoints import Endpoint, NotFiniteAnswer
 from harness.inference.planner import Batch
 

@@ -1,7 +1,7 @@
-"""Queries the graphs of a plan for what is pending, and keeps every answer in the run's journal."""
+"""Queries the graphs of a plan for what is pending, and keeps every answer in the graph's store."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,54 +10,70 @@ from itertools import chain
 from harness.artifacts.store import Artifact
 from harness.core.features import Feature
 from harness.core.progress import Progress
+from harness.evaluation.answers import Origin
 from harness.evaluation.connection import Connection
 from harness.evaluation.dispatch import answer
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import Plan, pending_batches, read
 from harness.evaluation.stages import Stages
-from harness.evaluation.workload import GraphWorkload
+from harness.evaluation.workload import GraphWorkload, unanswered
 from harness.inference.cost import CallCosts
 from harness.inference.endpoints import Endpoint
+from harness.inference.planner import BatchPlanner
 
 
-def execute(planned: Plan, journal: Journal, connection: Connection, stages: Stages, progress: Progress) -> str:
-    """Let every graph answer what is pending, and return what computed the answers, as results name it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a run asked."""
+
+    #: What computed the answers, as results name it.
+    backend: str
+    #: Rows of different content that were asked, and whose answers were kept from before.
+    asked: int
+    kept: int
+
+    def after(self, before: "Asked | None") -> "Asked":
+        """Return what was asked with an earlier attempt at the same rows, some of whose answers were damaged."""
+        if before is None:
+            return self
+        asked = before.asked + self.asked
+        return replace(self, asked=asked, kept=max(0, before.kept + before.asked - asked))
+
+
+def execute(planned: Plan, journal: Journal, connection: Connection, stages: Stages, progress: Progress) -> Asked:
+    """Let every graph answer what is pending, and return what was asked.
 
     While one graph answers, the next one's rows are made and its endpoint is opened.
 
     Args:
         planned: what to answer.
-        journal: of the run; what is in it already is not queried again.
+        journal: of the run; what any run of the workspace has answered is not queried again.
         connection: opens endpoints.
         stages: counts the time.
         progress: shows every batch.
 
     Raises:
         UsageError: the journal belongs to another run.
-        EndpointError: a graph could not be queried, or answered NaN; what was answered stays in the journal.
+        EndpointError: a graph could not be queried, or answered NaN; what was answered is kept.
     """
     evaluation = planned.evaluation
-    journal.claim_run({"model": evaluation.model, "variant": evaluation.variant, "endpoint": connection.name})
-    # A resumed run queries the batches that it would have queried, wherever an answer depends on them.
-    journal.claim_run(
-        {
-            f"batch budget of {artifact.name}": str(evaluation.planner_of(artifact).max_tokens)
-            for artifact in evaluation.artifacts
-            if artifact.batch_dependent
-        }
-    )
+    journal.claim_run({"model": evaluation.model, "variant": evaluation.variant})
     journal.set_metadata({"request": json.dumps(evaluation.request)})
-    answered = {graph.graph_sha256: journal.answered(graph.graph_sha256) for graph in evaluation.artifacts}
-    queries = _Queries(planned, answered, connection, stages)
-    if not any(answered.values()):
+    for graph in evaluation.artifacts:
+        numerics = connection.numerics(graph)
+        journal.attach(Origin(graph=graph.graph_sha256, numerics=numerics, by_batch=graph.batch_dependent))
+    stored = {graph.graph_sha256: journal.stored(graph.graph_sha256) for graph in evaluation.artifacts}
+    queries = _Queries(planned, stored, connection, stages)
+    if not all(stored.values()):
         connection.begin()
         queries.begun = True
     with stages.stage("reading"):
         read(evaluation, planned.rows, progress)
     queries.run(journal, progress)
-    backend = queries.backend or journal.metadata().get("backend", "")
+    origins = sorted({journal.origin(graph.graph_sha256).numerics for graph in evaluation.artifacts})
+    backend = queries.backend or journal.metadata().get("backend") or f"{' and '.join(origins)}, answers kept"
     journal.set_metadata({"backend": backend})
-    return backend
+    return Asked(backend=backend, asked=queries.asked, kept=queries.kept)
 
 
 @dataclass(slots=True)
@@ -74,14 +90,16 @@ class _Queries:
     """Lets the graphs answer in turn, and prepares each one's turn during the one before."""
 
     planned: Plan
-    #: The rows that each graph has answered, by its digest.
-    answered: Mapping[str, set[bytes]]
+    #: The keys of the answers that each graph's store has, by the graph's digest.
+    stored: Mapping[str, set[bytes]]
     connection: Connection
     stages: Stages
     #: Whether endpoints may be opened from another thread than the main one.
     begun: bool = False
     #: What computed the answers; empty if nothing was pending.
     backend: str = ""
+    asked: int = 0
+    kept: int = 0
 
     def run(self, journal: Journal, progress: Progress) -> None:
         """Query every graph for what is pending."""
@@ -111,10 +129,16 @@ class _Queries:
             blocks = workload.blocks(self.planned.rows)
             first = next(blocks, [])
         turn = _Turn(workload, chain([first], blocks))
-        done = self.answered[workload.artifact.graph_sha256]
-        if may_open and any(feature.key not in done for feature in first):
+        if may_open and self._asks(workload.artifact, first):
             turn.endpoint = self._open(workload.artifact)
         return turn
+
+    def _asks(self, artifact: Artifact, block: Sequence[Feature]) -> bool:
+        """Return whether any row of a block is pending."""
+        stored = self.stored[artifact.graph_sha256]
+        if not artifact.batch_dependent:
+            return any(feature.key not in stored for feature in block)
+        return bool(pending_batches(artifact, block, stored, self.planned.evaluation.planner_of(artifact))[1])
 
     def _open(self, artifact: Artifact) -> Endpoint:
         with self.stages.stage("opening"):
@@ -122,24 +146,40 @@ class _Queries:
 
     def _answer(self, turn: _Turn, opened: ExitStack, journal: Journal, progress: Progress) -> None:
         evaluation, artifact = self.planned.evaluation, turn.workload.artifact
-        done = self.answered[artifact.graph_sha256]
+        stored = self.stored[artifact.graph_sha256]
         planner, setting = evaluation.planner_of(artifact), evaluation.setting(artifact)
         placement = "" if setting is None else setting.placement
         for block in turn.blocks:
-            if turn.endpoint is None and any(feature.key not in done for feature in block):
+            if turn.endpoint is None and self._asks(artifact, block):
                 turn.endpoint = opened.enter_context(self._open(artifact))
             if turn.endpoint is None:
+                self._see(artifact, block, planner, journal)
+                self.kept += len(unanswered(block, set()))
                 continue
             self.begun = True
             self.backend = self.backend or turn.endpoint.backend
-            if evaluation.cache is not None:
+            # A measured cost would cut other batches another day, and where an answer depends on its batch, that
+            # would be another answer.
+            if evaluation.cache is not None and not artifact.batch_dependent:
                 with self.stages.stage("measuring"):
                     costs = CallCosts(evaluation.cache / "costs.json")
                     planner = replace(planner, overhead=costs.overhead(artifact, turn.endpoint, block[0], placement))
             with self.stages.stage("planning"):
-                pending, batches = pending_batches(artifact, block, done, planner)
+                pending, batches = pending_batches(artifact, block, stored, planner)
+                self._see(artifact, block, planner, journal)
+            asked = sum(len(batch.rows) for batch in batches)
+            self.asked += asked
+            self.kept += len(unanswered(block, set())) - asked
             self.stages.first_batch()
             with self.stages.stage("answering"):
                 names = turn.workload.names
                 answer(artifact, pending, batches, turn.endpoint, artifact.pad_id, journal, progress, names)
-            done.update(feature.key for feature in pending)
+            stored |= (
+                journal.stored(artifact.graph_sha256) if artifact.batch_dependent else {row.key for row in pending}
+            )
+
+    def _see(self, artifact: Artifact, block: Sequence[Feature], planner: BatchPlanner, journal: Journal) -> None:
+        """Note where a run takes its answers, which follows from the data alone."""
+        if artifact.batch_dependent:
+            rows = unanswered(block, set())
+            journal.see(artifact.graph_sha256, rows, planner.plan([len(row.input_ids) for row in rows]))

@@ -1,14 +1,17 @@
-"""The journal of a run: one SQLite file in which every answer is written once, as it comes.
+"""The journal of a run: one SQLite file with what the run asked, what it cost, and what was predicted from it.
 
-Observed rows (answers, batches) are only ever added. Predictions and scores are derived from
-them and from the data, so a run can be scored again at any time, and resuming is the same query
-as starting: which answers are still pending.
+A run is a view: it names the graphs and rows that it needs, and the answers are in the stores of the workspace
+(`harness.evaluation.answers`), where every other run finds them too. Predictions and scores are derived from the
+answers and the data, so a run can be scored again at any time, and resuming is the same query as starting: which
+answers are still pending.
 """
 
+import fcntl
 import json
-import math
+import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,23 +24,29 @@ from harness.core.errors import UsageError
 from harness.core.features import Feature
 from harness.core.task import Outputs
 from harness.core.tensors import GraphSignature
+from harness.evaluation.answers import AnswerStore, Origin, batch_keys, unpack
+from harness.inference.planner import Batch
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run      (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS output   (id INTEGER PRIMARY KEY, graph TEXT NOT NULL, feature BLOB NOT NULL,
-                                     tokens INTEGER NOT NULL, tensors BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS batch    (id INTEGER PRIMARY KEY, graph TEXT NOT NULL, rows INTEGER NOT NULL,
                                      width INTEGER NOT NULL, useful_tokens INTEGER NOT NULL,
                                      seconds REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS view     (graph TEXT, feature BLOB, answer BLOB NOT NULL,
+                                     PRIMARY KEY (graph, feature)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS prediction (task TEXT, language TEXT, example INTEGER, id TEXT NOT NULL,
                                      prediction TEXT NOT NULL, counts TEXT NOT NULL,
                                      PRIMARY KEY (task, language, example)) STRICT, WITHOUT ROWID;
 """
 
 #: Of the tables above; counted up where they change, so that an older file is refused and not misread.
-VERSION = 2
-#: Answers that one statement reads: their numbers are one JSON text.
-_READ = 20_000
+VERSION = 3
+#: Versions whose predictions can be read: version 2 kept the answers in the run's own file.
+READABLE = (2, VERSION)
+#: Held by the process that writes a run.
+LOCK = ".writing"
+#: Where the answers of a run lie that was told of no store.
+ANSWERS = "answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +61,24 @@ class BatchRecord:
 
 
 class Journal:
-    """One run's file. Used from one thread: there is one writer.
+    """One run's file, and its view of the answers. Used from one thread: there is one writer."""
 
-    Answers are appended and found by their number, which is kept in memory for each feature's key. An
-    index over the keys, which are digests, would make SQLite rewrite a page at a random page for each
-    answer: 51.9 s for 600,000 answers of 650 bytes in 6,400 batches, against 4.6 s so.
-    """
+    def __init__(self, path: Path, answers: Path | None = None) -> None:
+        """Open a run's file, or make it.
 
-    def __init__(self, path: Path) -> None:
+        Args:
+            path: the file.
+            answers: the folder of the stores; `answers` beside the file where None, for a run that shares nothing.
+
+        Raises:
+            UsageError: it cannot be made, or another version wrote it.
+        """
         self.path = path
-        #: Where each graph's answers are: key of the feature -> number.
-        self._numbers: dict[str, dict[bytes, int]] = {}
+        self._answers = answers or path.parent / ANSWERS
+        self._origins: dict[str, Origin] = {}
+        self._stores: dict[str, AnswerStore] = {}
+        #: Of graphs whose answers depend on the batch: key of the row -> key of the answer.
+        self._views: dict[str, dict[bytes, bytes]] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -90,6 +106,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        for store in self._stores.values():
+            store.close()
 
     def claim_run(self, identity: Mapping[str, str]) -> None:
         """Claim the file for one run, or check that it is that run's.
@@ -113,65 +131,99 @@ class Journal:
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", values.items())
 
-    def answered(self, graph: str) -> set[bytes]:
-        """Return the keys of the features that a graph has answered."""
-        return set(self._numbers_of(graph))
+    def attach(self, origin: Origin) -> None:
+        """Note what computes a graph's answers in this run; those of another origin are none of this run's.
 
-    def _numbers_of(self, graph: str) -> dict[bytes, int]:
-        if graph not in self._numbers:
-            rows = self._connection.execute(
-                # Of two answers, which two processes at once would leave, the first one counts.
-                "SELECT feature, id FROM output WHERE graph = ? ORDER BY id DESC",
-                (graph,),
+        What an earlier run in the same folder saw of the graph is forgotten, so that it changes nothing.
+        """
+        graph = origin.graph
+        with self._transaction():
+            self._connection.execute("DELETE FROM view WHERE graph = ?", (graph,))
+            self._connection.execute(
+                "INSERT OR REPLACE INTO run VALUES (?, ?)",
+                (_origin_key(graph), json.dumps([origin.numerics, origin.by_batch])),
             )
-            self._numbers[graph] = dict(rows)
-        return self._numbers[graph]
+        self._views.pop(graph, None)
+        if self._origins.get(graph) != origin and graph in self._stores:
+            self._stores.pop(graph).close()
+        self._origins[graph] = origin
+
+    def origin(self, graph: str) -> Origin:
+        """Return what computed a graph's answers in this run."""
+        if graph not in self._origins:
+            noted = self.metadata().get(_origin_key(graph))
+            numerics, by_batch = ("", False) if noted is None else json.loads(noted)
+            self._origins[graph] = Origin(graph=graph, numerics=numerics, by_batch=by_batch)
+        return self._origins[graph]
+
+    def _store(self, graph: str) -> AnswerStore:
+        if graph not in self._stores:
+            origin = self.origin(graph)
+            self._stores[graph] = AnswerStore(self._answers / origin.file, origin)
+        return self._stores[graph]
+
+    def stored(self, graph: str) -> set[bytes]:
+        """Return the keys of all answers of a graph, of other runs too; see `AnswerStore.keys`."""
+        return self._store(graph).keys()
+
+    def answered(self, graph: str) -> set[bytes]:
+        """Return the keys of the rows whose answers this run can read."""
+        stored = self.stored(graph)
+        if not self.origin(graph).by_batch:
+            return stored
+        return {row for row, answer in self._view(graph).items() if answer in stored}
+
+    def batches(self, graph: str) -> list[tuple[list[bytes], int]]:
+        """Return the batches of a graph's store: the keys of their rows, in order, and the width."""
+        return self._store(graph).batches()
+
+    def see(self, graph: str, rows: Sequence[Feature], batches: Sequence[Batch]) -> None:
+        """Note in which batches this run takes the answers to rows, where an answer depends on its batch.
+
+        A row that is in two batches of a run has the answer of the first.
+        """
+        if not self.origin(graph).by_batch:
+            return
+        view, new = self._view(graph), {}
+        for batch in batches:
+            keys = [rows[row].key for row in batch.rows]
+            for key, answer in zip(keys, batch_keys(keys, batch.width), strict=True):
+                if key not in view:
+                    view[key] = new[key] = answer
+        with self._transaction():
+            self._connection.executemany("INSERT INTO view VALUES (?, ?, ?)", ((graph, *pair) for pair in new.items()))
+
+    def _view(self, graph: str) -> dict[bytes, bytes]:
+        if graph not in self._views:
+            rows = self._connection.execute("SELECT feature, answer FROM view WHERE graph = ?", (graph,))
+            self._views[graph] = dict(rows)
+        return self._views[graph]
 
     def record(self, graph: str, features: Sequence[Feature], outputs: Sequence[bytes], batch: BatchRecord) -> None:
-        """Write the answers of one batch and its cost, in one transaction.
+        """Write the answers of one batch into the graph's store, and its cost into the run.
 
-        A feature that is already there stays as it is: the first answer counts.
+        A row that has an answer there keeps it: the first answer counts.
         """
-        known = self._numbers_of(graph)
-        new = {
-            feature.key: (len(feature.input_ids), blob)
-            for feature, blob in zip(features, outputs, strict=True)
-            if feature.key not in known
-        }
+        keys = [feature.key for feature in features]
+        self._store(graph).add(keys, [len(feature.input_ids) for feature in features], outputs, batch.width)
         with self._transaction():
-            (last,) = self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM output").fetchone()
-            numbers = range(last + 1, last + 1 + len(new))
-            self._connection.executemany(
-                "INSERT INTO output VALUES (?, ?, ?, ?, ?)",
-                ((number, graph, key, *answer) for number, (key, answer) in zip(numbers, new.items(), strict=True)),
-            )
             self._connection.execute(
                 "INSERT INTO batch (graph, rows, width, useful_tokens, seconds) VALUES (?, ?, ?, ?, ?)",
                 (graph, batch.rows, batch.width, batch.useful_tokens, batch.seconds),
             )
-        known.update(zip(new, numbers, strict=True))
 
     def outputs(self, graph: str, keys: Iterable[bytes], signature: GraphSignature) -> list[Outputs]:
         """Return what a graph answered for the features with these keys, in their order.
 
         Raises:
             KeyError: a feature has no answer yet.
+            DamagedAnswers: an answer is not what was written; it was dropped.
         """
-        known = self._numbers_of(graph)
-        wanted = []
-        for key in keys:
-            if key not in known:
-                raise KeyError(key.hex())
-            wanted.append(known[key])
-        found: dict[int, Outputs] = {}
-        distinct = sorted(set(wanted))
-        for start in range(0, len(distinct), _READ):
-            rows = self._connection.execute(
-                "SELECT id, tokens, tensors FROM output WHERE id IN (SELECT value FROM json_each(?))",
-                (json.dumps(distinct[start : start + _READ]),),
-            )
-            found |= {number: unpack(blob, tokens, signature) for number, tokens, blob in rows}
-        return [found[number] for number in wanted]
+        wanted = list(keys)
+        if self.origin(graph).by_batch:
+            view = self._view(graph)
+            wanted = [view[key] for key in wanted]
+        return [unpack(blob, tokens, signature) for tokens, blob in self._store(graph).read(wanted)]
 
     def write_predictions(
         self, task: str, language: str, ids: Sequence[str], predictions: Sequence[Any], counts: NDArray[np.float64]
@@ -227,6 +279,41 @@ class Journal:
         return _Transaction(self._connection)
 
 
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep a run's folder for this process while the context lasts.
+
+    Raises:
+        UsageError: another process writes it; names that process.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("a+", encoding="ascii")
+    except OSError as error:
+        message = f"{folder} cannot be written ({error.strerror}); give another folder with `--output`"
+        raise UsageError(message) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            message = (
+                f"run {folder} is being written by process {lock.read().strip() or 'unknown'}; wait until it ends, or "
+                "give another folder with `--output`"
+            )
+            raise UsageError(message) from error
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        # The file stays: who opened it before it was removed would hold a lock that the next one does not see.
+        yield
+
+
+def _origin_key(graph: str) -> str:
+    return f"answers of {graph}"
+
+
 class _Transaction:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -238,38 +325,3 @@ class _Transaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.execute("ROLLBACK" if kind else "COMMIT")
-
-
-def pack(lengths: Sequence[int], tensors: Mapping[str, NDArray[Any]], signature: GraphSignature) -> list[bytes]:
-    """Return each row's share of a batch's outputs as bytes: float32, padding cut off, in signature order.
-
-    Args:
-        lengths: the tokens of each row, without padding.
-        tensors: output name -> (rows, ...).
-        signature: the graph's.
-    """
-    values = [(np.ascontiguousarray(tensors[spec.name], dtype="<f4"), spec.per_token) for spec in signature.outputs]
-    return [
-        b"".join((value[row, :tokens] if per_token else value[row]).tobytes() for value, per_token in values)
-        for row, tokens in enumerate(lengths)
-    ]
-
-
-def unpack(blob: bytes, tokens: int, signature: GraphSignature) -> dict[str, NDArray[np.float32]]:
-    """Return what `pack` packed: output name -> float32 array without the rows axis."""
-    outputs = {}
-    flat = np.frombuffer(blob, dtype="<f4")
-    start = 0
-    for spec in signature.outputs:
-        shape = _shape(spec.axes[1:], tokens)
-        size = math.prod(shape)
-        outputs[spec.name] = flat[start : start + size].reshape(shape)
-        start += size
-    if start != len(flat):
-        message = f"an answer of {len(flat)} numbers does not fit {signature.describe()} with {tokens} tokens"
-        raise ValueError(message)
-    return outputs
-
-
-def _shape(axes: Iterable[str | int], tokens: int) -> tuple[int, ...]:
-    return tuple(tokens if axis == "tokens" else int(axis) for axis in axes)

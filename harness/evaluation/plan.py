@@ -15,6 +15,7 @@ from harness.core.files import code_sha256, file_sha256
 from harness.core.progress import Progress
 from harness.core.registry import plugin_code
 from harness.core.version import packages
+from harness.evaluation.answers import batch_keys
 from harness.evaluation.provenance import data_sha256
 from harness.evaluation.request import JOURNAL, Evaluation
 from harness.evaluation.results import RunResult, TaskScore
@@ -178,16 +179,28 @@ def estimate(
 
 
 def pending_batches(
-    artifact: Artifact, block: Sequence[Feature], answered: set[bytes], planner: BatchPlanner
+    artifact: Artifact, block: Sequence[Feature], stored: set[bytes], planner: BatchPlanner
 ) -> tuple[list[Feature], list[Batch]]:
-    """Return the rows that a graph has to answer, and the batches that hold those still pending.
+    """Return the rows that a graph has to answer, and the batches of those still pending.
 
     Where an answer depends on its batch, as with int8 that scales whole batches, the plan is that of a
-    run from the start: a resumed evaluation queries the same batches, and so gets the same answers.
+    run from the start, and a batch is pending unless it was answered as it is: so the answers follow from the data,
+    and not from what was asked before.
+
+    Args:
+        artifact: the graph.
+        block: the rows that are wanted.
+        stored: the keys of the answers that are there; see `AnswerStore.keys`.
+        planner: cuts rows into batches.
     """
-    rows = unanswered(block, set() if artifact.batch_dependent else answered)
+    if not artifact.batch_dependent:
+        rows = unanswered(block, stored)
+        return rows, planner.plan([len(feature.input_ids) for feature in rows])
+    rows = unanswered(block, set())
     batches = planner.plan([len(feature.input_ids) for feature in rows])
-    return rows, [batch for batch in batches if any(rows[row].key not in answered for row in batch.rows)]
+    return rows, [
+        batch for batch in batches if batch_keys([rows[row].key for row in batch.rows], batch.width)[0] not in stored
+    ]
 
 
 def repeats(artifacts: Sequence[Artifact]) -> str:

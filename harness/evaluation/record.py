@@ -73,7 +73,7 @@ def write_run(
         **beside,
     }
     write_json(evaluation.output / SCORES, document)
-    return RunResult(evaluation.model, evaluation.output, tasks, padding, doubts)
+    return RunResult(evaluation.model, evaluation.output, tasks, padding, doubts, beside.get("answers", {}))
 
 
 def gold_errors(evaluation: Evaluation) -> list[dict[str, str]] | None:

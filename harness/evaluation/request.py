@@ -44,6 +44,8 @@ class EvaluationRequest:
     #: Examples of each language that are drawn at random; all where None.
     sample: int | None = None
     sample_seed: int = 1
+    #: Ask for every row, and keep the answers with the run: for measuring, or where kept answers are not trusted.
+    fresh: bool = False
 
     def to_json(self, model: str, data: Path) -> dict[str, Any]:
         """Return the request for one model as a run keeps it, the data folder resolved."""
@@ -51,6 +53,8 @@ class EvaluationRequest:
         if self.sample is None:
             # The folder of a run is named by its request: without a sample it stays what it was before there were any.
             del fields["sample"], fields["sample_seed"]
+        if not self.fresh:
+            del fields["fresh"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
     @staticmethod
@@ -75,6 +79,7 @@ class EvaluationRequest:
             allow_gold_errors=record.allow_gold_errors,
             sample=record.sample,
             sample_seed=record.sample_seed,
+            fresh=record.fresh,
         )
 
     def folder(self, given: Path | None, model: str) -> Path | None:
@@ -97,10 +102,15 @@ class Evaluation:
     #: Where predictions are written in the official submission layout; nowhere if None.
     submission: Path | None = None
     planner: BatchPlanner = field(default_factory=BatchPlanner)
-    #: Where tokenised rows and measured costs are kept; nowhere if None.
+    #: Where tokenised rows, answers and measured costs are kept; nowhere if None.
     cache: Path | None = None
     #: The fastest settings known on this machine; the defaults where None.
     tuning: AppliedTuning | None = None
+
+    @property
+    def answers(self) -> Path | None:
+        """Return the folder of the answers that all runs share; None keeps them beside the run."""
+        return None if self.cache is None or self.request.get("fresh") else self.cache / "answers"
 
     def setting(self, artifact: Artifact) -> Setting | None:
         """Return the tuned setting of a graph; None for the defaults."""

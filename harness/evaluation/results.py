@@ -235,6 +235,8 @@ class RunResult:
     padding: dict[str, float]
     #: What makes its scores doubtful.
     warnings: Sequence[WarningRecord] = ()
+    #: Rows ``asked``, and ``kept`` from before.
+    answers: Mapping[str, int] = field(default_factory=dict)
 
 
 def _span(counts: Sequence[int]) -> str:

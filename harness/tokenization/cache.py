@@ -7,6 +7,7 @@ digest of everything that it depends on; whatever changes gives another name, so
 import json
 import re
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,12 +19,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from harness.core.errors import HarnessError
 from harness.core.features import Feature
 from harness.core.files import code_sha256
 from harness.core.registry import plugin_code
 
 #: Counted up where the columns change their meaning.
-FORMAT = 2
+FORMAT = 3
+SUFFIX = ".arrow"
+#: Bytes of the checksum behind a file.
+_CHECKSUM = 4
 #: What of the project decides how text becomes rows: a change there makes other rows.
 _SOURCES = (
     "benchmark/featurizers",
@@ -48,6 +53,10 @@ _SCHEMA = pa.schema(
         ("token_types", pa.list_(pa.int8())),
     ]
 )
+
+
+class DamagedRows(HarnessError):
+    """A file of rows is not what was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,7 @@ class TokenCache:
             **depends,
         }
         name = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:32]
-        return self.folder / f"{name}.arrow"
+        return self.folder / f"{name}{SUFFIX}"
 
     def write(self, path: Path, blocks: Iterable[Block]) -> Iterator[Block]:
         """Yield the blocks, and write each; the file is there once the last one was taken, or not at all."""
@@ -90,19 +99,42 @@ class TokenCache:
                 for block in blocks:
                     writer.write_batch(_to_arrow(block))
                     yield block
+            checksum = _checksum(pa.memory_map(str(draft)).read_buffer())
+            with draft.open("ab") as stream:
+                stream.write(checksum)
             draft.replace(path)
 
     def read(self, path: Path) -> Iterator[Block] | None:
-        """Return the blocks of a file, mapped into memory; None where it was never written or is damaged."""
+        """Return the blocks of a file, mapped into memory; None where it was never written.
+
+        Raises:
+            DamagedRows: the file is not what was written; it was removed, so that its rows are made again.
+        """
         if not path.is_file():
             return None
-        try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
-        except (pa.ArrowInvalid, OSError):
-            # Cut short by a full disk: what it held is made again.
+        whole = pa.memory_map(str(path)).read_buffer()
+        end = max(0, whole.size - _CHECKSUM)
+        content, checksum = whole.slice(0, end), whole.slice(end).to_pybytes()
+        if _checksum(content) != checksum:
+            # Cut short by a full disk, or changed on it.
             path.unlink(missing_ok=True)
-            return None
+            message = f"{path} has another checksum than was written; it was removed, and its rows are made again"
+            raise DamagedRows(message)
+        reader = pa.ipc.open_file(pa.BufferReader(content))
         return (_from_arrow(reader.get_batch(place)) for place in range(reader.num_record_batches))
+
+    def verify(self) -> Iterator[str]:
+        """Compare the checksum of every file, remove what is damaged, and yield a line for each such file."""
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            try:
+                self.read(path)
+            except DamagedRows as error:
+                yield str(error)
+
+
+def _checksum(content: pa.Buffer) -> bytes:
+    """Return the CRC-32 of a file, which stands behind it."""
+    return zlib.crc32(content).to_bytes(_CHECKSUM, "little")
 
 
 def _lists(

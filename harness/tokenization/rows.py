@@ -10,7 +10,7 @@ from harness.core.features import Feature, Tokenizer
 from harness.core.files import content_sha256
 from harness.core.layout import Layout, Split
 from harness.core.task import AnyTask
-from harness.tokenization.cache import Block, TokenCache, describe
+from harness.tokenization.cache import Block, DamagedRows, TokenCache, describe
 from harness.tokenization.shared import shared_tokenizer
 
 #: Rows that are featurized and planned together at most: 65,536 of 64 tokens take about 50 MB.
@@ -62,6 +62,8 @@ class Rows:
         #: Rows that were tokenized, and that were there.
         self.tokenized = 0
         self.cached = 0
+        #: What was damaged in the cache, and made again: a line each.
+        self.damaged: list[str] = []
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -120,7 +122,11 @@ class Rows:
         if self._cache is None or path is None:
             yield from self._made(parts, named)
             return
-        there = self._cache.read(path)
+        try:
+            there = self._cache.read(path)
+        except DamagedRows as error:
+            self.damaged.append(str(error))
+            there = None
         if there is None:
             yield from self._cache.write(path, self._made(parts, named))
             return

@@ -69,7 +69,8 @@ def in_process(home: Path) -> Path:
 @pytest.fixture(scope="module")
 def through_triton(home: Path) -> Path:
     out = home / "out-triton"
-    done = harness(home, "eval", "--model", "tiny", "--tasks", "all", "--output", str(out))
+    # Or it would take the answers that this process gave.
+    done = harness(home, "eval", "--model", "tiny", "--tasks", "all", "--fresh", "--output", str(out))
     assert done.returncode == 0, done.stderr
     return out
 
@@ -180,7 +181,7 @@ def evaluation(home: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """An evaluation whose own Triton is up."""
     environment = {**os.environ, "HARNESS_HOME": str(home)}
     process = subprocess.Popen(
-        command("eval", "--model", "tiny", "--tasks", "all", "--output", str(tmp_path / "out")),
+        command("eval", "--model", "tiny", "--tasks", "all", "--fresh", "--output", str(tmp_path / "out")),
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert wait_for(lambda: len(servers(home)) > 3, 60), "Triton did not start"

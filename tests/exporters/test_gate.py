@@ -467,16 +467,16 @@ def test_answers_of_pytorch_are_kept_for_the_next_variant(trained: Checkpoint, t
 
 def test_kept_answers_of_another_network_are_not_used(loaded: Loaded, tmp_path: Path) -> None:
     signature, rows = HEAD.signature(32), SAMPLES[0].features[:20]
-    path = tmp_path / "answers.sqlite"
-    with RowAnswers(partial(infer, loaded.module), 1, signature, Kept(path=path, network="one")) as answers:
+    one, another = (Kept(folder=tmp_path, network=name, numerics="torch", say=print) for name in ("one", "another"))
+    with RowAnswers(partial(infer, loaded.module), 1, signature, one) as answers:
         first = answers.of(rows)
 
     def zeros(inputs: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.float32]]:
         return {"logits": np.zeros((len(inputs["input_ids"]), 3), np.float32)}
 
-    with RowAnswers(zeros, 1, signature, Kept(path=path, network="one")) as answers:
+    with RowAnswers(zeros, 1, signature, one) as answers:
         again = answers.of(rows)
-    with RowAnswers(zeros, 1, signature, Kept(path=path, network="another")) as answers:
+    with RowAnswers(zeros, 1, signature, another) as answers:
         other = answers.of(rows)
 
     assert all(np.array_equal(first[key]["logits"], again[key]["logits"]) for key in first)

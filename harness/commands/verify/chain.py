@@ -6,9 +6,10 @@
     artifact      graph and tokenizer against manifest.json, the checkpoint against its digest there
     repository    the published files against the manifest, the configs against the version they select
     run           graphs, checkpoints and data against the provenance in scores.json
-    scores        computed again from the journal
+    scores        computed again from the kept answers, whose checksums are compared
+    answers       1 % of each graph's batches asked again
 
-Everything is only read; scores are computed on a copy of the run.
+Nothing is changed; scores are computed on a copy of the run. Answers that are damaged are dropped, and named.
 """
 
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from harness.commands.verify.artifacts import verify_artifact
 from harness.commands.verify.check import below, link
 from harness.commands.verify.checkpoints import Lineage
 from harness.commands.verify.repository import verify_published, verify_served
-from harness.commands.verify.runs import read_whole, scored_graph, verify_data, verify_scores
+from harness.commands.verify.runs import read_whole, scored_graph, verify_answers, verify_data, verify_scores
 from harness.core.errors import UsageError, nearest
 from harness.core.progress import Progress
 
@@ -84,3 +85,4 @@ def _run(run: Path, workspace: Workspace, progress: Progress) -> Iterator[str]:
     yield f"ok  run {run}: {len(recorded.provenance.graph_sha256)} graphs as in its provenance"
     yield from verify_data(run, recorded)
     yield verify_scores(run, recorded, workspace, progress)
+    yield from verify_answers(run, recorded, workspace)

@@ -1,11 +1,14 @@
 """The links of a run: its graphs and data against the provenance in scores.json, and its scores."""
 
 import math
+import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from harness.artifacts.run import SCORES, RunRecord, read_run
 from harness.artifacts.store import Artifact, read_artifact
@@ -13,16 +16,26 @@ from harness.artifacts.workspace import Workspace
 from harness.commands.evaluate import rescore
 from harness.commands.verify.check import link, require
 from harness.core.errors import ArtifactError, HarnessError
+from harness.core.features import Feature, pad_features
 from harness.core.layout import Layout
-from harness.core.progress import Progress
+from harness.core.progress import Progress, Silent
 from harness.core.records import to_json
+from harness.evaluation.answers import pack, unpack
+from harness.evaluation.journal import ANSWERS, Journal
+from harness.evaluation.plan import featurize, plan
 from harness.evaluation.provenance import data_sha256
 from harness.evaluation.request import JOURNAL
+from harness.evaluation.resolve import resolve_run
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
 from harness.evaluation.workload import Job, sample_of
+from harness.inference.numerics import onnxruntime
 
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9
+#: Of logits and vectors: the same graph, engine and batch, with other threads.
+_ANSWER_TOLERANCE = 1e-4
+#: One batch of so many is asked again.
+_SHARE = 100
 
 
 def read_whole(run: Path) -> RunRecord:
@@ -90,6 +103,60 @@ def verify_scores(run: Path, recorded: RunRecord, workspace: Workspace, progress
                 message = f"{different} in its journal and data; compute them anew with `harness rescore {run}`"
                 raise ArtifactError(message)
     return f"ok  scores of run {run}: {len(recorded.tasks)} tasks, the same from its journal"
+
+
+def verify_answers(run: Path, recorded: RunRecord, workspace: Workspace) -> Iterator[str]:
+    """Ask 1 % of the batches of each graph again, and yield a line for each graph.
+
+    Raises:
+        ArtifactError: an answer differs from the one that is kept.
+    """
+    (evaluation,) = resolve_run(run, None, workspace).evaluations
+    planned = plan(evaluation)
+    featurize(evaluation, planned.rows, Silent())
+    with tempfile.TemporaryDirectory(prefix="harness-verify-") as scratch:
+        copy = Path(scratch) / JOURNAL
+        for path in run.glob(f"{JOURNAL}*"):
+            shutil.copyfile(path, copy.with_name(path.name))
+        with link(f"answers of run {run}"), Journal(copy, evaluation.answers or run / ANSWERS) as journal:
+            for workload in evaluation.workloads:
+                rows = {row.key: row for block in workload.blocks(planned.rows) for row in block}
+                yield _asked_again(workload.artifact, rows, journal, recorded.fingerprint)
+
+
+def _asked_again(artifact: Artifact, rows: Mapping[bytes, Feature], journal: Journal, seed: str) -> str:
+    """Return the line of one graph; the batches are drawn by the run's fingerprint, so that they are the same again."""
+    origin, graph = journal.origin(artifact.graph_sha256), artifact.graph_sha256
+    if origin.numerics != onnxruntime():
+        return (
+            f"--  answers of {artifact.name}: not asked again, they were computed by {origin.numerics or 'unknown'}, "
+            f"and this process has {onnxruntime()}"
+        )
+    from harness.inference.endpoints.onnx import OnnxEndpoint
+
+    # The store has the batches of other runs too, whose rows are not known here.
+    batches = [(keys, width) for keys, width in journal.batches(graph) if all(key in rows for key in keys)]
+    drawn = random.Random(f"{seed} {artifact.name}").sample(batches, min(len(batches), -(-len(batches) // _SHARE)))
+    asked = 0
+    with OnnxEndpoint.for_batches(artifact) as endpoint:
+        for keys, width in drawn:
+            members = [rows[key] for key in keys]
+            inputs = pad_features(members, artifact.pad_id, artifact.signature.inputs, width)
+            lengths = [len(row.input_ids) for row in members]
+            kept = journal.outputs(graph, keys, artifact.signature)
+            for key, blob, tokens, before in zip(
+                keys, pack(lengths, endpoint.infer(inputs), artifact.signature), lengths, kept, strict=True
+            ):
+                for name, after in unpack(blob, tokens, artifact.signature).items():
+                    if not np.allclose(after, before[name], rtol=_ANSWER_TOLERANCE, atol=_ANSWER_TOLERANCE):
+                        gap = float(np.abs(after - before[name]).max())
+                        message = (
+                            f"{artifact.name} answers row {key.hex()} with another {name} than is kept, by {gap:.2g}; "
+                            "ask again with `harness eval --fresh`"
+                        )
+                        raise ArtifactError(message)
+                asked += 1
+    return f"ok  answers of {artifact.name}: {asked:,} of {len(rows):,} asked again, the same to {_ANSWER_TOLERANCE:g}"
 
 
 def _rescored(run: Path, workspace: Workspace, progress: Progress) -> RunRecord:

@@ -34,6 +34,11 @@ class Endpoint(Protocol):
         ...
 
     @property
+    def numerics(self) -> str:
+        """What the answers are kept under; see `harness.inference.numerics`."""
+        ...
+
+    @property
     def where(self) -> str:
         """What answers, as errors name it: with the hosts where servers do."""
         ...
@@ -61,6 +66,7 @@ class Closing:
     """The context manager part of an endpoint: leaving closes."""
 
     backend: str
+    numerics: str
 
     @property
     def where(self) -> str:

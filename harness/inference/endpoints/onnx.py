@@ -19,6 +19,7 @@ from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, MissingExtra, UsageError, nearest
 from harness.core.machine import cores
 from harness.core.tensors import GraphSignature, Tensors, TensorSpec, row_problem
+from harness.inference import numerics
 from harness.inference.endpoints import Closing
 
 try:
@@ -165,6 +166,7 @@ class OnnxEndpoint(Closing):
         self._outputs = [spec.name for spec in self.signature.outputs]
         where = "in process" if self._device.kind == "cpu" else f"in process, {self._device.name}, TF32 off"
         self.backend = f"onnxruntime {ort.__version__} ({where})"
+        self.numerics = numerics.onnxruntime(self._device.kind)
         self._graph = graph
         self._max_tokens = max_tokens
 

@@ -19,6 +19,7 @@ from harness.core.tensors import NOT_FINITE, Axis, GraphSignature, Tensors, Tens
 from harness.inference.endpoints import Closing, NotFiniteAnswer
 from harness.inference.endpoints.model_config import dtype_name
 from harness.inference.endpoints.tls import ClientTls, remedy
+from harness.inference.numerics import PARAMETER
 
 try:
     import tritonclient.grpc as client
@@ -113,6 +114,8 @@ class _Served:
     graph_sha256: str
     max_batch_size: int
     backend: str
+    #: What the server says that computes, or else its backend; see `harness.inference.numerics`.
+    numerics: str
 
 
 def _reason(error: InferenceServerException) -> str:
@@ -128,6 +131,12 @@ def _backend(config: Any, server: Any) -> str:
     # Both backends call the platform onnxruntime_onnx; only the runtime differs.
     kind = "python" if config.runtime.endswith(".py") else "c++" if config.runtime else "unknown"
     return f"{config.backend or config.platform} ({kind} backend) in Triton {server.version}"
+
+
+def _numerics(config: Any, server: Any) -> str:
+    """Return what computes; where requests are merged, that is said too, since rows then meet others' rows."""
+    named = config.parameters[PARAMETER].string_value if PARAMETER in config.parameters else _backend(config, server)
+    return f"{named}, requests merged" if config.HasField("dynamic_batching") else named
 
 
 class _Host:
@@ -175,6 +184,7 @@ class _Host:
             graph_sha256=config.parameters["graph_sha256"].string_value if "graph_sha256" in config.parameters else "",
             max_batch_size=config.max_batch_size,
             backend=_backend(config, server),
+            numerics=_numerics(config, server),
         )
 
     def _newest(self, name: str, versions: Sequence[str]) -> str:
@@ -262,6 +272,7 @@ class TritonEndpoint(Closing):
         self._outputs = [spec.name for spec in self.signature.outputs]
         self.concurrency = 2 * len(self._hosts)
         self.backend = " and ".join(sorted({host.served.backend for host in self._hosts}))
+        self.numerics = " and ".join(sorted({host.served.numerics for host in self._hosts}))
 
     @property
     def where(self) -> str:

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.core.errors import EndpointError, UsageError, nearest
+from harness.inference.numerics import onnxruntime
 from harness.serving.access import Access
 from harness.serving.repository.config import check_name
 from harness.serving.repository.layout import Profile
@@ -84,6 +85,8 @@ class LocalTriton(RunningTriton):
             UsageError: the repository lacks a model; names the nearest.
         """
         super().__init__(repository, host=host, profile=profile, access=access or Access(), log=log, timeout=timeout)
+        # The stubs compute with the engine of this environment.
+        self.numerics = onnxruntime()
         self.models = list(dict.fromkeys(models))
         self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
         self._progress: Progress = progress or (lambda _model, _state: None)

@@ -24,6 +24,7 @@ from harness.core.records import to_json
 from harness.core.task import Task
 from harness.core.tensors import Tensors
 from harness.evaluation import dispatch
+from harness.evaluation.answers import DamagedAnswers, batch_keys
 from harness.evaluation.connection import Connect, Connection
 from harness.evaluation.journal import Journal
 from harness.evaluation.plan import pending_batches, plan
@@ -70,8 +71,11 @@ class Counting:
         return sum(len(call["input_ids"]) for call in self.calls)
 
 
-def run_plan(evaluation: Evaluation, connect: Connect) -> RunResult:
-    return evaluate.run(plan(evaluation), Connection("function", connect, False), Stages(), Silent())
+def run_plan(
+    evaluation: Evaluation, connect: Connect, progress: Silent | None = None, numerics: str = "a function"
+) -> RunResult:
+    opened = Connection("function", connect, False, numerics=lambda artifact: numerics)
+    return evaluate.run(plan(evaluation), opened, Stages(), progress or Silent())
 
 
 @pytest.fixture
@@ -98,15 +102,19 @@ def run(files, graph_of, layout: Layout, tmp_path: Path) -> Callable[..., RunRes
             workloads=group(jobs, ArtifactStore(tmp_path / "artifacts"), model, "fp32"),
             layout=layout,
             suite="xtreme",
-            output=tmp_path / "run",
-            request={"models": [model], "tasks": ["xnli"], "data": "data", "limit": None, "protocols": []},
+            output=options.get("output", tmp_path / "run"),
+            request={
+                **{"models": [model], "tasks": ["xnli"], "data": "data", "limit": None, "protocols": []},
+                **({"fresh": True} if options.get("fresh") else {}),
+            },
             planner=options.get("planner", ONE_BATCH),
+            cache=options.get("cache"),
         )
 
         def connect(artifact: Artifact) -> CallableEndpoint:
             return CallableEndpoint(artifact.signature, graph or Counting(), options.get("concurrency", 1))
 
-        return run_plan(evaluation, connect)
+        return run_plan(evaluation, connect, options.get("progress"), options.get("numerics", "a function"))
 
     return start
 
@@ -120,8 +128,8 @@ def document(run, tmp_path: Path) -> dict[str, Any]:
 def test_scores_file_has_its_parts(document) -> None:
     assert list(document) == [
         "format", "model", "variant", "endpoint", "suite", "request", "tasks", "groups", "overall",
-        "plausibility", "warnings", "padding", "gold_errors", "repeats", "provenance", "stages", "tokens",
-        "fingerprint",
+        "plausibility", "warnings", "padding", "gold_errors", "repeats", "provenance", "stages", "answers",
+        "tokens", "fingerprint",
     ]  # fmt: skip
 
 
@@ -401,11 +409,11 @@ def test_a_resumed_run_asks_the_batches_of_a_whole_one_where_answers_depend_on_t
     dependent = dataclasses.replace(graph, manifest=msgspec.structs.replace(graph.manifest, batch_dependent=True))
     planner = BatchPlanner(max_rows=3)
     _, whole = pending_batches(dependent, rows, set(), planner)
-    first = {rows[row].key for row in whole[0].rows}
+    first = [rows[row].key for row in whole[0].rows]
 
-    pending, rest = pending_batches(dependent, rows, first, planner)
+    pending, rest = pending_batches(dependent, rows, set(batch_keys(first, whole[0].width)), planner)
     assert (rest, len(pending)) == (whole[1:], 9)
-    pending, rest = pending_batches(graph, rows, first, planner)
+    pending, rest = pending_batches(graph, rows, set(first), planner)
     assert sorted(row for batch in rest for row in batch.rows) == list(range(6))
     assert len(pending) == 6
 
@@ -490,3 +498,84 @@ def test_predictions_go_into_the_official_layout(linked, tmp_path: Path) -> None
     linked()
     path = tmp_path / "submission/mewslix/test-de.json"
     assert json.loads(path.read_text(encoding="utf-8")) == {"de": ["Q3", "Q2", "Q1"]}
+
+
+def answers_of(folder: Path) -> Path:
+    (path,) = (folder / "answers").glob("*.sqlite")
+    return path
+
+
+def damage(path: Path, content: bytes) -> None:
+    changed = bytearray(path.read_bytes())
+    changed[changed.index(content)] ^= 1
+    path.write_bytes(changed)
+
+
+def test_another_run_finds_what_was_answered(run, tmp_path: Path) -> None:
+    run(languages=("ru",), cache=tmp_path / "cache")
+    graph = Counting()
+    result = run(graph, output=tmp_path / "other", cache=tmp_path / "cache")
+    # Of the two English rows, one is Russian too.
+    assert (graph.rows, result.answers) == (1, {"asked": 1, "kept": 4})
+
+
+def test_history_of_the_store_does_not_change_a_score(run, tmp_path: Path) -> None:
+    def scored(name: str, cache: str) -> tuple[dict[str, Any], dict[str, int]]:
+        result = run(output=tmp_path / name, cache=tmp_path / cache)
+        return json.loads((tmp_path / name / "scores.json").read_text(encoding="utf-8"))["tasks"], result.answers
+
+    empty, asked = scored("empty", "cache")
+    full, kept = scored("full", "cache")
+    run(languages=("en",), output=tmp_path / "half-first", cache=tmp_path / "half")
+    half, rest = scored("half", "half")
+    with pytest.raises(EndpointError):
+        run(Counting(fails_at=2), planner=BatchPlanner(max_rows=1), output=tmp_path / "cut", cache=tmp_path / "mixed")
+    run(languages=("en",), output=tmp_path / "en", cache=tmp_path / "mixed")
+    mixed, last = scored("mixed", "mixed")
+    assert empty == full == half == mixed
+    assert (asked, kept) == ({"asked": 5, "kept": 0}, {"asked": 0, "kept": 5})
+    assert rest == {"asked": 3, "kept": 2}
+    assert last["asked"] + last["kept"] == 5
+    assert last["kept"] >= 2
+
+
+def test_damaged_answers_are_named_and_asked_again(run, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Said(Silent):
+        def say(self, line: str) -> None:
+            said.append(line)
+
+    before = run(cache=tmp_path / "cache")
+    # A logit of 1 is 0x3f800000 in little-endian order.
+    damage(answers_of(tmp_path / "cache"), np.array([0, 0, 1], dtype="<f4").tobytes())
+    graph = Counting()
+    after = run(graph, output=tmp_path / "other", cache=tmp_path / "cache", progress=Said())
+    assert [task.score for task in after.tasks] == [task.score for task in before.tasks]
+    assert (graph.rows, after.answers) == (5, {"asked": 5, "kept": 0})
+    (line,) = said
+    assert "had 5 damaged answers" in line
+
+
+def test_scores_of_damaged_answers_are_not_computed_again(run, tmp_path: Path) -> None:
+    run(cache=tmp_path / "cache")
+    damage(answers_of(tmp_path / "cache"), np.array([0, 0, 1], dtype="<f4").tobytes())
+    with Journal(tmp_path / "run" / "journal.sqlite", tmp_path / "cache" / "answers") as journal:
+        graph = ArtifactStore(tmp_path / "artifacts").of("tiny")[0]
+        keys = journal.answered(graph.graph_sha256)
+        with pytest.raises(DamagedAnswers, match="ask for them again with the same `harness eval` command"):
+            journal.outputs(graph.graph_sha256, keys, graph.signature)
+
+
+def test_fresh_run_asks_for_every_row(run, tmp_path: Path) -> None:
+    run(cache=tmp_path / "cache")
+    graph = Counting()
+    result = run(graph, output=tmp_path / "other", cache=tmp_path / "cache", fresh=True)
+    assert (graph.rows, result.answers["kept"]) == (5, 0)
+
+
+def test_answers_of_another_engine_are_not_taken(run, tmp_path: Path) -> None:
+    run(cache=tmp_path / "cache", numerics="onnxruntime 1.31.1 cpu")
+    graph = Counting()
+    run(graph, output=tmp_path / "other", cache=tmp_path / "cache", numerics="openvino 2026.4 cpu bf16")
+    assert graph.rows == 5

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from harness import cli
@@ -22,6 +23,7 @@ from harness.core.files import file_sha256
 from harness.core.heads import describe
 from harness.core.layout import Layout
 from harness.core.progress import Silent
+from harness.evaluation.answers import AnswerStore, Origin
 from harness.evaluation.provenance import provenance
 from harness.evaluation.request import EvaluationRequest
 from harness.serving.repository.config import Serving
@@ -163,6 +165,7 @@ def test_whole_chain_of_a_run_holds(home: Workspace) -> None:
         f"ok  run {home.runs / 'first'}",
         f"ok  data of 1 tasks under {home.root.parent / 'data' / 'xtreme'}",
         f"ok  scores of run {home.runs / 'first'}",
+        "ok  answers of tiny-mnli-fp32",
     ]
     assert {path: path.read_bytes() for path in sorted(home.root.rglob("*")) if path.is_file()} == before
     assert links(home, str(home.runs / "first")) == found
@@ -194,7 +197,7 @@ def test_graph_of_another_variant_than_the_run_is_found(
     assert "ok  artifact artifacts/tiny/mnli/fp32" in [line.partition(":")[0] for line in links(home)]
     recorded = json.loads(scores(home).read_text(encoding="utf-8"))["provenance"]
     edit(scores(home), provenance={key: value for key, value in recorded.items() if key != "variant"}, variant="fp32")
-    assert links(home)[-1].startswith("ok  scores")
+    assert links(home)[-2].startswith("ok  scores")
 
 
 def test_nothing_is_written_beside_the_run(home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +205,7 @@ def test_nothing_is_written_beside_the_run(home: Workspace, monkeypatch: pytest.
     made: list[Path] = []
     original = Path.mkdir
     monkeypatch.setattr(Path, "mkdir", lambda self, *rest, **more: (made.append(self), original(self, *rest, **more)))
-    assert links(home)[-1].startswith("ok  scores")
+    assert links(home)[-2].startswith("ok  scores")
     assert made
     assert not [path for path in made if path.is_relative_to(home.root)]
 
@@ -329,16 +332,42 @@ def other_label(home: Workspace) -> None:
     edit(scores(home), tasks=tasks)
 
 
+def kept(home: Workspace) -> Path:
+    """Return the file with the answers of the run's graph."""
+    (path,) = home.answers.glob("*.sqlite")
+    return path
+
+
+def rewrite(home: Workspace, change: Callable[[bytes], bytes]) -> None:
+    """Write other answers in the place of those that are kept, with the right checksum."""
+    with sqlite3.connect(kept(home)) as connection:
+        about = dict(connection.execute("SELECT key, value FROM about"))
+    with AnswerStore(kept(home), Origin(graph=about["graph"], numerics=about["numerics"])) as store:
+        ((keys, width),) = store.batches()
+        before = store.read(keys)
+    fewer_answers(home)
+    with AnswerStore(kept(home), Origin(graph=about["graph"], numerics=about["numerics"])) as store:
+        store.add(keys, [tokens for tokens, _ in before], [change(answer) for _, answer in before], width)
+
+
 def fewer_answers(home: Workspace) -> None:
-    with sqlite3.connect(home.runs / "first" / "journal.sqlite") as connection:
-        connection.execute("DELETE FROM output WHERE feature = (SELECT feature FROM output LIMIT 1)")
+    with sqlite3.connect(kept(home)) as connection:
+        assert connection.execute("DELETE FROM block").rowcount == 1
 
 
 def other_answers(home: Workspace) -> None:
     """Let every answer be contradiction, as a graph that was tampered with might give."""
-    with sqlite3.connect(home.runs / "first" / "journal.sqlite") as connection:
-        found = connection.execute("UPDATE output SET tensors = ?", (b"\0\0\x80\x3f" + b"\0" * 8,))
-        assert found.rowcount == 4
+    rewrite(home, lambda answer: b"\0\0\x80\x3f" + b"\0" * 8)
+
+
+def near_answers(home: Workspace) -> None:
+    """Move every logit by as little as changes no prediction."""
+    rewrite(home, lambda answer: (np.frombuffer(answer, "<f4") + np.float32(0.001)).tobytes())
+
+
+def flipped_answer(home: Workspace) -> None:
+    with sqlite3.connect(kept(home)) as connection:
+        connection.execute("UPDATE block SET data = CAST(? || SUBSTR(data, 2) AS BLOB)", (b"\x7f",))
 
 
 def as_of_format_1(home: Workspace) -> None:
@@ -351,7 +380,7 @@ def as_of_format_1(home: Workspace) -> None:
 
 def test_run_of_format_1_holds_though_its_labels_are_worded_otherwise(home: Workspace) -> None:
     as_of_format_1(home)
-    assert links(home)[-1].startswith("ok  scores of run")
+    assert links(home)[-2].startswith("ok  scores of run")
 
 
 def test_better_score_in_a_run_of_format_1_is_found(home: Workspace) -> None:
@@ -422,7 +451,12 @@ OF_A_RUN: dict[str, tuple[Callable[[Workspace], None], str]] = {
         lambda home: change(home.runs / "first" / "journal.sqlite", b"no database" * 999),
         r"breaks at scores of run .*first: (?!.*harness-verify-).*runs/first",
     ),
-    "answers lost": (fewer_answers, r"breaks at scores of run .*first: .* lacks 1 answers"),
+    "answers lost": (fewer_answers, r"breaks at scores of run .*first: .* lacks 4 answers"),
+    "answer flipped on disk": (
+        flipped_answer,
+        r"breaks at scores of run .*first: .* had 4 damaged answers \(block 1: the checksum differs\)",
+    ),
+    "answers moved": (near_answers, rf"breaks at answers of run .*first: {NAME} answers row \w+ with another logits"),
     "answers changed": (other_answers, r"breaks at scores of run .*first: tasks xnli"),
     "scores damaged": (lambda home: change(scores(home), b"{"), r"breaks at run .*first: .*scores\.json is damaged"),
 }

@@ -1,6 +1,5 @@
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ from harness.core.errors import UsageError
 from harness.core.features import Feature
 from harness.core.heads import SentenceEmbedding, SequenceClassification, SpanExtraction, TokenClassification
 from harness.core.tensors import GraphSignature
-from harness.evaluation.journal import BatchRecord, Journal, pack, unpack
+from harness.evaluation.answers import pack, unpack
+from harness.evaluation.journal import BatchRecord, Journal, claimed
 
 HEADS = {
     "sequence": SequenceClassification(("a", "b", "c")),
@@ -97,15 +97,8 @@ def test_answers_are_there_after_opening_again(journal: Journal) -> None:
 
 
 def test_batch_of_unequal_lengths_leaves_nothing(journal: Journal) -> None:
-    with pytest.raises(ValueError, match="argument"):
+    with pytest.raises(ValueError, match="not of one batch"):
         journal.record("g", [feature(1), feature(2)], [blob(1, 1, 1)], COST)
-    assert journal.answered("g") == set()
-
-
-def test_failure_inside_a_batch_leaves_nothing(journal: Journal) -> None:
-    cost = BatchRecord(rows=1, width=4, useful_tokens=3, seconds="soon")  # type: ignore[arg-type]
-    with pytest.raises(sqlite3.IntegrityError):
-        journal.record("g", [feature(1)], [blob(1, 1, 1)], cost)
     assert journal.answered("g") == set()
 
 
@@ -197,7 +190,17 @@ def test_killed_run_leaves_whole_answers(killed: Path) -> None:
         count = journal.padding()["batches"]
         rows = [Feature(0, np.array([number, number + 1])) for number in range(count)]
         assert count > 20
-        assert len(journal.outputs("g", [row.key for row in rows], LABELS)) == count == len(journal.answered("g"))
+        assert len(journal.outputs("g", [row.key for row in rows], LABELS)) == count
+        # It may have died between an answer and its cost.
+        assert count <= len(journal.answered("g")) <= count + 1
+
+
+def test_run_that_another_process_writes_is_refused(tmp_path: Path) -> None:
+    said = f"is being written by process {os.getpid()}; wait"
+    with claimed(tmp_path / "run"), pytest.raises(UsageError, match=said), claimed(tmp_path / "run"):
+        pass
+    with claimed(tmp_path / "run"):
+        pass
 
 
 def test_killed_run_can_go_on(killed: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.core.features import Feature
-from harness.tokenization.cache import Block, TokenCache, describe
+from harness.tokenization.cache import Block, DamagedRows, TokenCache, describe
 
 WORDS = Feature(0, np.array([0, 7, 9, 2]), None, np.array([[0, 1], [1, 2]]))
 PLAIN = Feature(1, np.array([0, 5, 2]))
@@ -59,12 +59,25 @@ def test_what_was_never_written_is_none(cache: TokenCache) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 10, 300])
-def test_file_cut_short_is_none_and_goes(cache: TokenCache, size: int) -> None:
+def test_file_cut_short_is_refused_and_goes(cache: TokenCache, size: int) -> None:
     path = cache.path(tokenizer="a")
     written(cache, path, Block([], [WORDS] * 50))
     path.write_bytes(path.read_bytes()[:size])
-    assert cache.read(path) is None
+    with pytest.raises(DamagedRows, match="has another checksum than was written; it was removed"):
+        cache.read(path)
     assert not path.exists()
+
+
+def test_flipped_bit_is_found_and_its_rows_are_made_again(cache: TokenCache) -> None:
+    paths = [cache.path(tokenizer=name) for name in ("a", "b")]
+    for path in paths:
+        written(cache, path, Block([], [WORDS] * 50))
+    content = bytearray(paths[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    paths[0].write_bytes(content)
+    (line,) = cache.verify()
+    assert str(paths[0]) in line
+    assert [path.exists() for path in paths] == [False, True]
 
 
 def test_writing_that_is_given_up_leaves_nothing(cache: TokenCache) -> None:

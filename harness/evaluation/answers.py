@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS block (id INTEGER PRIMARY KEY, width INTEGER NOT NULL
                                   lengths BLOB NOT NULL, checksum INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
 """
 _KEY = 16
+#: Of the place of an answer in its block.
+_PLACE_BITS = 20
+_PLACES = (1 << _PLACE_BITS) - 1
 #: Seconds for which another process's transaction is waited for.
 _BUSY = 60.0
 SUFFIX = ".sqlite"
@@ -85,7 +88,7 @@ class AnswerStore:
             UsageError: the folder or the file cannot be written.
         """
         self.path, self._origin = path, origin
-        self._index: dict[bytes, tuple[int, int]] | None = None
+        self._index: dict[bytes, int] | None = None
         self._lock: TextIO | None = None
         if path.is_file() and not os.access(path.parent, os.W_OK):
             # What is there can be read, and nobody changes it.
@@ -144,8 +147,11 @@ class AnswerStore:
         """Return the keys of all answers: those of `batch_keys` where an answer depends on its batch."""
         return set(self._places())
 
-    def _places(self) -> dict[bytes, tuple[int, int]]:
-        """Return where each answer is: block and place in it. Of two answers to a row, the first one counts."""
+    def _places(self) -> dict[bytes, int]:
+        """Return where each answer is: the block's number, and in the lower bits the place in it.
+
+        Of two answers to a row, the first one counts.
+        """
         if self._index is None:
             try:
                 self._index = self._indexed()
@@ -154,15 +160,15 @@ class AnswerStore:
                 self._index = self._indexed()
         return self._index
 
-    def _indexed(self) -> dict[bytes, tuple[int, int]]:
-        index: dict[bytes, tuple[int, int]] = {}
+    def _indexed(self) -> dict[bytes, int]:
+        index: dict[bytes, int] = {}
         for number, width, joined in self._connection.execute("SELECT id, width, keys FROM block ORDER BY id"):
             self._place(index, number, [joined[at : at + _KEY] for at in range(0, len(joined), _KEY)], width)
         return index
 
-    def _place(self, index: dict[bytes, tuple[int, int]], number: int, keys: Sequence[bytes], width: int) -> None:
+    def _place(self, index: dict[bytes, int], number: int, keys: Sequence[bytes], width: int) -> None:
         for place, key in enumerate(batch_keys(keys, width) if self._origin.by_batch else keys):
-            index.setdefault(key, (number, place))
+            index.setdefault(key, number << _PLACE_BITS | place)
 
     def add(self, keys: Sequence[bytes], lengths: Sequence[int], answers: Sequence[bytes], width: int) -> None:
         """Write the answers of one batch.
@@ -209,25 +215,29 @@ class AnswerStore:
             DamagedAnswers: blocks did not have their checksum.
         """
         index, wanted = self._places(), list(keys)
-        by_block: dict[int, dict[int, bytes]] = {}
-        for key in wanted:
-            if key not in index:
-                raise KeyError(key.hex())
-            number, place = index[key]
-            by_block.setdefault(number, {})[place] = key
-        found: dict[bytes, tuple[int, bytes]] = {}
+        try:
+            places = np.fromiter((index[key] for key in wanted), np.int64, len(wanted))
+        except KeyError as error:
+            raise KeyError(error.args[0].hex()) from error
+        order = np.argsort(places, kind="stable")
+        numbers = places[order] >> _PLACE_BITS
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        found: list[tuple[int, bytes]] = [(0, b"")] * len(wanted)
         damaged = []
-        for number in sorted(by_block):
-            block = self._block(number)
+        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(wanted)], strict=True):
+            block = self._block(int(numbers[start]))
             if block is None:
-                damaged.append(number)
+                damaged.append(int(numbers[start]))
                 continue
-            lengths, ends, data = block
-            for place, key in by_block[number].items():
-                found[key] = (lengths[place], data[ends[place] : ends[place + 1]])
+            sizes, data = block
+            ends = np.cumsum(sizes[:, 1])
+            within = places[order[start:end]] & _PLACES
+            rows = (order[start:end], sizes[within, 0], ends[within] - sizes[within, 1], ends[within])
+            for at, tokens, first, last in zip(*(column.tolist() for column in rows), strict=True):
+                found[at] = (tokens, data[first:last])
         if damaged:
             raise self._dropped(damaged)
-        return [found[key] for key in wanted]
+        return found
 
     def batches(self) -> list[tuple[list[bytes], int]]:
         """Return the batches that were asked: the keys of their rows, in order, and the width."""
@@ -236,12 +246,12 @@ class AnswerStore:
 
     def verify(self) -> Iterator[str]:
         """Compare the checksum of every block, drop what is damaged, and yield a line for each such block."""
-        for number in sorted({number for number, _ in self._places().values()}):
+        for number in sorted({place >> _PLACE_BITS for place in self._places().values()}):
             if self._block(number) is None:
                 yield str(self._dropped([number]))
 
-    def _block(self, number: int) -> tuple[list[int], list[int], bytes] | None:
-        """Return a block's tokens of each row, where each answer ends, and the answers; None where it is damaged."""
+    def _block(self, number: int) -> tuple[NDArray[np.int32], bytes] | None:
+        """Return a block's tokens and bytes of each row (rows, 2), and the answers; None where it is damaged."""
         try:
             row = self._connection.execute(
                 "SELECT width, keys, lengths, checksum, data FROM block WHERE id = ?", (number,)
@@ -250,12 +260,12 @@ class AnswerStore:
             return None
         if row is None or _checksum(row[0], row[1], row[2], row[4]) != row[3]:
             return None
-        sizes = np.frombuffer(row[2], "<i4").reshape(-1, 2)
-        return sizes[:, 0].tolist(), [0, *np.cumsum(sizes[:, 1]).tolist()], row[4]
+        return np.frombuffer(row[2], "<i4").reshape(-1, 2), row[4]
 
     def _dropped(self, damaged: Sequence[int]) -> DamagedAnswers:
         """Drop blocks, and return the error that names them."""
-        rows = sum(number in damaged for number, _ in self._places().values())
+        gone = set(damaged)
+        rows = sum(place >> _PLACE_BITS in gone for place in self._places().values())
         try:
             self._connection.executemany("DELETE FROM block WHERE id = ?", [(number,) for number in damaged])
         except sqlite3.DatabaseError:

@@ -523,10 +523,10 @@ def test_tuning_is_part_of_what_an_evaluation_is(workspace: Workspace, mnli: Art
     """By default each goes into a folder of its own; the same one is found again."""
     lines, _, _ = evaluated(workspace, output=None)
     again, _, _ = evaluated(workspace, output=None)
-    assert again[-1] == f"{lines[-1]} (finished before, no graph was queried again)"
+    assert again[-1] == f"{lines[-1].partition(' (')[0]} (finished before, no graph was queried again)"
     tuning.write(workspace.artifacts, record_of({"mnli": entry_with(mnli, replace(small, max_tokens=32))}))
-    other, _, batches = evaluated(workspace, output=None)
-    assert other[-1] != lines[-1]
+    other, _, batches = evaluated(workspace, output=None, fresh=True)
+    assert other[-1].partition(" (")[0] != lines[-1].partition(" (")[0]
     assert max(rows * width for rows, width in batches) > 16
 
 
@@ -632,13 +632,17 @@ def test_run_is_scored_again_as_it_was_tuned_then(workspace: Workspace, lossy: A
 
 
 def test_batches_that_answers_depend_on_are_not_mixed(workspace: Workspace, mnli: Artifact, lossy: Artifact) -> None:
-    """A stopped run with its journal, then another search: what is left would be batched otherwise."""
-    evaluated(workspace, variant="int8", languages=("ru",))
+    """A run with its answers, then another search: every row is asked again in the batches of the new plan."""
+    _, _, first = evaluated(workspace, variant="int8", languages=("ru",), output=workspace.root / "first")
     setting = Setting(engine="onnx", threads=1, max_tokens=32)
     entry = entry_with(mnli, setting, variant="int8", others={"int8": lossy})
     tuning.write(workspace.artifacts, record_of({"mnli": entry}))
-    with pytest.raises(UsageError, match="holds a run with batch budget of tiny-mnli-int8 '16', not '32'"):
-        evaluated(workspace, variant="int8")
+    _, scores, second = evaluated(workspace, variant="int8")
+    rows = sum(rows for rows, _ in second)
+    assert scores["answers"] == {"asked": rows, "kept": 0}
+    assert rows > sum(rows for rows, _ in first)
+    _, scores, _ = evaluated(workspace, variant="int8", output=workspace.root / "third")
+    assert scores["answers"] == {"asked": 0, "kept": rows}
 
 
 # A local Triton

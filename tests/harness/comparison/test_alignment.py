@@ -215,7 +215,7 @@ def test_run_without_its_journal_is_refused(aligned, two) -> None:
 def test_journal_of_an_older_version_is_refused(aligned, two) -> None:
     with sqlite3.connect(two[1] / "journal.sqlite") as connection:
         connection.execute("PRAGMA user_version = 1")
-    assert "version 1, this is 2" in refused(aligned, *two)
+    assert "version 1, this is 3" in refused(aligned, *two)
 
 
 def test_journal_that_is_no_database_is_refused(aligned, two) -> None:

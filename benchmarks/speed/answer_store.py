@@ -90,7 +90,7 @@ def parts(path: Path, answers: Answers) -> Callable[[], int]:
             stream.flush()
 
     def read() -> int:
-        found = {}
+        found: dict[bytes, bytes] = {}
         with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
             for batch in reader:
                 found.update(zip(batch.column(0).to_pylist(), batch.column(2).to_pylist(), strict=True))

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from harness.core.errors import HarnessError, UsageError
-from harness.core.output import accept_all_letters
+from harness.core.output import accept_all_letters, show_control_characters, visible
 from harness.core.version import __version__
 
 _GPU = "a GPU is an endpoint: `--endpoint onnx:cuda` or `--endpoint onnx:tensorrt`"
@@ -185,6 +185,7 @@ def main() -> None:
 
     signal.signal(signal.SIGINT, interrupt)
     accept_all_letters()
+    show_control_characters()
     try:
         status = app(standalone_mode=False)
     except HarnessError as error:
@@ -225,4 +226,4 @@ def _hint(error: Any) -> str | None:
 
 
 def _fail(message: str) -> None:
-    print(f"harness: {message}", file=sys.stderr)  # noqa: T201 - nothing else prints a failure
+    print(f"harness: {visible(message)}", file=sys.stderr)  # noqa: T201 - nothing else prints a failure

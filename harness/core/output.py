@@ -3,15 +3,43 @@ r"""Standard output in any encoding: what it cannot hold is written as escapes, 
 Python stops with a traceback at the first letter that the encoding of standard output lacks, as with
 `PYTHONIOENCODING=latin-1`. Answers are in any script, so the harness writes such a letter as ``\u0c24``, which JSON
 reads as that letter.
+
+Control characters are written so too, wherever they come from: an example's id, a file's name, a server's error. A
+terminal would obey them: move the cursor, colour, rename the window, turn the direction of a line.
 """
 
 import codecs
 import io
+import re
 import sys
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 #: The name under which Python's codecs find `escape`.
 HANDLER = "harness.escape"
+
+
+#: C0 but tab and newline, DEL, C1, and what overrides the direction of text.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    r"""Return a text in which control characters are seen and not obeyed: ``\\u001b[31m``."""
+    return _CONTROL.sub(lambda found: escaped(found[0]), text)
+
+
+class Visible:
+    """A stream of text in which control characters are seen; all else is the stream's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; see `visible`."""
+        self._stream.write(visible(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Escapes:
@@ -42,6 +70,12 @@ def escaped(text: str) -> str:
     r"""Return each letter as JSON escapes it: ``\\u0c24``, and two of them beyond the basic plane."""
     units = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
+
+
+def show_control_characters() -> None:
+    """Let standard output show control characters instead of passing them on to a terminal that obeys them."""
+    if not isinstance(sys.stdout, Visible):
+        sys.stdout = cast(TextIO, Visible(sys.stdout))
 
 
 def accept_all_letters(stream: TextIO | None = None) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from harness.core.output import visible
 from harness.core.progress import Advance, counted, unit_of
 
 #: Steps that took less time say nothing outside a terminal.
@@ -45,7 +46,7 @@ class Terminal:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(description, total=total)
+            task = bar.add_task(visible(description), total=total)
             yield lambda newly: bar.advance(task, newly)
         seconds = time.monotonic() - begin
         if seconds >= _WORTH_SAYING:
@@ -53,4 +54,4 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """See `harness.core.progress.Progress`."""
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - nothing else writes status lines
+        print(visible(line), file=sys.stderr, flush=True)  # noqa: T201 - nothing else writes status lines

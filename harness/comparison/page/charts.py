@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.errors import MissingExtra
+from harness.core.output import visible
 from harness.statistics.estimates import Interval
 
 #: Colours that eyes with any kind of colour vision tell apart (Okabe and Ito 2008), as matplotlib writes them; the
@@ -102,7 +103,9 @@ def lines(name: str, curves: Sequence[Curve], across: str, up: str) -> str:
         axes = figure.add_subplot()
         for curve in curves:
             across_, up_ = zip(*curve.points, strict=True)
-            axes.plot(across_, up_, color=SERIES[curve.number % len(SERIES)], linewidth=1.4)
+            # A curve of few points would be nothing, or a line without its ends.
+            mark = "o" if len(curve.points) < 16 else ""
+            axes.plot(across_, up_, color=SERIES[curve.number % len(SERIES)], linewidth=1.4, marker=mark, markersize=3)
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.grid(color=_LINE, alpha=0.2, linewidth=0.6)
@@ -161,7 +164,7 @@ _REFERENCE = re.compile(r'url\(#([^)]+)\)|href="#([^"]+)"')
 
 def inlined(svg: str, name: str) -> str:
     """Return an SVG file as a part of a page: ids unique in it, colours the page's, as wide as there is space."""
-    text = _FONTS.sub("font-family: inherit", _METADATA.sub("", _HEAD.sub("", svg)))
+    text = _FONTS.sub("font-family: inherit", _METADATA.sub("", _HEAD.sub("", visible(svg))))
     used = {found for pair in _REFERENCE.findall(text) for found in pair if found}
     text = _ID.sub(lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)

@@ -11,6 +11,7 @@ from harness.comparison.differences import GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
 from harness.comparison.page import charts
 from harness.comparison.page.charts import Bar, Series
+from harness.comparison.page.layers import Layers, layers
 from harness.comparison.page.training import Training, training
 from harness.comparison.runs import FinishedRun, named
 from harness.comparison.scores import GroupScore, measured_scores, transfer_gap
@@ -71,6 +72,8 @@ class Claim:
     better: Sequence[str]
     worse: Sequence[str]
     unclear: Sequence[str]
+    #: Why a script may stand among them though its interval leaves 0 out; empty where none does.
+    corrected: str
     rows: Sequence[Sequence[str]]
     chart: str
     families: str
@@ -104,6 +107,7 @@ class Content:
     task_rows: Sequence[Sequence[str]]
     speed_rows: Sequence[Sequence[str]]
     training: Training
+    layers: Layers
     provenance: Sequence[Provenance]
     #: Each warning with the runs that it is about.
     warnings: Sequence[tuple[str, Sequence[str]]]
@@ -142,6 +146,7 @@ def content(
         task_rows=_tasks(names, languages),
         speed_rows=[_speed(name, run) for name, run in zip(names, runs, strict=True)],
         training=training(names, runs, workspace),
+        layers=layers(names, runs, workspace),
         provenance=[_provenance(name, run, workspace) for name, run in zip(names, runs, strict=True)],
         warnings=_shared_warnings(names, runs),
         markers=charts.MARKERS[: len(names)],
@@ -175,6 +180,7 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
         better=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value > 0],
         worse=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value < 0],
         unclear=[f"{row.group} ({row.value:+.1f})" for row in by_script if not row.significant],
+        corrected=_corrected(by_script),
         rows=[_difference_cells(row) for row in rows],
         chart=charts.dots(
             chart,
@@ -184,6 +190,21 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
             zero=True,
         ),
         families=", ".join(f"{name} {number}" for name, number in families(rows).items()),
+    )
+
+
+def _corrected(by_script: Sequence[GroupDifference]) -> str:
+    """Return why an interval without 0 is not enough, where a script has one and is not shown to differ."""
+    apart = [
+        row
+        for row in by_script
+        if not row.significant and row.interval is not None and not row.interval.low <= 0 <= row.interval.high
+    ]
+    if not apart:
+        return ""
+    return (
+        f"the interval of {', '.join(row.group for row in apart)} leaves 0 out, but is one of {apart[0].family_size} "
+        "comparisons, and its p-value, corrected for all of them by Holm, is not below 0.05"
     )
 
 

@@ -41,9 +41,11 @@ class _Trained(msgspec.Struct, frozen=True, kw_only=True):
 class Training:
     """What a page says of training."""
 
-    #: One for each training set: its name, and the losses of all models.
-    charts: Sequence[tuple[str, str]]
+    #: One for each training set: its name, the losses of all models, and their English dev scores; empty without any.
+    charts: Sequence[tuple[str, str, str]]
     rows: Sequence[Sequence[str]]
+    #: Models whose checkpoints are not here any more, in words.
+    absent: Sequence[str]
 
 
 def training(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Workspace) -> Training:
@@ -55,13 +57,20 @@ def training(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Works
         workspace: where checkpoints are.
     """
     curves: dict[str, list[Curve]] = {}
-    rows = []
+    dev: dict[str, list[Curve]] = {}
+    rows, absent = [], []
     for number, (name, run) in enumerate(zip(names, runs, strict=True)):
-        for what, found in _trained(run, workspace):
+        of_run = list(_trained(run, workspace))
+        if not of_run:
+            absent.append(f"{name}: no checkpoint of this run under {workspace.checkpoints / run.record.model}")
+        for what, found in of_run:
             points = [(each.step, each.loss) for each in found.losses]
             if points:
                 curves.setdefault(what, []).append(Curve(name=name, number=number, points=points))
             scores = [each.score for each in found.evaluations]
+            if scores:
+                steps = [(each.step, each.score) for each in found.evaluations]
+                dev.setdefault(what, []).append(Curve(name=name, number=number, points=steps))
             rows.append(
                 [
                     what,
@@ -75,8 +84,15 @@ def training(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Works
             )
     order = list(curves)
     rows.sort(key=lambda row: (order.index(row[0]) if row[0] in order else len(order), row[0]))
-    drawn = [(what, charts.lines(f"curve-{at}", curves[what], "steps", "loss")) for at, what in enumerate(order)]
-    return Training(charts=drawn, rows=rows)
+    drawn = [
+        (
+            what,
+            charts.lines(f"curve-{at}", curves[what], "steps", "loss"),
+            charts.lines(f"dev-{at}", dev[what], "steps", "English dev score") if what in dev else "",
+        )
+        for at, what in enumerate(order)
+    ]
+    return Training(charts=drawn, rows=rows, absent=absent)
 
 
 def _trained(run: FinishedRun, workspace: Workspace) -> Iterator[tuple[str, _Trained]]:

@@ -17,6 +17,7 @@ from harness.comparison.sheets import Sheet
 from harness.core.errors import MissingExtra, UsageError
 from harness.core.files import write_text
 from harness.core.languages import table
+from harness.core.output import visible
 from harness.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -188,6 +189,8 @@ def environment() -> "jinja2.Environment":
     folder = files("harness.comparison.page")
     found = jinja2.Environment(
         autoescape=True,
+        # HTML has no place for control characters.
+        finalize=lambda value: visible(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

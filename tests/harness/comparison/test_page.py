@@ -14,9 +14,10 @@ from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
 from harness.comparison.page import charts, shown
 from harness.comparison.page.examples import BUDGET
+from harness.comparison.page.layers import layers
 from harness.comparison.page.training import training
 from harness.comparison.page.writing import script_json
-from harness.comparison.runs import find
+from harness.comparison.runs import FinishedRun, find
 from harness.core.errors import UsageError
 from harness.core.examples import (
     Answer,
@@ -148,6 +149,22 @@ def test_names_and_texts_are_never_markup(page, make_run, write) -> None:
     assert item["x"] == [["first", HOSTILE], ["second", f"<b>{HOSTILE}"]]
     assert item["p"] == [["neutral", 100.0], ["<s>", 0.0]]
     assert data_of(text)["runs"][0] == f"<i>{HOSTILE}@fp32"
+
+
+def test_terminal_escapes_of_a_name_do_not_reach_the_page(page, make_run, xnli) -> None:
+    name = "\x1b[31mred\x1b[0m"
+    text = page(str(make_run(name, {"xnli": {"ru": xnli("ru")}}, name="red")))
+    assert "\x1b" not in text
+    assert r"\u001b[31mred" in text
+
+
+def test_one_language_is_a_page(page, make_run, xnli) -> None:
+    gold = xnli("ru")
+    one = make_run("english", {"xnli": {"ru": wrong(gold, 1, 2, 3)}})
+    two = make_run("mixed", {"xnli": {"ru": gold}}, name="two")
+    text = page(str(one), str(two))
+    assert "Cyrl" in text
+    assert "nan" not in re.sub(r"<svg.*?</svg>|<script.*?</script>", "", text, flags=re.DOTALL).lower().split()
 
 
 def test_script_is_written_without_markup_from_data() -> None:
@@ -342,8 +359,10 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     path.write_text(json.dumps(document), encoding="utf-8")
     (run,) = find([str(folder)], workspace)[0]
     found = training(["english@fp32"], [run], workspace)
-    assert [name for name, _ in found.charts] == ["phase 2", "mnli"]
-    assert all(svg.startswith("<svg") for _, svg in found.charts)
+    assert [name for name, _, _ in found.charts] == ["phase 2", "mnli"]
+    assert all(svg.startswith("<svg") for _, svg, _ in found.charts)
+    # Only the target's checkpoint has English dev scores.
+    assert [dev.startswith("<svg") for _, _, dev in found.charts] == [False, True]
     assert found.rows == [
         ["phase 2", "english@fp32", "20", "2.000", "1.500", "-", "-"],
         ["mnli", "english@fp32", "10", "1.100", "0.700", "61.5", "10"],
@@ -353,9 +372,49 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     assert training(["english@fp32"], [run], workspace).rows == []
 
 
-def test_training_of_a_checkpoint_that_is_gone_is_left_out(make_run, xnli, workspace: Workspace) -> None:
+def test_training_of_a_checkpoint_that_is_gone_is_named(make_run, xnli, workspace: Workspace) -> None:
     (run,) = find([str(make_run("english", {"xnli": {"ru": xnli("ru")}}))], workspace)[0]
-    assert training(["english@fp32"], [run], workspace).charts == []
+    found = training(["english@fp32"], [run], workspace)
+    assert found.charts == []
+    folder = workspace.checkpoints / "english"
+    assert found.absent == [f"english@fp32: no checkpoint of this run under {folder}"]
+
+
+def swept(workspace: Workspace, model: str, checkpoint: str, scores: list[float]) -> Path:
+    path = workspace.runs / f"sweep-{model}-tatoeba-test.json"
+    path.parent.mkdir(exist_ok=True)
+    states = [{"score": score, "languages": {}, "scripts": {"Cyrl": score}} for score in scores]
+    document = {"model": model, "task": "tatoeba", "checkpoint": checkpoint, "selected_on": "test"}
+    path.write_text(json.dumps({**document, "hidden_states": states}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def swept_run(make_run, xnli, workspace: Workspace) -> FinishedRun:
+    folder = make_run("english", {"xnli": {"ru": xnli("ru")}})
+    path = folder / "scores.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["provenance"]["checkpoint_sha256"] = {"encoder": "c" * 64}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (run,) = find([str(folder)], workspace)[0]
+    return run
+
+
+def test_layers_are_those_of_the_runs_checkpoint(swept_run: FinishedRun, workspace: Workspace) -> None:
+    swept(workspace, "english", "c" * 64, [3.0, 41.5, 20.0])
+    found = layers(["english@fp32"], [swept_run], workspace)
+    assert [name for name, _ in found.charts] == ["tatoeba, test"]
+    assert found.rows == [["tatoeba, test", "english@fp32", "1 of 2: 41.5", "-", "Cyrl 41.5"]]
+    swept(workspace, "english", "d" * 64, [3.0])
+    swept(workspace, "english-two", "c" * 64, [3.0])
+    assert layers(["english@fp32"], [swept_run], workspace).rows == []
+
+
+def test_damaged_sweep_is_named(swept_run: FinishedRun, workspace: Workspace) -> None:
+    path = swept(workspace, "english", "c" * 64, [3.0])
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match=rf"{path} is damaged .*; remove it, or write it again with `harness sweep"):
+        layers(["english@fp32"], [swept_run], workspace)
 
 
 def written(folder: Path, phase: str, parents: dict[str, str], losses: list, scores: list) -> str:

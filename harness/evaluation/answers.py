@@ -215,6 +215,8 @@ class AnswerStore:
             DamagedAnswers: blocks did not have their checksum.
         """
         index, wanted = self._places(), list(keys)
+        if not wanted:
+            return []
         try:
             places = np.fromiter((index[key] for key in wanted), np.int64, len(wanted))
         except KeyError as error:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from outside_tools import need, need_module
 
 from harness.benchmark import tasks
 
@@ -257,3 +258,26 @@ def test_every_hidden_state_is_scored_and_none_becomes_a_default(home: Path) -> 
 def test_task_without_hidden_states_is_not_swept(home: Path) -> None:
     done = harness(home, "sweep-layers", "--model", "tiny", "--task", "xnli")
     assert (done.returncode, "task 'xnli' compares no hidden state" in done.stderr) == (2, True)
+
+
+def test_page_of_an_evaluation_opens_without_an_error(home: Path, in_process: Path) -> None:
+    """What `make report` does after `make eval`."""
+    webdriver = need_module("selenium.webdriver", "selenium")
+    page = home / "report.html"
+    done = harness(home, "report", str(in_process), "--output", str(page))
+    assert done.returncode == 0, done.stderr
+    options = webdriver.ChromeOptions()
+    options.binary_location = need("chromium", "chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(need("chromedriver", "chromium-driver")))
+    try:
+        driver.get(page.as_uri())
+        assert driver.get_log("browser") == []
+        text = driver.find_element("tag name", "body").text
+        assert all(task in text for task in TASKS)
+        assert driver.find_elements("css selector", "#training")
+        assert driver.find_elements("css selector", ".curves svg")
+    finally:
+        driver.quit()

@@ -47,6 +47,12 @@ def test_answers_come_back_in_the_order_of_the_keys(store: AnswerStore) -> None:
     assert store.read([key(6), key(0), key(6)]) == [(6, text(6)), (0, text(0)), (6, text(6))]
 
 
+def test_nothing_is_asked_and_nothing_comes_back(store: AnswerStore) -> None:
+    assert store.read([]) == []
+    store.add([], [], [], 9)
+    assert store.keys() == set()
+
+
 def test_answers_are_there_for_the_next_process(store: AnswerStore, path: Path) -> None:
     fill(store, range(5))
     with AnswerStore(path, ORIGIN) as again:

@@ -87,6 +87,23 @@ class RunningTriton:
                 )
                 raise EndpointError(message)
 
+    def check_answer(self, name: str, timeout: float) -> None:
+        """Send a model that was loaded again its known question: it must give the known answer.
+
+        Args:
+            name: a served model.
+            timeout: seconds for each answer.
+
+        Raises:
+            Busy: it refuses since its queue is full, or does not answer in time.
+            EndpointError: it fails, or answers otherwise.
+        """
+        for version in self.served_versions(name):
+            answer = read_known_answer(self.repository / name / str(version) / FILE)
+            if wrong := answer.difference(self._infer(name, version, answer, timeout)):
+                message = f"model {name!r} version {version} answers wrongly: {wrong}"
+                raise EndpointError(message)
+
     def check_alive(self, name: str, timeout: float) -> None:
         """Send a model in use its known question: it must give an answer, whatever the values.
 

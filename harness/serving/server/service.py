@@ -10,15 +10,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from harness.core.errors import ArtifactError, EndpointError
 from harness.core.progress import Progress
-from harness.serving.repository.layout import (
-    is_text,
-    text_name,
-)
+from harness.serving.repository.check import check_version
+from harness.serving.repository.layout import is_text, text_name
 from harness.serving.server.local import LocalTriton
 from harness.serving.server.running import Busy
 from harness.serving.server.selection import Selection, selection
@@ -109,6 +108,8 @@ class Service:
         #: For each graph whose selection is not clear: why, and at how many looks in a row.
         self._unclear: dict[str, tuple[str, int]] = {}
         self._healed: dict[str, deque[float]] = {}
+        #: Models that are not served any more, with the state of their files when they were taken down.
+        self._down: dict[str, tuple[Any, ...]] = {}
         self._silent: dict[str, _Silence] = {}
         self._versions = {name: server.served_versions(name)[-1] for name in server.models}
         self._loaded = {name: server.config(name) for name in server.models}
@@ -218,6 +219,7 @@ class Service:
             self._refuse(name, wanted, str(error))
             return
         for each in wanted.configs:
+            self._down.pop(each, None)
             self._versions[each] = wanted.version
             self._loaded[each] = dict(configs[each])
         self._configs.update(wanted.configs)
@@ -252,10 +254,14 @@ class Service:
         """Send each model its known question, graphs before the text models that call them; heal those that fail.
 
         Raises:
-            EndpointError: a model failed again and again, or the server ended.
+            EndpointError: every graph failed again and again or is damaged, or the server ended.
         """
         busy: set[str] = set()
         for name in [*self.graphs, *(name for name in self._server.models if is_text(name))]:
+            if name in self._down:
+                if self._down[name] != self._files(name):
+                    self._bring_back(name)
+                continue
             try:
                 self._server.check_alive(name, _QUESTION)
             except Busy as error:
@@ -298,28 +304,34 @@ class Service:
         return silence.verdict(now, computed)
 
     def _heal(self, name: str, reason: str) -> None:
-        """Load a model again.
+        """Load a model again, after comparing its files with their digests; take it down where that does not help.
 
         Raises:
-            EndpointError: it was loaded again several times already, or the server ended.
+            EndpointError: no graph is left, or the server ended.
         """
         # Where the server itself is gone, there is nothing to heal.
         self._server.wait(POLL)
         times = self._healed.setdefault(name, deque(maxlen=_HEALINGS))
         now = time.monotonic()
         if len(times) == _HEALINGS and now - times[0] < _WINDOW:
-            message = f"model {name!r} was loaded again {_HEALINGS} times in {now - times[0]:.0f} s and fails: {reason}"
-            raise EndpointError(message)
+            self._take_down(
+                name, f"it was loaded again {_HEALINGS} times in {now - times[0]:.0f} s and fails: {reason}"
+            )
+            return
         times.append(now)
         self._silent.pop(name, None)
         self._progress.say(f"{name}: does not answer, loading it again: {reason}")
         try:
+            self._check_files(name)
             # Triton sends nothing to a stopped process, but keeps it and its memory.
             self._server.kill(name, only_stopped=True)
             # Without waiting for the old one to be gone: without its process that takes long, and changes nothing.
             self._server.unload(name)
             self._server.load(name, self._loaded[name])
-            self._server.check_alive(name, _QUESTION)
+            self._server.check_answer(name, _QUESTION)
+        except ArtifactError as error:
+            self._take_down(name, str(error))
+            return
         except Busy as error:
             self._progress.say(f"{name}: loaded again: {error}")
             return
@@ -327,3 +339,52 @@ class Service:
             self._progress.say(f"{name}: still does not answer: {error}")
             return
         self._progress.say(f"{name}: answers again")
+
+    def _graph(self, name: str) -> str:
+        """Return the graph of a model: itself, or the one that a text model calls."""
+        return next((graph for graph in self.graphs if text_name(graph) == name), name)
+
+    def _check_files(self, name: str) -> None:
+        """Compare the files of the served version with their digests.
+
+        Raises:
+            ArtifactError: a file is not the one that was published.
+        """
+        check_version(self._server.repository, self._graph(name), self._versions[name])
+
+    def _files(self, name: str) -> tuple[Any, ...]:
+        """Return what tells whether a model's files were written again: names, sizes and times."""
+        folder = self._server.repository / name / str(self._versions[name])
+        states = ((path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file())
+        return tuple((str(path), state.st_size, state.st_mtime_ns) for path, state in states)
+
+    def _take_down(self, name: str, reason: str) -> None:
+        """Unload a model that cannot be healed, with the text model that calls it; the others are served.
+
+        Raises:
+            EndpointError: no graph is left.
+        """
+        for each in self._pair(name):
+            with suppress(EndpointError):  # it may be gone already
+                self._server.unload(each)
+            self._down[each] = self._files(each)
+        if all(graph in self._down for graph in self.graphs):
+            message = f"model {name!r} cannot be served, and no other graph is: {reason}"
+            raise EndpointError(message)
+        self._progress.say(
+            f"{name}: is taken down, the other models are served: {reason}; publish it again with `harness export`, or "
+            "select another version with `harness models promote`"
+        )
+
+    def _bring_back(self, name: str) -> None:
+        """Serve a model again whose files were written since it was taken down."""
+        graph = self._graph(name)
+        if graph != name and graph in self._down:
+            return
+        # The text model of a graph went with it.
+        for each in self._pair(name):
+            if graph in self._down and each != graph:
+                return
+            self._down.pop(each, None)
+            self._healed.pop(each, None)
+            self._heal(each, "its files were written again")

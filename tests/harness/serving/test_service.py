@@ -90,6 +90,9 @@ class Notes:
         if name in self.failing:
             raise self.failing[name]
 
+    def check_answer(self, name: str, timeout: float) -> None:
+        self.check_alive(name, timeout)
+
     def lost_processes(self, name: str) -> int:
         if self.lost.get(name) == -1:
             message = "no answer in 300 s"
@@ -340,13 +343,63 @@ def test_dead_model_is_loaded_again_with_what_it_was_loaded_with(service: Servic
     ]
 
 
-def test_model_that_cannot_be_healed_ends_the_service(service: Service, notes: Notes) -> None:
+def test_service_ends_where_no_graph_can_be_healed(service: Service, notes: Notes) -> None:
     notes.failing = {GRAPH: EndpointError("its process is not healthy")}
     for _ in range(3):
         service.check_all()
     assert len(notes.calls) == 6
-    with pytest.raises(EndpointError, match=rf"'{GRAPH}' was loaded again 3 times in \d+ s and fails: its process"):
+    sentence = (
+        rf"'{GRAPH}' cannot be served, and no other graph is: it was loaded again 3 times in \d+ s and fails: its"
+    )
+    with pytest.raises(EndpointError, match=sentence):
         service.check_all()
+
+
+OTHER = "other-mnli-fp32"
+
+
+@pytest.fixture
+def two_graphs(repository: Path, notes: Notes, lines: Lines) -> Service:
+    """A service of two graphs, the first with its text model."""
+    shutil.copytree(repository / GRAPH, repository / OTHER)
+    notes.models.append(OTHER)
+    return Service(notes, read_configs(repository, [GRAPH, TEXT], "online"), lines)  # type: ignore[arg-type]
+
+
+def test_model_that_cannot_be_healed_is_taken_down_alone(two_graphs: Service, notes: Notes, lines: Lines) -> None:
+    notes.failing = {GRAPH: EndpointError("its process is not healthy")}
+    for _ in range(4):
+        two_graphs.check_all()
+    assert notes.calls[-2:] == [("unload", GRAPH, []), ("unload", TEXT, [])]
+    assert lines.said[-1].startswith(
+        f"{GRAPH}: is taken down, the other models are served: it was loaded again 3 times"
+    )
+    # It is left alone from now on, and the other one is not.
+    calls = len(notes.calls)
+    notes.failing[OTHER] = EndpointError("its process is not healthy")
+    two_graphs.check_all()
+    assert notes.calls[calls:] == [("unload", OTHER, []), ("load", OTHER, [2])]
+
+
+def test_damaged_graph_is_not_loaded_again_until_it_is_written_again(
+    two_graphs: Service, notes: Notes, lines: Lines, repository: Path
+) -> None:
+    graph = repository / GRAPH / "2" / "model.onnx"
+    sound = graph.read_bytes()
+    graph.unlink()
+    graph.write_bytes(bytes([sound[0] ^ 1]) + sound[1:])
+    notes.failing = {GRAPH: EndpointError("its process is not healthy")}
+    two_graphs.check_all()
+    assert ("load", GRAPH, [2]) not in notes.calls
+    assert "model.onnx is not the file that was published" in lines.said[-1]
+    assert "is taken down, the other models are served" in lines.said[-1]
+
+    notes.failing.clear()
+    graph.write_bytes(sound)
+    os.utime(graph, ns=(1, 1))
+    two_graphs.check_all()
+    assert [call for call in notes.calls if call[0] == "load"] == [("load", GRAPH, [2]), ("load", TEXT, [2])]
+    assert f"{GRAPH}: answers again" in lines.said
 
 
 def test_busy_model_is_left_alone_until_its_process_is_dead(service: Service, notes: Notes, lines: Lines) -> None:

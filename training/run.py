@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from harness.artifacts.workspace import Workspace
+from harness.benchmark import finetunes
 from harness.core.errors import UsageError, nearest
 from harness.core.progress import Progress, Silent
 from training.checkpoint import Checkpoint, Phase
@@ -75,6 +76,29 @@ def train_recipe(
     for error in layout.gold_errors or ():
         progress.say(f"gold error, never trained on: {error.describe()}")
     return trained
+
+
+def encoder_of_phase(recipe: Recipe, phase: str) -> tuple[Recipe, list[str]]:
+    """Return the recipe that leaves the encoder of a phase as a model, and the training sets that it needs.
+
+    The encoder of phase 1 is a model of its own, ``NAME.pretrained``. That of phase 2 is what the recipe's own model
+    has as its untrained graphs.
+
+    Args:
+        recipe: the experiment.
+        phase: ``pretrained`` or ``intermediate``.
+
+    Raises:
+        UsageError: the recipe has no phase 2.
+    """
+    known = [finetunes.load(name) for name in finetunes.names()]
+    untrained = [finetune.name for finetune in known if finetune.train is None and finetune.body is None]
+    if phase == "pretrained":
+        return replace(recipe, name=f"{recipe.name}.{phase}", intermediate=None), untrained
+    if recipe.intermediate is None:
+        message = f"recipe {recipe.name!r} has no [intermediate]; export its encoder with `--phase pretrained --export`"
+        raise UsageError(message)
+    return recipe, untrained
 
 
 def dry_run(

@@ -133,7 +133,10 @@ def report(
 @app.command(cls=Command, epilog="harness predictions mixed_ru --output predictions.parquet")
 def predictions(
     run: Annotated[str, typer.Argument(help="Folder or name of a run, a model, or MODEL@VARIANT.")],
-    output: Annotated[Path, typer.Option(help="File that ends in .parquet or .jsonl.", rich_help_panel=OUTPUT)],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "--parquet", help="File that ends in .parquet or .jsonl.", rich_help_panel=OUTPUT),
+    ],
     text: Annotated[
         bool, typer.Option("--text", help="Also write the examples' texts.", rich_help_panel=OUTPUT)
     ] = False,

@@ -85,7 +85,13 @@ def train(
     ] = None,
     allow_gold_errors: AllowGoldErrors = False,
     export: Annotated[
-        bool, typer.Option("--export", help="Export and publish what was trained.", rich_help_panel=HOW)
+        bool,
+        typer.Option(
+            "--export",
+            help="Export and publish what was trained. With `--phase pretrained` or `intermediate` that is the "
+            "encoder alone, for retrieval; phase 1's is the model NAME.pretrained.",
+            rich_help_panel=HOW,
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print steps, examples, tokens and estimated time, and train nothing.")
@@ -126,8 +132,14 @@ def train(
         trained = run.train_recipe(recipe, workspace, seed=each, allow_leak=allow_leak, **options)
         for name, checkpoint in trained.checkpoints.items():
             shown.say(f"{trained.recipe.name}: {name} in {checkpoint.directory.relative_to(workspace.root)}")
-        if export and phase == "target" and trained.is_first:
-            publish(trained.recipe.name, data, shown, variants=trained.recipe.export.variants)
+        if export and trained.is_first:
+            wanted: tuple[str, ...] = ()
+            if phase != "target":
+                of_phase, untrained = run.encoder_of_phase(recipe, phase)
+                leaves = {**options, "phase": "target", "targets": untrained}
+                trained = run.train_recipe(of_phase, workspace, seed=each, allow_leak=allow_leak, **leaves)
+                wanted = tuple(trained.checkpoints)
+            publish(trained.recipe.name, data, shown, variants=trained.recipe.export.variants, finetunes=wanted)
 
 
 def _seeds(seed: int | None, seeds: str | None) -> list[int | None]:

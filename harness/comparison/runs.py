@@ -12,6 +12,8 @@ from harness.evaluation.request import JOURNAL
 
 #: How `harness train --seed N` names a model beside the recipe's own.
 _SEED = re.compile(r"\.seed\d+$")
+#: Phases whose encoder a name may mean, as in ``mixed_ru@pretrained``.
+PRETRAINED, INTERMEDIATE = "pretrained", "intermediate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,32 @@ def _finished(folder: Path) -> Path:
     return folder
 
 
+def _phase_of(name: str, workspace: Workspace) -> tuple[str, str]:
+    """Return model and variant that a name means; the variant may be a phase instead, whose encoder is meant.
+
+    Raises:
+        UsageError: the model has no phase 2.
+    """
+    model, _, variant = name.partition("@")
+    if variant == PRETRAINED:
+        seed = _SEED.search(model)
+        end = seed[0] if seed else ""
+        return f"{model.removesuffix(end)}.{PRETRAINED}{end}", ""
+    if variant == INTERMEDIATE:
+        if any(artifact.checkpoint.mix is None for artifact in workspace.artifacts.of(model)):
+            message = (
+                f"model {model!r} has no phase 2, so that there is no {name!r}; its encoder is that of phase 1, "
+                f"`{model}@{PRETRAINED}`"
+            )
+            raise UsageError(message)
+        # What it answers without training of phase 3 is answered by the encoder of phase 2.
+        return model, ""
+    return model, variant
+
+
 def _of_model(name: str, known: Found, workspace: Workspace, *, seeds: bool) -> list[FinishedRun]:
     """Return the newest run of a model, or of each of its seeds."""
-    model, _, variant = name.partition("@")
+    model, variant = _phase_of(name, workspace)
     own = [
         run
         for run in known.finished
@@ -141,6 +166,13 @@ def _of_model(name: str, known: Found, workspace: Workspace, *, seeds: bool) -> 
     if stopped:
         _finished(stopped[0])
     there = [*dict.fromkeys(run.name for run in known.finished), *(run.path.name for run in known.finished)]
+    if name.endswith(f"@{PRETRAINED}"):
+        message = (
+            f"{name!r} is no finished run, here or under {workspace.runs}; "
+            f"`harness train {name.partition('@')[0]} --phase {PRETRAINED} --export` makes the model {model}, and "
+            f"`harness eval --model {model} --tasks tatoeba,bucc2018` its run"
+        )
+        raise UsageError(message)
     message = (
         f"{name!r} is no finished run, here or under {workspace.runs}{nearest(name, there)}; "
         f"`harness leaderboard` lists the runs, `harness eval --model {model}` makes one"

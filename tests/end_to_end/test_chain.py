@@ -260,6 +260,24 @@ def test_task_without_hidden_states_is_not_swept(home: Path) -> None:
     assert (done.returncode, "task 'xnli' compares no hidden state" in done.stderr) == (2, True)
 
 
+def test_phases_of_a_model_are_compared_by_retrieval(home: Path, in_process: Path) -> None:
+    refused = harness(home, "compare", "tiny@pretrained", str(in_process))
+    assert refused.returncode == 2
+    assert "`harness train tiny --phase pretrained --export` makes the model tiny.pretrained" in refused.stderr
+    done = harness(home, "train", str(RECIPE), "--phase", "pretrained", "--export")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (home / "artifacts" / "tiny.pretrained").iterdir()) == [
+        "encoder",
+        "encoder_cls",
+    ]
+    done = harness(home, "eval", "--model", "tiny.pretrained", "--tasks", "tatoeba", "--endpoint", "onnx")
+    assert done.returncode == 0, done.stderr
+    done = harness(home, "compare", "tiny@pretrained", str(in_process))
+    assert done.returncode == 0, done.stderr
+    assert "tiny@fp32 minus tiny.pretrained@fp32 by script" in done.stdout
+    assert "xnli" not in done.stdout.partition("* p (Holm)")[0]
+
+
 def test_page_of_an_evaluation_opens_without_an_error(home: Path, in_process: Path) -> None:
     """What `make report` does after `make eval`."""
     webdriver = need_module("selenium.webdriver", "selenium")

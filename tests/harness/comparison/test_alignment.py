@@ -259,3 +259,18 @@ def test_newest_run_of_a_model_is_found_and_said(workspace: Workspace, make_run,
     assert "new" in line
     assert "2026-02-01" in line
     assert find(["english@int8"], workspace)[0][0].path.name == "int8"
+
+
+def test_phase_of_a_model_is_found(workspace: Workspace, make_run, xnli) -> None:
+    answers = {"xnli": {"ru": xnli("ru")}}
+    for name in ("english", "english.pretrained", "english.seed2", "english.pretrained.seed2"):
+        make_run(name, answers, name=name)
+    for name, run in {
+        "english@pretrained": "english.pretrained",
+        "english@intermediate": "english",
+        "english.seed2@pretrained": "english.pretrained.seed2",
+        "english.seed2@intermediate": "english.seed2",
+    }.items():
+        assert [found.path.name for found in find([name], workspace)[0]] == [run]
+    with pytest.raises(UsageError, match=r"`harness eval --model mixed\.pretrained --tasks tatoeba,bucc2018` its run"):
+        find(["mixed@pretrained"], workspace)

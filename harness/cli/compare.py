@@ -1,4 +1,4 @@
-"""`harness compare`, `report`, `predictions` and `leaderboard`."""
+"""`harness compare`, `report`, `predictions`, `card` and `leaderboard`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -158,6 +158,13 @@ def predictions(
 def card(
     model: Annotated[str, typer.Argument(help="An exported model; `harness models` lists them.")],
     output: Output = None,
+    every_eval_ever: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the newest run to this JSON file, in the format of Every Eval Ever, with its package.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the model card of a model, in Markdown.
@@ -166,8 +173,12 @@ def card(
     """
     from harness.commands import comparison
 
-    for line in comparison.card(model, output, current_workspace(quiet), progress(quiet)):
+    workspace, shown = current_workspace(quiet), progress(quiet)
+    for line in comparison.card(model, output, workspace, shown):
         typer.echo(line)
+    if every_eval_ever is not None:
+        for line in comparison.every_eval_ever(model, every_eval_ever, workspace, shown):
+            shown.say(line)
 
 
 @app.command(cls=Command, epilog="harness leaderboard --sort xnli")

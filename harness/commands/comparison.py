@@ -7,12 +7,13 @@ from pathlib import Path
 from harness.artifacts.workspace import Workspace
 from harness.comparison import card as cards
 from harness.comparison import comparing
+from harness.comparison import every_eval_ever as every_eval_ever_format
 from harness.comparison.comparing import ComparisonRequest
 from harness.comparison.leaderboard import board
 from harness.comparison.runs import FinishedRun, all_runs, find, newest
 from harness.comparison.sheets import Sheet, check_format, format_of, plain, render
 from harness.core.errors import UsageError
-from harness.core.files import write_text
+from harness.core.files import write_json, write_text
 from harness.core.progress import Progress
 
 __all__ = ["ComparisonRequest", "ReportRequest", "compare", "leaderboard", "report"]
@@ -84,6 +85,20 @@ def card(model: str, output: Path | None, workspace: Workspace, progress: Progre
     _check_output(output, "README.md")
     write_text(output, text)
     yield f"{output}: {len(runs)} runs of {model}"
+
+
+def every_eval_ever(model: str, output: Path, workspace: Workspace, progress: Progress) -> Iterator[str]:
+    """Write the newest run of a model in the format of Every Eval Ever, and yield where.
+
+    Raises:
+        UsageError: the model has no run, the format's package is not installed, or the output cannot be a file.
+    """
+    _check_output(output, "result.json")
+    (run, *_), remarks = find([model], workspace)
+    document = every_eval_ever_format.checked(run, workspace, progress)
+    write_json(output, document)
+    yield from remarks
+    yield f"{output}: {len(document['evaluation_results'])} results of {run.name}"
 
 
 def compare(

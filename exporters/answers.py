@@ -11,7 +11,7 @@ from harness.core.features import Feature, pad_features
 from harness.core.progress import Advance
 from harness.core.task import Outputs
 from harness.core.tensors import GraphSignature, Tensors
-from harness.evaluation.answers import AnswerStore, DamagedAnswers, Origin, pack, unpack
+from harness.evaluation.answers import AnswerOrigin, AnswerStore, DamagedAnswers, pack, unpack
 from harness.evaluation.workload import unanswered
 from harness.inference.planner import BatchPlanner
 
@@ -50,7 +50,7 @@ class RowAnswers:
 
     def __enter__(self) -> Self:
         if self._kept is not None:
-            origin = Origin(graph=self._kept.network, numerics=self._kept.numerics)
+            origin = AnswerOrigin(graph=self._kept.network, numerics=self._kept.numerics)
             self._store = self._closing.enter_context(AnswerStore(self._kept.folder / origin.file, origin))
         return self
 

@@ -21,15 +21,15 @@ from benchmarks.core.options import bench_parser
 from benchmarks.core.report import guarded, machine_line
 from benchmarks.core.timing import Function, alternate
 from harness.core.tables import Table
-from harness.evaluation.answers import AnswerStore, Origin
+from harness.evaluation.answers import AnswerOrigin, AnswerStore
 
 #: What one transaction of an evaluation brings at XTREME's lengths: 600,000 rows in 6,400 batches.
 BATCH = 94
-ORIGIN = Origin(graph="b" * 64, numerics="measured")
+ORIGIN = AnswerOrigin(graph="b" * 64, numerics="measured")
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class MadeAnswers:
     """What is written: keys, and the bytes of each answer."""
 
     keys: Sequence[bytes]
@@ -41,7 +41,7 @@ class Answers:
             yield self.keys[start : start + BATCH]
 
 
-def blocks(path: Path, answers: Answers) -> Callable[[], int]:
+def blocks(path: Path, answers: MadeAnswers) -> Callable[[], int]:
     """Write as the project does; return what reads everything back and says how many answers there were."""
     with AnswerStore(path, ORIGIN) as store:
         for keys in answers.batches():
@@ -54,7 +54,7 @@ def blocks(path: Path, answers: Answers) -> Callable[[], int]:
     return read
 
 
-def rows(path: Path, answers: Answers, *, indexed: bool) -> Callable[[], int]:
+def rows(path: Path, answers: MadeAnswers, *, indexed: bool) -> Callable[[], int]:
     """Write a row for each answer, with an index over the keys or without one."""
     key = "key BLOB PRIMARY KEY, " if indexed else "id INTEGER PRIMARY KEY, key BLOB, "
     end = "WITHOUT ROWID" if indexed else ""
@@ -79,7 +79,7 @@ def rows(path: Path, answers: Answers, *, indexed: bool) -> Callable[[], int]:
     return read
 
 
-def parts(path: Path, answers: Answers) -> Callable[[], int]:
+def parts(path: Path, answers: MadeAnswers) -> Callable[[], int]:
     """Write one Arrow stream, a record batch for each batch, flushed one by one."""
     schema = pa.schema([("key", pa.binary(16)), ("tokens", pa.int32()), ("data", pa.binary())])
     with path.open("wb") as stream, pa.ipc.new_stream(stream, schema) as writer:
@@ -111,9 +111,11 @@ def measure(amount: int, size: int, repeats: int, folder: Path) -> Table:
     Raises:
         RuntimeError: a way lost answers.
     """
-    answers = Answers([sha256(str(number).encode()).digest()[:16] for number in range(amount)], bytes(range(256)) * 20)
-    answers = Answers(answers.keys, (answers.blob * (size // len(answers.blob) + 1))[:size])
-    ways: dict[str, Callable[[Path, Answers], Callable[[], int]]] = {
+    answers = MadeAnswers(
+        [sha256(str(number).encode()).digest()[:16] for number in range(amount)], bytes(range(256)) * 20
+    )
+    answers = MadeAnswers(answers.keys, (answers.blob * (size // len(answers.blob) + 1))[:size])
+    ways: dict[str, Callable[[Path, MadeAnswers], Callable[[], int]]] = {
         "blocks with checksums (ours)": blocks,
         "SQLite, a row for each answer": lambda path, all_of: rows(path, all_of, indexed=False),
         "SQLite, rows under their key": lambda path, all_of: rows(path, all_of, indexed=True),

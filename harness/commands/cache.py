@@ -17,7 +17,7 @@ from harness.core.errors import UsageError
 from harness.core.files import disk_bytes, size_text
 from harness.core.progress import Progress, counted
 from harness.core.tables import Table
-from harness.evaluation.answers import SUFFIX, AnswerStore, Origin
+from harness.evaluation.answers import SUFFIX, AnswerOrigin, AnswerStore
 from harness.tokenization.cache import SUFFIX as ROWS
 from harness.tokenization.cache import TokenCache
 
@@ -29,7 +29,7 @@ _DAY = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class CacheFile:
     """One file of the cache."""
 
     path: Path
@@ -44,11 +44,12 @@ class Kept:
         return [self.path, *(path for path in beside if path.exists())]
 
 
-def kept(workspace: Workspace) -> list[Kept]:
+def kept(workspace: Workspace) -> list[CacheFile]:
     """Return the files of the cache, the least recently used first."""
     paths = [*workspace.answers.glob(f"*{SUFFIX}"), *workspace.tokens.glob(f"*{ROWS}")]
     found = [
-        Kept(path=path, size=disk_bytes(path.parent.glob(f"{path.name}*")), used=path.stat().st_mtime) for path in paths
+        CacheFile(path=path, size=disk_bytes(path.parent.glob(f"{path.name}*")), used=path.stat().st_mtime)
+        for path in paths
     ]
     return sorted(found, key=lambda each: each.used)
 
@@ -74,7 +75,7 @@ def table(workspace: Workspace) -> Table:
     return Table(f"cache of {workspace.root}", ["graph", "computed by", "answers", "size", "last used"], rows)
 
 
-def _about(path: Path) -> tuple[Origin, int]:
+def _about(path: Path) -> tuple[AnswerOrigin, int]:
     """Return what a file's answers are of, and how many batches it has.
 
     Raises:
@@ -87,7 +88,7 @@ def _about(path: Path) -> tuple[Origin, int]:
     except sqlite3.DatabaseError as error:
         message = f"{path} cannot be read ({error}); mend it with `harness cache verify`"
         raise UsageError(message) from error
-    origin = Origin(
+    origin = AnswerOrigin(
         graph=about.get("graph", ""), numerics=about.get("numerics", ""), by_batch=about.get("by_batch") == "True"
     )
     return origin, count
@@ -103,7 +104,7 @@ def verify(workspace: Workspace, progress: Progress) -> list[str]:
                 origin, _ = _about(path)
             except UsageError as error:
                 found.append(f"{error}; what can be read of it is kept")
-                origin = Origin(graph="")
+                origin = AnswerOrigin(graph="")
             with AnswerStore(path, origin) as store:
                 found += store.verify()
             advance(1)
@@ -119,7 +120,7 @@ def bound() -> int:
     return bytes_of(os.environ.get(VARIABLE, BOUND))
 
 
-def prune(workspace: Workspace, size: int, since: float = float("inf")) -> list[Kept]:
+def prune(workspace: Workspace, size: int, since: float = float("inf")) -> list[CacheFile]:
     """Remove files until the rest is no larger than a size, the least recently used first; return what was removed.
 
     A file that a run has open stays.
@@ -140,7 +141,7 @@ def prune(workspace: Workspace, size: int, since: float = float("inf")) -> list[
     return removed
 
 
-def _remove(each: Kept) -> bool:
+def _remove(each: CacheFile) -> bool:
     if each.path.suffix != SUFFIX:
         # Whoever has mapped it keeps it until its run ends.
         each.path.unlink(missing_ok=True)
@@ -179,7 +180,7 @@ def bytes_of(text: str) -> int:
     return int(size)
 
 
-def removed_lines(removed: Sequence[Kept]) -> Iterator[str]:
+def removed_lines(removed: Sequence[CacheFile]) -> Iterator[str]:
     """Yield a line that says what was removed; none where nothing was."""
     if removed:
         freed = size_text(sum(each.size for each in removed))

@@ -50,7 +50,7 @@ class DamagedAnswers(ArtifactError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class AnswerOrigin:
     """What answers are of."""
 
     #: SHA-256 of the graph.
@@ -81,7 +81,7 @@ def batch_keys(keys: Sequence[bytes], width: int) -> list[bytes]:
 class AnswerStore:
     """The answers of one graph and numerics. Used from one thread; other processes may read and write beside."""
 
-    def __init__(self, path: Path, origin: Origin) -> None:
+    def __init__(self, path: Path, origin: AnswerOrigin) -> None:
         """Open the file, or make it.
 
         Raises:

@@ -15,7 +15,7 @@ from harness.core.errors import EndpointError, UsageError, nearest
 from harness.core.progress import Progress
 from harness.evaluation.tuning.record import Setting
 from harness.inference.endpoints import Endpoint, check_signature
-from harness.inference.numerics import onnxruntime
+from harness.inference.endpoints.numerics import onnxruntime
 from harness.serving.repository.check import serves
 from harness.serving.repository.layout import CONFIG, read_config, versions
 from harness.serving.repository.proof import check_answer
@@ -51,7 +51,7 @@ class Connection:
     #: Says that something will be asked: what takes seconds to start starts now, and nobody waits for it.
     #: To be called from the main thread; `open` calls it where nobody did.
     begin: Callable[[], None] = _nothing_to_start
-    #: What computes a graph's answers, without opening it where it is our own; see `harness.inference.numerics`.
+    #: What computes a graph's answers, without opening it where it is our own; see `endpoints.numerics`.
     numerics: Callable[[Artifact], str] = _of_this_package
     #: The processes of this machine that hold a graph while its endpoint is open, by number.
     processes: Callable[[Artifact], list[int]] = _this_process

@@ -10,7 +10,7 @@ from itertools import chain
 from harness.artifacts.store import Artifact
 from harness.core.features import Feature
 from harness.core.progress import Progress
-from harness.evaluation.answers import Origin
+from harness.evaluation.answers import AnswerOrigin
 from harness.evaluation.connection import Connection
 from harness.evaluation.dispatch import answer
 from harness.evaluation.journal import Journal
@@ -61,7 +61,7 @@ def execute(planned: Plan, journal: Journal, connection: Connection, stages: Sta
     journal.set_metadata({"request": json.dumps(evaluation.request)})
     for graph in evaluation.artifacts:
         numerics = connection.numerics(graph)
-        journal.attach(Origin(graph=graph.graph_sha256, numerics=numerics, by_batch=graph.batch_dependent))
+        journal.attach(AnswerOrigin(graph=graph.graph_sha256, numerics=numerics, by_batch=graph.batch_dependent))
     stored = {graph.graph_sha256: journal.stored(graph.graph_sha256) for graph in evaluation.artifacts}
     queries = _Queries(planned, stored, connection, stages)
     if not all(stored.values()):

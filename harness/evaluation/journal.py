@@ -24,7 +24,7 @@ from harness.core.errors import UsageError
 from harness.core.features import Feature
 from harness.core.task import Outputs
 from harness.core.tensors import GraphSignature
-from harness.evaluation.answers import AnswerStore, Origin, batch_keys, unpack
+from harness.evaluation.answers import AnswerOrigin, AnswerStore, batch_keys, unpack
 from harness.inference.planner import Batch
 
 _SCHEMA = """
@@ -75,7 +75,7 @@ class Journal:
         """
         self.path = path
         self._answers = answers or path.parent / ANSWERS
-        self._origins: dict[str, Origin] = {}
+        self._origins: dict[str, AnswerOrigin] = {}
         self._stores: dict[str, AnswerStore] = {}
         #: Of graphs whose answers depend on the batch: key of the row -> key of the answer.
         self._views: dict[str, dict[bytes, bytes]] = {}
@@ -131,7 +131,7 @@ class Journal:
         with self._transaction():
             self._connection.executemany("INSERT OR REPLACE INTO run VALUES (?, ?)", values.items())
 
-    def attach(self, origin: Origin) -> None:
+    def attach(self, origin: AnswerOrigin) -> None:
         """Note what computes a graph's answers in this run; those of another origin are none of this run's.
 
         What an earlier run in the same folder saw of the graph is forgotten, so that it changes nothing.
@@ -148,12 +148,12 @@ class Journal:
             self._stores.pop(graph).close()
         self._origins[graph] = origin
 
-    def origin(self, graph: str) -> Origin:
+    def origin(self, graph: str) -> AnswerOrigin:
         """Return what computed a graph's answers in this run."""
         if graph not in self._origins:
             noted = self.metadata().get(_origin_key(graph))
             numerics, by_batch = ("", False) if noted is None else json.loads(noted)
-            self._origins[graph] = Origin(graph=graph, numerics=numerics, by_batch=by_batch)
+            self._origins[graph] = AnswerOrigin(graph=graph, numerics=numerics, by_batch=by_batch)
         return self._origins[graph]
 
     def _store(self, graph: str) -> AnswerStore:

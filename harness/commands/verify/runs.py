@@ -28,7 +28,7 @@ from harness.evaluation.request import JOURNAL
 from harness.evaluation.resolve import resolve_run
 from harness.evaluation.selection import check_suite, choose_protocols, choose_tasks
 from harness.evaluation.workload import Job, sample_of
-from harness.inference.numerics import onnxruntime
+from harness.inference.endpoints.numerics import onnxruntime
 
 #: Relative and absolute: the same sums in another order, on another machine. A changed answer moves more.
 _SCORE_TOLERANCE = 1e-9

@@ -35,7 +35,7 @@ class Endpoint(Protocol):
 
     @property
     def numerics(self) -> str:
-        """What the answers are kept under; see `harness.inference.numerics`."""
+        """What the answers are kept under; see `harness.inference.endpoints.numerics`."""
         ...
 
     @property

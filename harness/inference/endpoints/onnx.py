@@ -19,8 +19,7 @@ from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, MissingExtra, UsageError, nearest
 from harness.core.machine import cores
 from harness.core.tensors import GraphSignature, Tensors, TensorSpec, row_problem
-from harness.inference import numerics
-from harness.inference.endpoints import Closing
+from harness.inference.endpoints import Closing, numerics
 
 try:
     import onnxruntime as ort

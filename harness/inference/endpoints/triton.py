@@ -18,8 +18,8 @@ from harness.core.errors import EndpointError, MissingExtra, UsageError
 from harness.core.tensors import NOT_FINITE, Axis, GraphSignature, Tensors, TensorSpec, row_problem
 from harness.inference.endpoints import Closing, NotFiniteAnswer
 from harness.inference.endpoints.model_config import dtype_name
+from harness.inference.endpoints.numerics import PARAMETER
 from harness.inference.endpoints.tls import ClientTls, remedy
-from harness.inference.numerics import PARAMETER
 
 try:
     import tritonclient.grpc as client
@@ -114,7 +114,7 @@ class _Served:
     graph_sha256: str
     max_batch_size: int
     backend: str
-    #: What the server says that computes, or else its backend; see `harness.inference.numerics`.
+    #: What the server says that computes, or else its backend; see `harness.inference.endpoints.numerics`.
     numerics: str
 
 

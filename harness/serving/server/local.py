@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.core.errors import EndpointError, UsageError, nearest
-from harness.inference.numerics import onnxruntime
+from harness.inference.endpoints.numerics import onnxruntime
 from harness.serving.access import Access
 from harness.serving.repository.config import check_name
 from harness.serving.repository.layout import Profile

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import EndpointError
-from harness.inference.numerics import PARAMETER
+from harness.inference.endpoints.numerics import PARAMETER
 from harness.serving.access import Access
 from harness.serving.repository.config import PROFILE
 from harness.serving.repository.known_answer import FILE, KnownAnswer, is_busy, read_known_answer
@@ -33,7 +33,7 @@ class RunningTriton:
 
     #: The port of the HTTP service.
     http_port: int
-    #: What computes in the server, where that is known; see `harness.inference.numerics`.
+    #: What computes in the server, where that is known; see `harness.inference.endpoints.numerics`.
     numerics: str = ""
 
     def __init__(

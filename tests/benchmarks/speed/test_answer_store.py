@@ -4,16 +4,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.speed import answer_store
-from benchmarks.speed.answer_store import Answers
+from benchmarks.speed.answer_store import MadeAnswers
 
 
 @pytest.fixture
-def answers() -> Answers:
-    return Answers([bytes([number]) * 16 for number in range(200)], b"answer" * 50)
+def answers() -> MadeAnswers:
+    return MadeAnswers([bytes([number]) * 16 for number in range(200)], b"answer" * 50)
 
 
 @pytest.mark.parametrize("way", [answer_store.blocks, answer_store.parts, partial(answer_store.rows, indexed=True)])
-def test_every_way_gives_every_answer_back(way, answers: Answers, tmp_path: Path) -> None:
+def test_every_way_gives_every_answer_back(way, answers: MadeAnswers, tmp_path: Path) -> None:
     assert way(tmp_path / "file", answers)() == 200
 
 

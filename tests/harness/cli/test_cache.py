@@ -7,7 +7,7 @@ from harness.artifacts.workspace import Workspace
 from harness.commands import cache
 from harness.core.errors import UsageError
 from harness.core.progress import Silent
-from harness.evaluation.answers import AnswerStore, Origin
+from harness.evaluation.answers import AnswerOrigin, AnswerStore
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def keep(workspace: Workspace, graph: str, used: float, size: int = 10_000) -> Path:
-    origin = Origin(graph=graph * 64, numerics="onnxruntime 1.31.1 cpu")
+    origin = AnswerOrigin(graph=graph * 64, numerics="onnxruntime 1.31.1 cpu")
     path = workspace.answers / origin.file
     with AnswerStore(path, origin) as store:
         store.add([graph.encode() * 16], [1], [b"x" * size], 1)
@@ -35,7 +35,7 @@ def test_least_recently_used_goes_first(workspace: Workspace) -> None:
 
 def test_answers_that_a_run_has_open_stay(workspace: Workspace) -> None:
     path = keep(workspace, "a", 1e9)
-    with AnswerStore(path, Origin(graph="a" * 64, numerics="onnxruntime 1.31.1 cpu")):
+    with AnswerStore(path, AnswerOrigin(graph="a" * 64, numerics="onnxruntime 1.31.1 cpu")):
         assert cache.prune(workspace, 0) == []
     assert [each.path for each in cache.prune(workspace, 0)] == [path]
     assert not path.exists()

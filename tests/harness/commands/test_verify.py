@@ -23,7 +23,7 @@ from harness.core.files import file_sha256
 from harness.core.heads import describe
 from harness.core.layout import Layout
 from harness.core.progress import Silent
-from harness.evaluation.answers import AnswerStore, Origin
+from harness.evaluation.answers import AnswerOrigin, AnswerStore
 from harness.evaluation.provenance import provenance
 from harness.evaluation.request import EvaluationRequest
 from harness.serving.repository.config import Serving
@@ -342,11 +342,11 @@ def rewrite(home: Workspace, change: Callable[[bytes], bytes]) -> None:
     """Write other answers in the place of those that are kept, with the right checksum."""
     with sqlite3.connect(kept(home)) as connection:
         about = dict(connection.execute("SELECT key, value FROM about"))
-    with AnswerStore(kept(home), Origin(graph=about["graph"], numerics=about["numerics"])) as store:
+    with AnswerStore(kept(home), AnswerOrigin(graph=about["graph"], numerics=about["numerics"])) as store:
         ((keys, width),) = store.batches()
         before = store.read(keys)
     fewer_answers(home)
-    with AnswerStore(kept(home), Origin(graph=about["graph"], numerics=about["numerics"])) as store:
+    with AnswerStore(kept(home), AnswerOrigin(graph=about["graph"], numerics=about["numerics"])) as store:
         store.add(keys, [tokens for tokens, _ in before], [change(answer) for _, answer in before], width)
 
 

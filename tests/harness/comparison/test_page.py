@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from outside_tools import need_module
 from xnli_labels import wrong
 
 from harness.artifacts.checkpoint import read_metadata
@@ -29,8 +30,8 @@ from harness.core.examples import (
 from harness.core.progress import Silent
 from harness.statistics.estimates import Interval
 
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
+need_module("jinja2")
+need_module("matplotlib")
 
 #: Elements without an end tag.
 VOID = {"meta", "link", "input", "br", "use"}

@@ -28,12 +28,13 @@ def need_module(name: str) -> Any:
         name: as `import` takes it: ``selenium.webdriver``. A module that is there but cannot be imported is an error.
     """
     try:
-        return importlib.import_module(name)
+        found = importlib.import_module(name)
     except ModuleNotFoundError as error:
         # One of a submodule that a broken installation lacks is no reason to skip.
         if error.name is None or error.name != name.partition(".")[0]:
             raise
-    _lacks(f"the module {name} is missing; install it with `pip install --editable '.[dev]'`")
+        _lacks(f"the module {name} is missing; install it with `pip install --editable '.[dev]'`")
+    return found
 
 
 def _lacks(message: str) -> NoReturn:

@@ -180,7 +180,7 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
             chart,
             [row.group for row in drawn],
             [Series(name=right, bars=[Bar(value=row.value, interval=row.interval) for row in drawn])],
-            f"{right} minus {left}, percentage points",
+            "percentage points",
             zero=True,
         ),
         families=", ".join(f"{name} {number}" for name, number in families(rows).items()),

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -125,21 +125,52 @@ def test_text_of_the_data_is_never_markup(browser, make_run, write, tmp_path, wo
     assert browser.get_log("browser") == []
 
 
+@pytest.fixture
+def at_width(opened) -> Iterator[Callable[[int], None]]:
+    """Give the page a width: a window of Chromium is at least 500 wide, the device's own size is not."""
+
+    def change(width: int) -> None:
+        opened.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+
+    yield change
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_fits_the_window_and_arabic_runs_from_right_to_left(opened, width: int) -> None:
-    opened.set_window_size(width, 900)
-    # A window of Chromium is at least 500 wide; the device's own size is not.
-    opened.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
+def test_page_fits_the_window_and_arabic_runs_from_right_to_left(opened, at_width, width: int) -> None:
+    at_width(width)
     wide, inner = opened.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= inner
     Select(opened.find_element(By.CSS_SELECTOR, "#filters select[name=language]")).select_by_value("ar")
     text = opened.find_element(By.CSS_SELECTOR, "article.example .text")
     assert text.get_attribute("dir") == "auto"
     assert text.get_attribute("lang") == "ar"
-    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+#: Of each chart: its left and right edge, that of its frame, and the height of its smallest letters.
+CHARTS = """
+return [...document.querySelectorAll("figure svg")].map(chart => {
+  const own = chart.getBoundingClientRect(), frame = chart.parentNode.getBoundingClientRect();
+  const scale = own.width / chart.viewBox.baseVal.width;
+  const sizes = [...chart.querySelectorAll("text")].map(each => parseFloat(getComputedStyle(each).fontSize) * scale);
+  return [own.left - frame.left, frame.right - own.right, own.width, Math.min(...sizes)];
+});
+"""
+
+
+@pytest.mark.parametrize(("width", "widest"), [(1280, 580), (390, 366)])
+def test_charts_are_whole_and_legible(opened, at_width, width: int, widest: int) -> None:
+    at_width(width)
+    found = opened.execute_script(CHARTS)
+    assert len(found) >= 2
+    for left, right, size, letters in found:
+        assert left >= 0
+        assert right >= 0
+        assert 300 < size <= widest
+        assert letters >= 8.5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

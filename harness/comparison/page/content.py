@@ -1,13 +1,13 @@
 """What a page says, as values: the template only lays them out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.artifacts.workspace import Workspace
 from harness.comparison.alignment import Aligned, AlignedTask, problem_of
 from harness.comparison.comparing import families
-from harness.comparison.differences import GroupDifference, differences
+from harness.comparison.differences import ALPHA, GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
 from harness.comparison.page import charts
 from harness.comparison.page.charts import Bar, Series
@@ -71,6 +71,8 @@ class Claim:
     better: Sequence[str]
     worse: Sequence[str]
     unclear: Sequence[str]
+    #: Why intervals without 0 are among `unclear`; empty where none is.
+    why_unclear: str
     rows: Sequence[Sequence[str]]
     chart: str
     families: str
@@ -175,6 +177,7 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
         better=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value > 0],
         worse=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value < 0],
         unclear=[f"{row.group} ({row.value:+.1f})" for row in by_script if not row.significant],
+        why_unclear=" ".join(why_unclear(drawn)),
         rows=[_difference_cells(row) for row in rows],
         chart=charts.dots(
             chart,
@@ -185,6 +188,44 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
         ),
         families=", ".join(f"{name} {number}" for name, number in families(rows).items()),
     )
+
+
+def why_unclear(rows: Sequence[GroupDifference]) -> Iterator[str]:
+    """Yield a sentence for each reason why a difference is not shown although its interval is without 0.
+
+    Args:
+        rows: what the headline shows.
+    """
+    apart = [
+        row
+        for row in rows
+        if row.interval is not None
+        and (row.interval.low > 0 or row.interval.high < 0)
+        and row.corrected is not None
+        and row.p_value is not None
+        and not row.significant
+    ]
+    by_size: dict[int, list[str]] = {}
+    for row in apart:
+        if row.p_value is not None and row.p_value <= ALPHA:
+            by_size.setdefault(row.family_size, []).append(row.group)
+    for size, found in by_size.items():
+        yield (
+            f"{_without_0(found)}, but not shown: an interval is for one comparison, the p-values are corrected by "
+            f"Holm's method over all {size} comparisons."
+        )
+    for row in apart:
+        if row.p_value is not None and row.p_value > ALPHA:
+            yield (
+                f"{_without_0([row.group])}, but not shown: its test ({row.test}, p = {p_text(row.p_value)} before any "
+                f"correction) is another method than its interval ({row.interval_method})."
+            )
+
+
+def _without_0(found: Sequence[str]) -> str:
+    if len(found) == 1:
+        return f"The interval of {found[0]} is without 0"
+    return f"The intervals of {', '.join(found[:-1])} and {found[-1]} are without 0"
 
 
 def _sentence(row: GroupDifference, left: str, right: str, over: str) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from xnli_labels import wrong
 from harness.artifacts.checkpoint import read_metadata
 from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
+from harness.comparison.differences import GroupDifference
 from harness.comparison.page import charts, shown
+from harness.comparison.page.content import why_unclear
 from harness.comparison.page.examples import BUDGET
 from harness.comparison.page.training import training
 from harness.comparison.page.writing import script_json
@@ -103,6 +106,39 @@ def test_headline_says_which_is_better_where_and_how_sure_it_is(page, two) -> No
     assert '<dt>better in</dt><dd class="good">Cyrl (+23.9)</dd>' in text
     assert "<dt>worse in</dt><dd>no script</dd>" in text
     assert "<dt>not shown either way in</dt><dd>Latn (-0.6)</dd>" in text
+
+
+def test_interval_without_0_that_is_not_called_better_is_explained() -> None:
+    row = GroupDifference(
+        left="a", right="b", task="xnli", group="Latn", languages=("en",), examples=9, clusters=9, left_score=50,
+        right_score=52, value=2, interval=Interval(0.1, 3.9), interval_method="Tango", p_value=0.04,
+        test="exact McNemar", family="xnli", family_size=8, corrected=0.2,
+    )  # fmt: skip
+    grek = replace(row, group="Grek", value=-2, interval=Interval(-3.9, -0.1))
+    shown_ = replace(row, group="Cyrl", p_value=0.001, corrected=0.008)
+    with_0 = replace(row, group="Thai", interval=Interval(-0.1, 3.9))
+    other = replace(row, group="Hani", p_value=0.06, corrected=0.3)
+    assert list(why_unclear([row, shown_, with_0])) == [
+        "The interval of Latn is without 0, but not shown: an interval is for one comparison, the p-values are "
+        "corrected by Holm's method over all 8 comparisons."
+    ]
+    assert list(why_unclear([row, grek, other])) == [
+        "The intervals of Latn and Grek are without 0, but not shown: an interval is for one comparison, the p-values "
+        "are corrected by Holm's method over all 8 comparisons.",
+        "The interval of Hani is without 0, but not shown: its test (exact McNemar, p = 0.060 before any correction) "
+        "is another method than its interval (Tango).",
+    ]
+    assert list(why_unclear([shown_, with_0, replace(row, interval=None)])) == []
+
+
+def test_headline_explains_an_interval_without_0(page, make_run, xnli) -> None:
+    """The p-value of one is below 0.05 alone, and above it after Holm's correction."""
+    gold = {code: xnli(code, premises=60) for code in ("ru", "en", "ar", "el", "th", "zh")}
+    make_run("one", {"xnli": {**gold, "ru": wrong(gold["ru"], *range(0, 21, 3))}})
+    make_run("two", {"xnli": gold})
+    text = page("one", "two")
+    assert "The interval of Cyrl is without 0, but not shown: an interval is for one comparison" in text
+    assert "corrected by Holm&#39;s method over all 6 comparisons." in text
 
 
 def test_equal_runs_are_not_called_better(page, make_run, xnli) -> None:

@@ -373,26 +373,65 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     target = written(
         checkpoint / "target" / "mnli", "target", {"intermediate": phase_2}, [(5, 1.1), (10, 0.7)], [(10, 61.5)]
     )
-    path = folder / "scores.json"
-    document = json.loads(path.read_text(encoding="utf-8"))
-    document["provenance"]["checkpoint_sha256"] = {"mnli": target}
-    path.write_text(json.dumps(document), encoding="utf-8")
+    named(folder, target)
     (run,) = find([str(folder)], workspace)[0]
     found = training(["english@fp32"], [run], workspace)
-    assert [name for name, _ in found.charts] == ["phase 2", "mnli"]
-    assert all(svg.startswith("<svg") for _, svg in found.charts)
+    assert [each.name for each in found.charts] == ["phase 2", "mnli"]
+    assert all(each.loss.startswith("<svg") for each in found.charts)
+    assert [each.score[:4] for each in found.charts] == ["", "<svg"]
+    assert "English dev score" in found.charts[1].score
+    assert found.absent == []
     assert found.rows == [
         ["phase 2", "english@fp32", "20", "2.000", "1.500", "-", "-"],
         ["mnli", "english@fp32", "10", "1.100", "0.700", "61.5", "10"],
     ]
+    # Phase 2 alone is gone.
+    (checkpoint / "intermediate" / "phase.json").unlink()
+    found = training(["english@fp32"], [run], workspace)
+    assert [row[0] for row in found.rows] == ["mnli"]
+    assert found.absent == [
+        f"english@fp32: no training curves of phase 2, {checkpoint / 'intermediate'} has no such checkpoint"
+    ]
     # Trained again, it is another network than the one that was scored.
     written(checkpoint / "target" / "mnli", "target", {}, [(5, 0.1)], [])
-    assert training(["english@fp32"], [run], workspace).rows == []
+    found = training(["english@fp32"], [run], workspace)
+    assert found.rows == []
+    assert found.absent == [
+        f"english@fp32: no training curves of mnli, what {checkpoint / 'target'} has was trained again after this run"
+    ]
 
 
-def test_training_of_a_checkpoint_that_is_gone_is_left_out(make_run, xnli, workspace: Workspace) -> None:
-    (run,) = find([str(make_run("english", {"xnli": {"ru": xnli("ru")}}))], workspace)[0]
-    assert training(["english@fp32"], [run], workspace).charts == []
+def test_training_of_a_checkpoint_that_is_gone_is_said_with_the_path(page, make_run, xnli, tmp_path: Path) -> None:
+    make_run("english", {"xnli": {"ru": xnli("ru")}})
+    folder = tmp_path / "checkpoints" / "english" / "target"
+    assert f"english@fp32: no training curves of mnli, {folder} has no such checkpoint." in page("english")
+
+
+def test_training_of_a_damaged_checkpoint_is_said(make_run, xnli, tmp_path: Path, workspace: Workspace) -> None:
+    folder = make_run("english", {"xnli": {"ru": xnli("ru")}})
+    target = tmp_path / "checkpoints" / "english" / "target" / "mnli"
+    digest = written(target, "target", {}, [(5, "low")], [])
+    named(folder, digest)
+    (run,) = find([str(folder)], workspace)[0]
+    (line,) = training(["english@fp32"], [run], workspace).absent
+    assert line.startswith(f"english@fp32: no training curves of mnli, {target / 'phase.json'} is damaged (")
+    assert "losses" in line
+    (target / "phase.json").write_text("{", encoding="utf-8")
+    (line,) = training(["english@fp32"], [run], workspace).absent
+    assert f"{target / 'phase.json'} is damaged (not JSON" in line
+    named(folder, None)
+    (run,) = find([str(folder)], workspace)[0]
+    assert training(["english@fp32"], [run], workspace).absent == [
+        "english@fp32: no training curves, its record names no checkpoint"
+    ]
+
+
+def named(folder: Path, digest: str | None) -> None:
+    """Let a run's record name the checkpoint of MNLI, or none."""
+    path = folder / "scores.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["provenance"]["checkpoint_sha256"] = {} if digest is None else {"mnli": digest}
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def written(folder: Path, phase: str, parents: dict[str, str], losses: list, scores: list) -> str:

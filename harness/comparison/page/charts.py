@@ -110,10 +110,12 @@ def lines(name: str, curves: Sequence[Curve], across: str, up: str) -> str:
             across_, up_ = zip(*curve.points, strict=True)
             colour, marker = SERIES[curve.number % len(SERIES)], _MARKERS[curve.number % len(_MARKERS)]
             every = math.ceil(len(across_) / _MOST_MARKERS)
-            axes.plot(across_, up_, color=colour, linewidth=1.4, marker=marker, markersize=3.5, markevery=every)
+            # Where curves coincide, the markers of those below stand out, and rings stand around each other.
+            size, ring = max(2.5, 5.5 - 1.2 * curve.number), 9 + 3 * curve.number
+            axes.plot(across_, up_, color=colour, linewidth=1.4, marker=marker, markersize=size, markevery=every)
             for x, y in curve.points:
                 if x == curve.ringed:
-                    axes.plot([x], [y], color=colour, marker="o", markersize=9, fillstyle="none", linestyle="none")
+                    axes.plot([x], [y], color=colour, marker="o", markersize=ring, fillstyle="none", linestyle="none")
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.grid(color=_LINE, alpha=0.2, linewidth=0.6)

@@ -11,6 +11,7 @@ from harness.comparison.differences import ALPHA, GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
 from harness.comparison.page import charts
 from harness.comparison.page.charts import Bar, Series
+from harness.comparison.page.layers import Layers, layers
 from harness.comparison.page.training import Training, training
 from harness.comparison.runs import FinishedRun, named
 from harness.comparison.scores import GroupScore, measured_scores, transfer_gap
@@ -106,6 +107,7 @@ class Content:
     task_rows: Sequence[Sequence[str]]
     speed_rows: Sequence[Sequence[str]]
     training: Training
+    layers: Layers
     provenance: Sequence[Provenance]
     #: Each warning with the runs that it is about.
     warnings: Sequence[tuple[str, Sequence[str]]]
@@ -144,6 +146,7 @@ def content(
         task_rows=_tasks(names, languages),
         speed_rows=[_speed(name, run) for name, run in zip(names, runs, strict=True)],
         training=training(names, runs, workspace),
+        layers=layers(names, runs, workspace),
         provenance=[_provenance(name, run, workspace) for name, run in zip(names, runs, strict=True)],
         warnings=_shared_warnings(names, runs),
         markers=charts.MARKERS[: len(names)],
@@ -211,21 +214,22 @@ def why_unclear(rows: Sequence[GroupDifference]) -> Iterator[str]:
             by_size.setdefault(row.family_size, []).append(row.group)
     for size, found in by_size.items():
         yield (
-            f"{_without_0(found)}, but not shown: an interval is for one comparison, the p-values are corrected by "
-            f"Holm's method over all {size} comparisons."
+            f"{_without_0(found)}, and yet no difference is shown: an interval is for one comparison, while the "
+            f"p-values are corrected by Holm's method over all {size} comparisons."
         )
     for row in apart:
         if row.p_value is not None and row.p_value > ALPHA:
             yield (
-                f"{_without_0([row.group])}, but not shown: its test ({row.test}, p = {p_text(row.p_value)} before any "
-                f"correction) is another method than its interval ({row.interval_method})."
+                f"{_without_0([row.group])}, and yet no difference is shown: its test ({row.test}, p = "
+                f"{p_text(row.p_value)} before any correction) is another method than its interval "
+                f"({row.interval_method})."
             )
 
 
 def _without_0(found: Sequence[str]) -> str:
     if len(found) == 1:
-        return f"The interval of {found[0]} is without 0"
-    return f"The intervals of {', '.join(found[:-1])} and {found[-1]} are without 0"
+        return f"The interval of {found[0]} does not contain 0"
+    return f"The intervals of {', '.join(found[:-1])} and {found[-1]} do not contain 0"
 
 
 def _sentence(row: GroupDifference, left: str, right: str, over: str) -> str:

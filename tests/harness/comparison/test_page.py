@@ -119,14 +119,14 @@ def test_interval_without_0_that_is_not_called_better_is_explained() -> None:
     with_0 = replace(row, group="Thai", interval=Interval(-0.1, 3.9))
     other = replace(row, group="Hani", p_value=0.06, corrected=0.3)
     assert list(why_unclear([row, shown_, with_0])) == [
-        "The interval of Latn is without 0, but not shown: an interval is for one comparison, the p-values are "
-        "corrected by Holm's method over all 8 comparisons."
+        "The interval of Latn does not contain 0, and yet no difference is shown: an interval is for one comparison, "
+        "while the p-values are corrected by Holm's method over all 8 comparisons."
     ]
     assert list(why_unclear([row, grek, other])) == [
-        "The intervals of Latn and Grek are without 0, but not shown: an interval is for one comparison, the p-values "
-        "are corrected by Holm's method over all 8 comparisons.",
-        "The interval of Hani is without 0, but not shown: its test (exact McNemar, p = 0.060 before any correction) "
-        "is another method than its interval (Tango).",
+        "The intervals of Latn and Grek do not contain 0, and yet no difference is shown: an interval is for one "
+        "comparison, while the p-values are corrected by Holm's method over all 8 comparisons.",
+        "The interval of Hani does not contain 0, and yet no difference is shown: its test (exact McNemar, p = 0.060 "
+        "before any correction) is another method than its interval (Tango).",
     ]
     assert list(why_unclear([shown_, with_0, replace(row, interval=None)])) == []
 
@@ -137,7 +137,10 @@ def test_headline_explains_an_interval_without_0(page, make_run, xnli) -> None:
     make_run("one", {"xnli": {**gold, "ru": wrong(gold["ru"], *range(0, 21, 3))}})
     make_run("two", {"xnli": gold})
     text = page("one", "two")
-    assert "The interval of Cyrl is without 0, but not shown: an interval is for one comparison" in text
+    assert (
+        "The interval of Cyrl does not contain 0, and yet no difference is shown: an interval is for one comparison"
+        in text
+    )
     assert "corrected by Holm&#39;s method over all 6 comparisons." in text
 
 

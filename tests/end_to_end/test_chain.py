@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pages import chromium, open_page, requests
 
 from harness.benchmark import tasks
 
@@ -251,6 +252,32 @@ def test_every_hidden_state_is_scored_and_none_becomes_a_default(home: Path) -> 
     assert "selected-on-test" in done.stdout
     reported = json.loads((home / "runs/sweep-tiny-tatoeba-test.json").read_text(encoding="utf-8"))
     assert len(reported["hidden_states"]) == 3
+
+
+def test_page_of_the_run_opens_in_a_browser_without_the_network(home: Path, in_process: Path) -> None:
+    """As `make report` after `make eval`, with a sweep of the layers beside the run."""
+    swept = harness(home, "sweep-layers", "--model", "tiny", "--task", "tatoeba", "--languages", "ru,de")
+    assert swept.returncode == 0, swept.stderr
+    page = home / "report.html"
+    done = harness(home, "report", str(in_process), "--output", str(page))
+    assert done.returncode == 0, done.stderr
+    with chromium() as browser:
+        open_page(browser, page)
+        assert browser.get_log("browser") == []
+        assert requests(browser) == {page.as_uri()}
+        # What the chain left is all there: each task, curves of each training set with phase 2, the layers, examples.
+        texts = {
+            name: [each.text for each in browser.find_elements("css selector", name)] for name in ("h2", "h3", "h4")
+        }
+        assert {"Tasks", "Training", "Retrieval by layer", "Examples"} <= set(texts["h2"])
+        trained = {"phase 2", *GRAPHS} - {"encoder", "siqa"}
+        assert trained <= set(texts["h3"])
+        assert texts["h4"] == ["mean", "Latn", "Cyrl"]
+        assert "tatoeba (test)" in texts["h3"]
+        tasks_shown = browser.find_elements("css selector", "#tasks ~ .scroll tbody th")
+        assert set(TASKS) <= {each.text for each in tasks_shown}
+        assert "no training curves" not in browser.find_element("css selector", "main").text
+        assert browser.find_elements("css selector", "article.example")
 
 
 def test_task_without_hidden_states_is_not_swept(home: Path) -> None:

@@ -15,7 +15,7 @@ from harness.comparison.page.layers import Layers, layers
 from harness.comparison.page.training import Training, training
 from harness.comparison.runs import FinishedRun, named
 from harness.comparison.scores import GroupScore, measured_scores, transfer_gap
-from harness.comparison.sheets import p_text
+from harness.comparison.sheets import p_text, plain
 from harness.comparison.signature import signature
 from harness.core.errors import UsageError
 from harness.core.languages import language as language_row
@@ -130,7 +130,7 @@ def content(
         progress: shows what is computed.
     """
     runs = [aligned.runs[0] for aligned in alone]
-    names = named(runs)
+    names = [plain(name) for name in named(runs)]
     languages = [list(measured_scores(aligned, "language")) for aligned in alone]
     by_script = [list(measured_scores(aligned, "script")) for aligned in alone]
     latin = [list(measured_scores(aligned, "latin")) for aligned in alone]

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -244,6 +246,60 @@ def test_page_without_examples(page, two) -> None:
     )
 
 
+ANSI = "\x1b[31mred\x1b[0m\x9b1m"
+
+
+def test_name_with_colours_of_ansi_has_no_control_character(page, make_run, xnli) -> None:
+    ru = xnli("ru")
+    one = make_run("english", {"xnli": {"ru": ru}})
+    two = make_run(ANSI, {"xnli": {"ru": wrong(ru, 1)}}, name="two", representation=ANSI, endpoint=ANSI)
+    text = page(str(one), str(two))
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text) == []
+    assert "�[31mred�[0m�1m@fp32" in text
+    assert data_of(text)["runs"][1] == "�[31mred�[0m�1m@fp32"
+    assert Reader(text).open == []
+
+
+def test_control_characters_of_the_data_stay_in_the_examples(page, make_run, write) -> None:
+    write("xnli/test-ru.tsv", "a\x1b[1m\x9b\tb\tneutral\n")
+    text = page(str(make_run("one", {"xnli": {"ru": ["neutral"]}})))
+    assert "\x1b" not in text
+    assert "\x9b" not in text
+    assert data_of(text)["items"][0]["x"][0] == ["first", "a\x1b[1m\x9b"]
+
+
+@pytest.mark.parametrize("code", ["en", "ru"])
+def test_runs_of_one_language(page, make_run, xnli, code: str) -> None:
+    gold = xnli(code)
+    make_run("one", {"xnli": {code: gold}})
+    make_run("two", {"xnli": {code: wrong(gold, *range(30))}})
+    text = page("one", "two")
+    assert re.findall(r'<p class="sentence">(.*?)<', text)[0].startswith("two@fp32 is 50.0 points worse than one@fp32")
+    # Without English, or without another language, there is no transfer gap.
+    rows = re.findall(r'<tr><th scope="row">xnli</th><td class="name">\w+@fp32</td>(.*?)</tr>', text)
+    assert [row.endswith("<td>-</td>") for row in rows[:2]] == [True, True]
+    assert not re.search(
+        r"\bnan\b", re.sub(r"<script.*?</script>|<style.*?</style>", "", text, flags=re.DOTALL).lower()
+    )
+
+
+def test_run_that_is_not_finished_is_named_and_not_shown(page, make_run, xnli, workspace: Workspace) -> None:
+    answers = {"xnli": {"ru": xnli("ru")}}
+    make_run("whole", answers)
+    stopped, damaged = make_run("stopped", answers), make_run("damaged", answers)
+    (stopped / "scores.json").unlink()
+    (damaged / "scores.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"stopped-fp32 is not finished, .* finish it with `harness eval --output"):
+        page("whole", "stopped")
+    with pytest.raises(UsageError, match=r"damaged-fp32/scores\.json is damaged"):
+        page("whole", str(damaged))
+    text = page()
+    assert f"<li>not shown: {stopped} is not finished, it has answers and no scores</li>" in text
+    assert f"<li>not shown: {damaged / 'scores.json'} is damaged" in text
+    assert "stopped@fp32" not in text
+    assert '<p class="soft">whole@fp32. Scores' in text
+
+
 def test_runs_that_do_not_compare_are_shown_beside_each_other(page, make_run, xnli) -> None:
     ru = xnli("ru")
     make_run("one", {"xnli": {"ru": ru}})
@@ -448,3 +504,21 @@ def written(folder: Path, phase: str, parents: dict[str, str], losses: list, sco
     }  # fmt: skip
     (folder / "phase.json").write_text(json.dumps(document), encoding="utf-8")
     return read_metadata(folder).digest
+
+
+def test_language_with_zero_examples_is_refused_with_its_name(page, make_run, xnli, write) -> None:
+    """No reader gives an empty file, so its answers were lost, or the file was emptied after the run."""
+    en, ru = xnli("en"), xnli("ru")
+    make_run("whole", {"xnli": {"en": en, "ru": ru}})
+    folder = make_run("lost", {"xnli": {"en": en, "ru": ru}})
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as journal, journal:
+        journal.execute("DELETE FROM prediction WHERE language = 'ru'")
+    record = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    record["tasks"]["xnli"]["languages"]["ru"]["examples"] = 0
+    (folder / "scores.json").write_text(json.dumps(record), encoding="utf-8")
+    for names in (("lost",), ("whole", "lost")):
+        with pytest.raises(UsageError, match=r"lost-fp32 has no prediction of xnli in 'ru'"):
+            page(*names)
+    write("xnli/test-ru.tsv", "")
+    with pytest.raises(UsageError, match=r"xnli: the files in .* are not those that .*whole-fp32 was scored on"):
+        page("whole")

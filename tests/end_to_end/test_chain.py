@@ -270,7 +270,7 @@ def test_page_of_the_run_opens_in_a_browser_without_the_network(home: Path, in_p
             name: [each.text for each in browser.find_elements("css selector", name)] for name in ("h2", "h3", "h4")
         }
         assert {"Tasks", "Training", "Retrieval by layer", "Examples"} <= set(texts["h2"])
-        trained = {"phase 2", *GRAPHS} - {"encoder", "siqa"}
+        trained = {"phase 2", *GRAPHS} - {"encoder"}
         assert trained <= set(texts["h3"])
         assert texts["h4"] == ["mean", "Latn", "Cyrl"]
         assert "tatoeba (test)" in texts["h3"]

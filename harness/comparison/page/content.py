@@ -343,7 +343,7 @@ def _gap(task: AlignedTask) -> str:
         estimate = transfer_gap(task, 0)
         if estimate is None:
             return EMPTY
-        return f"{estimate.value:+.1f} ±{estimate.interval().half:.1f}"
+        return f"{estimate.value:+.1f} ±{estimate.interval().half:.1f}, n {estimate.examples:,}"
     except UsageError as error:
         return problem_of(error)
 

@@ -120,7 +120,7 @@ def _read_all(run: FinishedRun, workspace: Workspace) -> _Found:
     folder = workspace.checkpoints / run.record.model
     found = _Found()
     if not run.record.provenance.checkpoint_sha256:
-        found.absent.append("no training curves, its record names no checkpoint")
+        found.absent.append("no training curves: its record names no checkpoint")
         return found
     gone: dict[Path, list[str]] = {}
     other: dict[Path, list[str]] = {}
@@ -140,10 +140,10 @@ def _read_all(run: FinishedRun, workspace: Workspace) -> _Found:
     # A graph that is the encoder itself was not trained.
     found.trained[:] = [(name, each) for name, each in found.trained if each.losses]
     for path, names in gone.items():
-        found.absent.append(f"no training curves of {', '.join(names)}, {path} has no such checkpoint")
+        found.absent.append(f"no training curves of {', '.join(names)}: {path} has no such checkpoint")
     for path, names in other.items():
         found.absent.append(
-            f"no training curves of {', '.join(names)}, what {path} has was trained again after this run"
+            f"no training curves of {', '.join(names)}: what {path} has was trained again after this run"
         )
     return found
 
@@ -167,7 +167,7 @@ def _read(
     try:
         checkpoint = read_metadata(folder)
     except CheckpointError as error:
-        found.absent.append(f"no training curves of {name}, {error}")
+        found.absent.append(f"no training curves of {name}: {error}")
         return None
     if checkpoint.digest != digest:
         other.setdefault(place, []).append(name)
@@ -175,6 +175,6 @@ def _read(
     try:
         trained = msgspec.convert(dict(checkpoint.document), _Trained)
     except msgspec.ValidationError as error:
-        found.absent.append(f"no training curves of {name}, {folder / PHASE_FILE} is damaged ({problem(error)})")
+        found.absent.append(f"no training curves of {name}: {folder / PHASE_FILE} is damaged ({problem(error)})")
         return None
     return trained, checkpoint.metadata.parents.get(INTERMEDIATE, "")

@@ -449,21 +449,21 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     found = training(["english@fp32"], [run], workspace)
     assert [row[0] for row in found.rows] == ["mnli"]
     assert found.absent == [
-        f"english@fp32: no training curves of phase 2, {checkpoint / 'intermediate'} has no such checkpoint"
+        f"english@fp32: no training curves of phase 2: {checkpoint / 'intermediate'} has no such checkpoint"
     ]
     # Trained again, it is another network than the one that was scored.
     written(checkpoint / "target" / "mnli", "target", {}, [(5, 0.1)], [])
     found = training(["english@fp32"], [run], workspace)
     assert found.rows == []
     assert found.absent == [
-        f"english@fp32: no training curves of mnli, what {checkpoint / 'target'} has was trained again after this run"
+        f"english@fp32: no training curves of mnli: what {checkpoint / 'target'} has was trained again after this run"
     ]
 
 
 def test_training_of_a_checkpoint_that_is_gone_is_said_with_the_path(page, make_run, xnli, tmp_path: Path) -> None:
     make_run("english", {"xnli": {"ru": xnli("ru")}})
     folder = tmp_path / "checkpoints" / "english" / "target"
-    assert f"english@fp32: no training curves of mnli, {folder} has no such checkpoint." in page("english")
+    assert f"english@fp32: no training curves of mnli: {folder} has no such checkpoint." in page("english")
 
 
 def test_training_of_a_damaged_checkpoint_is_said(make_run, xnli, tmp_path: Path, workspace: Workspace) -> None:
@@ -473,7 +473,7 @@ def test_training_of_a_damaged_checkpoint_is_said(make_run, xnli, tmp_path: Path
     named(folder, digest)
     (run,) = find([str(folder)], workspace)[0]
     (line,) = training(["english@fp32"], [run], workspace).absent
-    assert line.startswith(f"english@fp32: no training curves of mnli, {target / 'phase.json'} is damaged (")
+    assert line.startswith(f"english@fp32: no training curves of mnli: {target / 'phase.json'} is damaged (")
     assert "losses" in line
     (target / "phase.json").write_text("{", encoding="utf-8")
     (line,) = training(["english@fp32"], [run], workspace).absent
@@ -481,7 +481,7 @@ def test_training_of_a_damaged_checkpoint_is_said(make_run, xnli, tmp_path: Path
     named(folder, None)
     (run,) = find([str(folder)], workspace)[0]
     assert training(["english@fp32"], [run], workspace).absent == [
-        "english@fp32: no training curves, its record names no checkpoint"
+        "english@fp32: no training curves: its record names no checkpoint"
     ]
 
 

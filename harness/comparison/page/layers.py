@@ -16,6 +16,7 @@ from harness.comparison.sheets import plain
 from harness.core.errors import UsageError
 from harness.core.languages import scripts
 from harness.core.layout import Split
+from harness.core.progress import Progress
 from harness.core.records import Record, read_record
 from harness.core.tables import EMPTY
 
@@ -70,13 +71,14 @@ class _Swept:
     used: int | None
 
 
-def layers(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Workspace) -> Layers:
+def layers(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Workspace, progress: Progress) -> Layers:
     """Return the sweeps of the runs' models that lie in the workspace; one of another training is named, not drawn.
 
     Args:
         names: of the runs, as the page calls them.
         runs: in the same order; several of one model, as of its variants, share the sweep of its checkpoint.
         workspace: where `harness sweep-layers` wrote.
+        progress: shows what is drawn.
 
     Raises:
         UsageError: a file is damaged, or holds another sweep than its name says; names file and key.
@@ -94,10 +96,12 @@ def layers(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Workspa
                 swept = _Swept(name=name, number=number, record=record, used=_used(run, record))
                 found.setdefault((record.task, record.selected_on), []).append(swept)
     shown = []
-    for at, ((task, split), sweeps) in enumerate(found.items()):
-        shown.append(_task(f"layers-{at}", f"{task} ({split})", sweeps))
-        if len({frozenset(sweep.record.hidden_states[0].languages) for sweep in sweeps}) > 1:
-            remarks.append(f"{task}: the sweeps have different languages, so the models do not compare")
+    with progress.step("drawing layers", len(found), "sweeps") as advance:
+        for at, ((task, split), sweeps) in enumerate(found.items()):
+            shown.append(_task(f"layers-{at}", f"{task} ({split})", sweeps))
+            if len({frozenset(sweep.record.hidden_states[0].languages) for sweep in sweeps}) > 1:
+                remarks.append(f"{task}: the sweeps have different languages, so the models do not compare")
+            advance(1)
     return Layers(tasks=shown, remarks=remarks)
 
 

@@ -13,6 +13,7 @@ from harness.comparison.page.charts import Curve
 from harness.comparison.runs import FinishedRun
 from harness.comparison.sheets import plain
 from harness.core.errors import CheckpointError
+from harness.core.progress import Progress
 from harness.core.records import problem
 from harness.core.tables import EMPTY
 
@@ -70,13 +71,14 @@ class _Found:
     absent: list[str] = field(default_factory=list)
 
 
-def training(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Workspace) -> Training:
+def training(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Workspace, progress: Progress) -> Training:
     """Return the curves of the checkpoints that the runs name; those that are gone or were trained again are named.
 
     Args:
         names: of the runs, as the page calls them.
         runs: in the same order.
         workspace: where checkpoints are.
+        progress: shows what is drawn.
     """
     losses: dict[str, list[Curve]] = {}
     scores: dict[str, list[Curve]] = {}
@@ -104,14 +106,13 @@ def training(names: Sequence[str], runs: Sequence[FinishedRun], workspace: Works
             )
     order = sorted(losses, key=lambda what: what != PHASE_2)
     rows.sort(key=lambda row: order.index(row[0]))
-    drawn = [
-        TrainingChart(
-            name=what,
-            loss=charts.lines(f"loss-{at}", losses[what], "steps", "loss"),
-            score=charts.lines(f"score-{at}", scores[what], "steps", "English dev score") if what in scores else "",
-        )
-        for at, what in enumerate(order)
-    ]
+    drawn = []
+    with progress.step("drawing training curves", len(order), "training sets") as advance:
+        for at, what in enumerate(order):
+            loss = charts.lines(f"loss-{at}", losses[what], "steps", "loss")
+            score = charts.lines(f"score-{at}", scores[what], "steps", "English dev score") if what in scores else ""
+            drawn.append(TrainingChart(name=what, loss=loss, score=score))
+            advance(1)
     return Training(charts=drawn, rows=rows, absent=absent)
 
 

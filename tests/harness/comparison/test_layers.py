@@ -74,7 +74,7 @@ def run(make_run) -> Callable[..., Path]:
 def found(workspace: Workspace) -> Callable[..., Layers]:
     def read(*folders: Path) -> Layers:
         runs = find(list(map(str, folders)), workspace)[0]
-        return layers([run.name for run in runs], runs, workspace)
+        return layers([run.name for run in runs], runs, workspace, Silent())
 
     return read
 

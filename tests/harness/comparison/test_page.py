@@ -434,7 +434,7 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     )
     named(folder, target)
     (run,) = find([str(folder)], workspace)[0]
-    found = training(["english@fp32"], [run], workspace)
+    found = training(["english@fp32"], [run], workspace, Silent())
     assert [each.name for each in found.charts] == ["phase 2", "mnli"]
     assert all(each.loss.startswith("<svg") for each in found.charts)
     assert [each.score[:4] for each in found.charts] == ["", "<svg"]
@@ -446,14 +446,14 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     ]
     # Phase 2 alone is gone.
     (checkpoint / "intermediate" / "phase.json").unlink()
-    found = training(["english@fp32"], [run], workspace)
+    found = training(["english@fp32"], [run], workspace, Silent())
     assert [row[0] for row in found.rows] == ["mnli"]
     assert found.absent == [
         f"english@fp32: no training curves of phase 2: {checkpoint / 'intermediate'} has no such checkpoint"
     ]
     # Trained again, it is another network than the one that was scored.
     written(checkpoint / "target" / "mnli", "target", {}, [(5, 0.1)], [])
-    found = training(["english@fp32"], [run], workspace)
+    found = training(["english@fp32"], [run], workspace, Silent())
     assert found.rows == []
     assert found.absent == [
         f"english@fp32: no training curves of mnli: what {checkpoint / 'target'} has was trained again after this run"
@@ -472,15 +472,15 @@ def test_training_of_a_damaged_checkpoint_is_said(make_run, xnli, tmp_path: Path
     digest = written(target, "target", {}, [(5, "low")], [])
     named(folder, digest)
     (run,) = find([str(folder)], workspace)[0]
-    (line,) = training(["english@fp32"], [run], workspace).absent
+    (line,) = training(["english@fp32"], [run], workspace, Silent()).absent
     assert line.startswith(f"english@fp32: no training curves of mnli: {target / 'phase.json'} is damaged (")
     assert "losses" in line
     (target / "phase.json").write_text("{", encoding="utf-8")
-    (line,) = training(["english@fp32"], [run], workspace).absent
+    (line,) = training(["english@fp32"], [run], workspace, Silent()).absent
     assert f"{target / 'phase.json'} is damaged (not JSON" in line
     named(folder, None)
     (run,) = find([str(folder)], workspace)[0]
-    assert training(["english@fp32"], [run], workspace).absent == [
+    assert training(["english@fp32"], [run], workspace, Silent()).absent == [
         "english@fp32: no training curves: its record names no checkpoint"
     ]
 

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", type=Path, required=True, help="HTML file of `harness report`")
     parser.add_argument("--output", type=Path, required=True, help="PNG")
     parser.add_argument("--width", type=positive, default=1120, help="of the window in pixels; 1120")
-    parser.add_argument("--height", type=positive, default=748, help="the same; 748")
+    parser.add_argument("--height", type=positive, default=872, help="the same; 872")
     options = parser.parse_args(arguments)
     size = draw(options.page, options.output, options.width, options.height)
     print(f"{options.output}: {size / 1000:.0f} kB")

@@ -152,6 +152,7 @@ def report(request: ReportRequest, workspace: Workspace, progress: Progress) -> 
         examples=request.examples,
         data=request.data,
         force=request.force,
+        remarks=() if request.runs else remarks,
     )
     if written.not_compared:
         yield plain(f"the runs are not compared: {written.not_compared}")
@@ -167,14 +168,16 @@ def _suffix_form(output: Path | None) -> str:
 def _runs(names: Sequence[str], workspace: Workspace) -> tuple[list[FinishedRun], list[str]]:
     if names:
         return find(names, workspace)
-    found = newest(all_runs(workspace).finished)
+    there = all_runs(workspace)
+    found = newest(there.finished)
     if not found:
         message = (
             f"there is no finished run under {workspace.runs}; `harness eval --model NAME` makes one, or name folders"
         )
         raise UsageError(message)
     # The oldest is what the others are compared with: a baseline is usually evaluated first.
-    return found[::-1], []
+    remarks = [f"not shown: {path} is not finished, it has answers and no scores" for path in there.unfinished]
+    return found[::-1], [*remarks, *(f"not shown: {line}" for line in there.damaged)]
 
 
 def leaderboard(

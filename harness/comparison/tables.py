@@ -38,7 +38,7 @@ def paper_tables(alone: Sequence[Aligned], store: ArtifactStore, *, beside: bool
         )
     )
     shared = [
-        "± is half of a 95 % interval (docs/statistics.md)",
+        "± is half of a 95 % interval, n the number of examples (docs/statistics.md)",
         *(f"{mark} {meaning}" for meaning, mark in MARKS.items() if mark),
     ]
     title, notes = alone[0].marked("Means over languages, percent"), [*shared, *partial, *signatures]
@@ -105,13 +105,13 @@ def _sheet(
 ) -> Sheet:
     best = set()
     for y, (_, key) in enumerate(rows):
-        values = {x: own[key].value for x, own in enumerate(found, start=1) if key in own}
+        values = {x: own[key].value for x, own in enumerate(found, start=2) if key in own}
         if len(names) > 1:
             best |= {(y, x) for x, value in values.items() if value == max(values.values())}
     return Sheet(
         title=title,
-        columns=[kind, *names],
-        rows=[[label, *(_text(own.get(key)) for own in found)] for label, key in rows],
+        columns=[kind, "n", *names],
+        rows=[[label, _examples(found, key), *(_text(own.get(key)) for own in found)] for label, key in rows],
         records=[
             _record(title, kind, label, name, own[key])
             for label, key in rows
@@ -121,6 +121,11 @@ def _sheet(
         best=frozenset(best),
         notes=notes,
     )
+
+
+def _examples(found: Sequence[dict[tuple[str, str], GroupScore]], key: tuple[str, str]) -> str:
+    """Return how many examples a row's scores are of: one number for each run where they differ."""
+    return " / ".join(dict.fromkeys(f"{own[key].examples:,}" for own in found if key in own))
 
 
 def _text(row: GroupScore | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from outside_tools import need, need_module
+from pages import chromium, open_page, requests
 
 from harness.benchmark import tasks
 
@@ -255,6 +255,32 @@ def test_every_hidden_state_is_scored_and_none_becomes_a_default(home: Path) -> 
     assert len(reported["hidden_states"]) == 3
 
 
+def test_page_of_the_run_opens_in_a_browser_without_the_network(home: Path, in_process: Path) -> None:
+    """As `make report` after `make eval`, with a sweep of the layers beside the run."""
+    swept = harness(home, "sweep-layers", "--model", "tiny", "--task", "tatoeba", "--languages", "ru,de")
+    assert swept.returncode == 0, swept.stderr
+    page = home / "report.html"
+    done = harness(home, "report", str(in_process), "--output", str(page))
+    assert done.returncode == 0, done.stderr
+    with chromium() as browser:
+        open_page(browser, page)
+        assert browser.get_log("browser") == []
+        assert requests(browser) == {page.as_uri()}
+        # What the chain left is all there: each task, curves of each training set with phase 2, the layers, examples.
+        texts = {
+            name: [each.text for each in browser.find_elements("css selector", name)] for name in ("h2", "h3", "h4")
+        }
+        assert {"Tasks", "Training", "Retrieval by layer", "Examples"} <= set(texts["h2"])
+        trained = {"phase 2", *GRAPHS} - {"encoder"}
+        assert trained <= set(texts["h3"])
+        assert texts["h4"] == ["mean", "Latn", "Cyrl"]
+        assert "tatoeba (test)" in texts["h3"]
+        tasks_shown = browser.find_elements("css selector", "#tasks ~ .scroll tbody th")
+        assert set(TASKS) <= {each.text for each in tasks_shown}
+        assert "no training curves" not in browser.find_element("css selector", "main").text
+        assert browser.find_elements("css selector", "article.example")
+
+
 def test_task_without_hidden_states_is_not_swept(home: Path) -> None:
     done = harness(home, "sweep-layers", "--model", "tiny", "--task", "xnli")
     assert (done.returncode, "task 'xnli' compares no hidden state" in done.stderr) == (2, True)
@@ -276,26 +302,3 @@ def test_phases_of_a_model_are_compared_by_retrieval(home: Path, in_process: Pat
     assert done.returncode == 0, done.stderr
     assert "tiny@fp32 minus tiny.pretrained@fp32 by script" in done.stdout
     assert "xnli" not in done.stdout.partition("* p (Holm)")[0]
-
-
-def test_page_of_an_evaluation_opens_without_an_error(home: Path, in_process: Path) -> None:
-    """What `make report` does after `make eval`."""
-    webdriver = need_module("selenium.webdriver", "selenium")
-    page = home / "report.html"
-    done = harness(home, "report", str(in_process), "--output", str(page))
-    assert done.returncode == 0, done.stderr
-    options = webdriver.ChromeOptions()
-    options.binary_location = need("chromium", "chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(need("chromedriver", "chromium-driver")))
-    try:
-        driver.get(page.as_uri())
-        assert driver.get_log("browser") == []
-        text = driver.find_element("tag name", "body").text
-        assert all(task in text for task in TASKS)
-        assert driver.find_elements("css selector", "#training")
-        assert driver.find_elements("css selector", ".curves svg")
-    finally:
-        driver.quit()

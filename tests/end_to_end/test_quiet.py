@@ -6,7 +6,6 @@ An audit hook of Python would not see it: the collector of onnxruntime has its s
 import ipaddress
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from outside_tools import need
 
 pytestmark = [pytest.mark.slow, pytest.mark.triton]
 
@@ -91,10 +91,7 @@ class Traced(NamedTuple):
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """A workspace with a tiny trained checkpoint and data, which `harness export` exported under strace."""
-    if shutil.which("strace") is None:
-        if os.environ.get("CI", "").lower() in ("true", "1") or os.environ.get("HARNESS_REQUIRE_TOOLS") == "1":
-            pytest.fail("no strace, which a check of this project needs; `apt-get install strace`")
-        pytest.skip("no strace; `apt-get install strace`")
+    need("strace", "strace")
     from tiny_checkpoints import save_checkpoint
 
     from harness.sample.writers import SampleWriter

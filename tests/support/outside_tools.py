@@ -1,4 +1,4 @@
-"""Programs from outside of Python that some tests need: skipped without, and a failure where CI has to have them."""
+"""Programs and packages that some tests need: skipped without, and a failure where CI has to have them."""
 
 import importlib
 import os
@@ -17,24 +17,27 @@ def need(program: str, package: str) -> str:
     """
     found = shutil.which(program)
     if found is None:
-        _refuse(f"{program} is missing; install it with `apt-get install {package}`")
+        _lacks(f"{program} is missing; install it with `apt-get install {package}`")
     return found
 
 
-def need_module(name: str, package: str) -> Any:
-    """Return a module.
+def need_module(name: str) -> Any:
+    """Return a module of a package that only tests need.
 
     Args:
-        name: as it is imported.
-        package: of PyPI, that has it.
+        name: as `import` takes it: ``selenium.webdriver``. A module that is there but cannot be imported is an error.
     """
     try:
-        return importlib.import_module(name)
-    except ImportError:
-        _refuse(f"the module {name} is missing; install it with `pip install {package}`", whole=True)
+        found = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # One of a submodule that a broken installation lacks is no reason to skip.
+        if error.name is None or error.name != name.partition(".")[0]:
+            raise
+        _lacks(f"the module {name} is missing; install it with `pip install --editable '.[dev]'`")
+    return found
 
 
-def _refuse(message: str, *, whole: bool = False) -> NoReturn:
+def _lacks(message: str) -> NoReturn:
     if os.environ.get("HARNESS_REQUIRE_TOOLS") == "1":
-        pytest.fail(message, pytrace=False)
-    pytest.skip(message, allow_module_level=whole)
+        pytest.fail(message)
+    pytest.skip(message, allow_module_level=True)

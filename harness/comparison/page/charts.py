@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.core.errors import MissingExtra
-from harness.core.output import visible
 from harness.statistics.estimates import Interval
 
 #: Colours that eyes with any kind of colour vision tell apart (Okabe and Ito 2008), as matplotlib writes them; the
 #: page replaces them by variables `--series-N`.
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999900", "#882255")
+#: Markers that a curve has at most: more would hide it.
+_MOST_MARKERS = 8
+#: Width of a chart of points: letters of 10 points are still read where a telephone's 350 pixels show all of it.
+DOTS_INCHES = 5.0
 #: Colours of text and of lines, which become the page's.
 _INK, _LINE = "#010203", "#010204"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -49,6 +52,8 @@ class Curve:
     number: int
     #: (x, y), by x.
     points: Sequence[tuple[float, float]]
+    #: The x of the point that is ringed: what was kept, or is used.
+    ringed: float | None = None
 
 
 def dots(name: str, rows: Sequence[str], series: Sequence[Series], axis: str, *, zero: bool) -> str:
@@ -67,7 +72,7 @@ def dots(name: str, rows: Sequence[str], series: Sequence[Series], axis: str, *,
     package, drawing = _matplotlib()
     with package.rc_context(_settings(name)):
         height = 0.9 + len(rows) * max(0.26, 0.17 * len(series))
-        figure = drawing(figsize=(6.4, height), layout="constrained")
+        figure = drawing(figsize=(DOTS_INCHES, height), layout="constrained")
         axes = figure.add_subplot()
         if zero:
             axes.axvline(0, color=_LINE, linewidth=1)
@@ -86,7 +91,7 @@ def dots(name: str, rows: Sequence[str], series: Sequence[Series], axis: str, *,
 
 
 def lines(name: str, curves: Sequence[Curve], across: str, up: str) -> str:
-    """Return a small chart of lines.
+    """Return a small chart of lines; each run has its colour and its marker.
 
     Args:
         name: of the chart: a part of the ids inside it.
@@ -103,9 +108,14 @@ def lines(name: str, curves: Sequence[Curve], across: str, up: str) -> str:
         axes = figure.add_subplot()
         for curve in curves:
             across_, up_ = zip(*curve.points, strict=True)
-            # A curve of few points would be nothing, or a line without its ends.
-            mark = "o" if len(curve.points) < 16 else ""
-            axes.plot(across_, up_, color=SERIES[curve.number % len(SERIES)], linewidth=1.4, marker=mark, markersize=3)
+            colour, marker = SERIES[curve.number % len(SERIES)], _MARKERS[curve.number % len(_MARKERS)]
+            every = math.ceil(len(across_) / _MOST_MARKERS)
+            # Where curves coincide, the markers of those below stand out, and rings stand around each other.
+            size, ring = max(2.5, 5.5 - 1.2 * curve.number), 9 + 3 * curve.number
+            axes.plot(across_, up_, color=colour, linewidth=1.4, marker=marker, markersize=size, markevery=every)
+            for x, y in curve.points:
+                if x == curve.ringed:
+                    axes.plot([x], [y], color=colour, marker="o", markersize=ring, fillstyle="none", linestyle="none")
         axes.set_xlabel(across)
         axes.set_ylabel(up)
         axes.grid(color=_LINE, alpha=0.2, linewidth=0.6)
@@ -164,7 +174,7 @@ _REFERENCE = re.compile(r'url\(#([^)]+)\)|href="#([^"]+)"')
 
 def inlined(svg: str, name: str) -> str:
     """Return an SVG file as a part of a page: ids unique in it, colours the page's, as wide as there is space."""
-    text = _FONTS.sub("font-family: inherit", _METADATA.sub("", _HEAD.sub("", visible(svg))))
+    text = _FONTS.sub("font-family: inherit", _METADATA.sub("", _HEAD.sub("", svg)))
     used = {found for pair in _REFERENCE.findall(text) for found in pair if found}
     text = _ID.sub(lambda match: f' id="{name}-{match[1]}"' if match[1] in used else "", text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)

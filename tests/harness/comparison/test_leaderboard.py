@@ -4,12 +4,13 @@ import csv
 import io
 import json
 import re
-import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from outside_tools import need, need_module
 from xnli_labels import wrong
 
 from harness.artifacts.workspace import Workspace
@@ -110,7 +111,7 @@ def test_500_runs_take_seconds(workspace: Workspace, make_run, xnli) -> None:
 
 
 def test_page_escapes_names(workspace: Workspace, make_run, xnli, tmp_path: Path) -> None:
-    pytest.importorskip("jinja2")
+    need_module("jinja2")
     make_run("<script>alert(1)</script>", {"xnli": {"ru": xnli("ru")}}, name="x")
     output = tmp_path / "board.html"
     assert list(comparison.leaderboard(workspace, output=output)) == [f"wrote {output}: 1 rows"]
@@ -130,9 +131,17 @@ def tables(workspace: Workspace, runs) -> Callable[..., str]:
 
 def test_tables_of_a_paper_have_intervals_and_the_best_in_bold(tables) -> None:
     text = tables("english@fp32", "english@int8", form="md")
-    assert re.search(r"\| xnli \| \*\*98\.3 ±\d\.\d\*\* \| 80\.0 ±1\d\.\d \|", text)
+    assert re.search(r"\| xnli \| 60 \| \*\*98\.3 ±\d\.\d\*\* \| 80\.0 ±1\d\.\d \|", text)
     assert "**xnli by language, percent**" in text
     assert "english@fp32: suite:none" in text
+
+
+def test_tables_say_how_many_examples_each_run_has(tables, make_run, xnli) -> None:
+    make_run("short", {"xnli": {"ru": xnli("ru")[:30]}}, limit=30)
+    text = tables("mixed@fp32", "short@fp32", form="md")
+    assert "| task | n | mixed@fp32 | short@fp32 |" in text
+    assert "| xnli | 60 / 30 | " in text
+    assert "| udpos | 5 | " in text
 
 
 def test_latex_has_a_table_for_each_task(tables) -> None:
@@ -141,14 +150,12 @@ def test_latex_has_a_table_for_each_task(tables) -> None:
     assert r"\caption{" in text
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs TeX")
 def test_latex_compiles(tables, tmp_path: Path) -> None:
-    import subprocess
-
+    program = need("pdflatex", "texlive-latex-base texlive-latex-recommended")
     body = tables("english@fp32", "english@int8", form="latex")
     document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}" + body + "\\end{document}"
     (tmp_path / "t.tex").write_text(document, encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    command = [program, "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
 
@@ -168,9 +175,9 @@ def test_published_numbers_stand_beside_and_are_never_the_best(tables) -> None:
     text = tables("english@fp32", form="md", rows="published")
     head, _, row = [line for line in text.splitlines() if line.startswith("|")][:3]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert [cell.strip() for cell in head.strip("|").split("|")][2:4] == ["mBERT (published)", "XLM-R base (published)"]
+    assert [cell.strip() for cell in head.strip("|").split("|")][3:5] == ["mBERT (published)", "XLM-R base (published)"]
     assert cells[0] == "xnli"
-    assert cells[2:6] == ["65.4", "74.6", "79.2", "80.0"]
+    assert cells[3:7] == ["65.4", "74.6", "79.2", "80.0"]
     assert "**" not in row
     assert "RemBERT, arXiv 2010.12821 Table 16" in text
 

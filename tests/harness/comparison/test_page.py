@@ -2,22 +2,27 @@
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from outside_tools import need_module
 from xnli_labels import wrong
 
 from harness.artifacts.checkpoint import read_metadata
 from harness.artifacts.workspace import Workspace
 from harness.commands import comparison
+from harness.comparison.differences import GroupDifference
 from harness.comparison.page import charts, shown
+from harness.comparison.page.content import why_unclear
 from harness.comparison.page.examples import BUDGET
-from harness.comparison.page.layers import layers
 from harness.comparison.page.training import training
 from harness.comparison.page.writing import script_json
-from harness.comparison.runs import FinishedRun, find
+from harness.comparison.runs import find
 from harness.core.errors import UsageError
 from harness.core.examples import (
     Answer,
@@ -30,8 +35,8 @@ from harness.core.examples import (
 from harness.core.progress import Silent
 from harness.statistics.estimates import Interval
 
-pytest.importorskip("jinja2")
-pytest.importorskip("matplotlib")
+need_module("jinja2")
+need_module("matplotlib")
 
 #: Elements without an end tag.
 VOID = {"meta", "link", "input", "br", "use"}
@@ -105,6 +110,42 @@ def test_headline_says_which_is_better_where_and_how_sure_it_is(page, two) -> No
     assert "<dt>not shown either way in</dt><dd>Latn (-0.6)</dd>" in text
 
 
+def test_interval_without_0_that_is_not_called_better_is_explained() -> None:
+    row = GroupDifference(
+        left="a", right="b", task="xnli", group="Latn", languages=("en",), examples=9, clusters=9, left_score=50,
+        right_score=52, value=2, interval=Interval(0.1, 3.9), interval_method="Tango", p_value=0.04,
+        test="exact McNemar", family="xnli", family_size=8, corrected=0.2,
+    )  # fmt: skip
+    grek = replace(row, group="Grek", value=-2, interval=Interval(-3.9, -0.1))
+    shown_ = replace(row, group="Cyrl", p_value=0.001, corrected=0.008)
+    with_0 = replace(row, group="Thai", interval=Interval(-0.1, 3.9))
+    other = replace(row, group="Hani", p_value=0.06, corrected=0.3)
+    assert list(why_unclear([row, shown_, with_0])) == [
+        "The interval of Latn does not contain 0, and yet no difference is shown: an interval is for one comparison, "
+        "while the p-values are corrected by Holm's method over all 8 comparisons."
+    ]
+    assert list(why_unclear([row, grek, other])) == [
+        "The intervals of Latn and Grek do not contain 0, and yet no difference is shown: an interval is for one "
+        "comparison, while the p-values are corrected by Holm's method over all 8 comparisons.",
+        "The interval of Hani does not contain 0, and yet no difference is shown: its test (exact McNemar, p = 0.060 "
+        "before any correction) is another method than its interval (Tango).",
+    ]
+    assert list(why_unclear([shown_, with_0, replace(row, interval=None)])) == []
+
+
+def test_headline_explains_an_interval_without_0(page, make_run, xnli) -> None:
+    """The p-value of one is below 0.05 alone, and above it after Holm's correction."""
+    gold = {code: xnli(code, premises=60) for code in ("ru", "en", "ar", "el", "th", "zh")}
+    make_run("one", {"xnli": {**gold, "ru": wrong(gold["ru"], *range(0, 21, 3))}})
+    make_run("two", {"xnli": gold})
+    text = page("one", "two")
+    assert (
+        "The interval of Cyrl does not contain 0, and yet no difference is shown: an interval is for one comparison"
+        in text
+    )
+    assert "corrected by Holm&#39;s method over all 6 comparisons." in text
+
+
 def test_equal_runs_are_not_called_better(page, make_run, xnli) -> None:
     answers = {"xnli": {"ru": wrong(xnli("ru"), 1)}}
     make_run("a", answers)
@@ -149,22 +190,6 @@ def test_names_and_texts_are_never_markup(page, make_run, write) -> None:
     assert item["x"] == [["first", HOSTILE], ["second", f"<b>{HOSTILE}"]]
     assert item["p"] == [["neutral", 100.0], ["<s>", 0.0]]
     assert data_of(text)["runs"][0] == f"<i>{HOSTILE}@fp32"
-
-
-def test_terminal_escapes_of_a_name_do_not_reach_the_page(page, make_run, xnli) -> None:
-    name = "\x1b[31mred\x1b[0m"
-    text = page(str(make_run(name, {"xnli": {"ru": xnli("ru")}}, name="red")))
-    assert "\x1b" not in text
-    assert r"\u001b[31mred" in text
-
-
-def test_one_language_is_a_page(page, make_run, xnli) -> None:
-    gold = xnli("ru")
-    one = make_run("english", {"xnli": {"ru": wrong(gold, 1, 2, 3)}})
-    two = make_run("mixed", {"xnli": {"ru": gold}}, name="two")
-    text = page(str(one), str(two))
-    assert "Cyrl" in text
-    assert "nan" not in re.sub(r"<svg.*?</svg>|<script.*?</script>", "", text, flags=re.DOTALL).lower().split()
 
 
 def test_script_is_written_without_markup_from_data() -> None:
@@ -219,6 +244,60 @@ def test_page_without_examples(page, two) -> None:
     assert "example-data" not in page("english", "mixed_ru", examples="none").replace(
         'getElementById("example-data")', ""
     )
+
+
+ANSI = "\x1b[31mred\x1b[0m\x9b1m"
+
+
+def test_name_with_colours_of_ansi_has_no_control_character(page, make_run, xnli) -> None:
+    ru = xnli("ru")
+    one = make_run("english", {"xnli": {"ru": ru}})
+    two = make_run(ANSI, {"xnli": {"ru": wrong(ru, 1)}}, name="two", representation=ANSI, endpoint=ANSI)
+    text = page(str(one), str(two))
+    assert re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", text) == []
+    assert "�[31mred�[0m�1m@fp32" in text
+    assert data_of(text)["runs"][1] == "�[31mred�[0m�1m@fp32"
+    assert Reader(text).open == []
+
+
+def test_control_characters_of_the_data_stay_in_the_examples(page, make_run, write) -> None:
+    write("xnli/test-ru.tsv", "a\x1b[1m\x9b\tb\tneutral\n")
+    text = page(str(make_run("one", {"xnli": {"ru": ["neutral"]}})))
+    assert "\x1b" not in text
+    assert "\x9b" not in text
+    assert data_of(text)["items"][0]["x"][0] == ["first", "a\x1b[1m\x9b"]
+
+
+@pytest.mark.parametrize("code", ["en", "ru"])
+def test_runs_of_one_language(page, make_run, xnli, code: str) -> None:
+    gold = xnli(code)
+    make_run("one", {"xnli": {code: gold}})
+    make_run("two", {"xnli": {code: wrong(gold, *range(30))}})
+    text = page("one", "two")
+    assert re.findall(r'<p class="sentence">(.*?)<', text)[0].startswith("two@fp32 is 50.0 points worse than one@fp32")
+    # Without English, or without another language, there is no transfer gap.
+    rows = re.findall(r'<tr><th scope="row">xnli</th><td class="name">\w+@fp32</td>(.*?)</tr>', text)
+    assert [row.endswith("<td>-</td>") for row in rows[:2]] == [True, True]
+    assert not re.search(
+        r"\bnan\b", re.sub(r"<script.*?</script>|<style.*?</style>", "", text, flags=re.DOTALL).lower()
+    )
+
+
+def test_run_that_is_not_finished_is_named_and_not_shown(page, make_run, xnli, workspace: Workspace) -> None:
+    answers = {"xnli": {"ru": xnli("ru")}}
+    make_run("whole", answers)
+    stopped, damaged = make_run("stopped", answers), make_run("damaged", answers)
+    (stopped / "scores.json").unlink()
+    (damaged / "scores.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"stopped-fp32 is not finished, .* finish it with `harness eval --output"):
+        page("whole", "stopped")
+    with pytest.raises(UsageError, match=r"damaged-fp32/scores\.json is damaged"):
+        page("whole", str(damaged))
+    text = page()
+    assert f"<li>not shown: {stopped} is not finished, it has answers and no scores</li>" in text
+    assert f"<li>not shown: {damaged / 'scores.json'} is damaged" in text
+    assert "stopped@fp32" not in text
+    assert '<p class="soft">whole@fp32. Scores' in text
 
 
 def test_runs_that_do_not_compare_are_shown_beside_each_other(page, make_run, xnli) -> None:
@@ -353,68 +432,65 @@ def test_training_is_drawn_from_the_checkpoints_of_the_run(
     target = written(
         checkpoint / "target" / "mnli", "target", {"intermediate": phase_2}, [(5, 1.1), (10, 0.7)], [(10, 61.5)]
     )
-    path = folder / "scores.json"
-    document = json.loads(path.read_text(encoding="utf-8"))
-    document["provenance"]["checkpoint_sha256"] = {"mnli": target}
-    path.write_text(json.dumps(document), encoding="utf-8")
+    named(folder, target)
     (run,) = find([str(folder)], workspace)[0]
-    found = training(["english@fp32"], [run], workspace)
-    assert [name for name, _, _ in found.charts] == ["phase 2", "mnli"]
-    assert all(svg.startswith("<svg") for _, svg, _ in found.charts)
-    # Only the target's checkpoint has English dev scores.
-    assert [dev.startswith("<svg") for _, _, dev in found.charts] == [False, True]
+    found = training(["english@fp32"], [run], workspace, Silent())
+    assert [each.name for each in found.charts] == ["phase 2", "mnli"]
+    assert all(each.loss.startswith("<svg") for each in found.charts)
+    assert [each.score[:4] for each in found.charts] == ["", "<svg"]
+    assert "English dev score" in found.charts[1].score
+    assert found.absent == []
     assert found.rows == [
         ["phase 2", "english@fp32", "20", "2.000", "1.500", "-", "-"],
         ["mnli", "english@fp32", "10", "1.100", "0.700", "61.5", "10"],
     ]
+    # Phase 2 alone is gone.
+    (checkpoint / "intermediate" / "phase.json").unlink()
+    found = training(["english@fp32"], [run], workspace, Silent())
+    assert [row[0] for row in found.rows] == ["mnli"]
+    assert found.absent == [
+        f"english@fp32: no training curves of phase 2: {checkpoint / 'intermediate'} has no such checkpoint"
+    ]
     # Trained again, it is another network than the one that was scored.
     written(checkpoint / "target" / "mnli", "target", {}, [(5, 0.1)], [])
-    assert training(["english@fp32"], [run], workspace).rows == []
+    found = training(["english@fp32"], [run], workspace, Silent())
+    assert found.rows == []
+    assert found.absent == [
+        f"english@fp32: no training curves of mnli: what {checkpoint / 'target'} has was trained again after this run"
+    ]
 
 
-def test_training_of_a_checkpoint_that_is_gone_is_named(make_run, xnli, workspace: Workspace) -> None:
-    (run,) = find([str(make_run("english", {"xnli": {"ru": xnli("ru")}}))], workspace)[0]
-    found = training(["english@fp32"], [run], workspace)
-    assert found.charts == []
-    folder = workspace.checkpoints / "english"
-    assert found.absent == [f"english@fp32: no checkpoint of this run under {folder}"]
+def test_training_of_a_checkpoint_that_is_gone_is_said_with_the_path(page, make_run, xnli, tmp_path: Path) -> None:
+    make_run("english", {"xnli": {"ru": xnli("ru")}})
+    folder = tmp_path / "checkpoints" / "english" / "target"
+    assert f"english@fp32: no training curves of mnli: {folder} has no such checkpoint." in page("english")
 
 
-def swept(workspace: Workspace, model: str, checkpoint: str, scores: list[float]) -> Path:
-    path = workspace.runs / f"sweep-{model}-tatoeba-test.json"
-    path.parent.mkdir(exist_ok=True)
-    states = [{"score": score, "languages": {}, "scripts": {"Cyrl": score}} for score in scores]
-    document = {"model": model, "task": "tatoeba", "checkpoint": checkpoint, "selected_on": "test"}
-    path.write_text(json.dumps({**document, "hidden_states": states}), encoding="utf-8")
-    return path
-
-
-@pytest.fixture
-def swept_run(make_run, xnli, workspace: Workspace) -> FinishedRun:
+def test_training_of_a_damaged_checkpoint_is_said(make_run, xnli, tmp_path: Path, workspace: Workspace) -> None:
     folder = make_run("english", {"xnli": {"ru": xnli("ru")}})
+    target = tmp_path / "checkpoints" / "english" / "target" / "mnli"
+    digest = written(target, "target", {}, [(5, "low")], [])
+    named(folder, digest)
+    (run,) = find([str(folder)], workspace)[0]
+    (line,) = training(["english@fp32"], [run], workspace, Silent()).absent
+    assert line.startswith(f"english@fp32: no training curves of mnli: {target / 'phase.json'} is damaged (")
+    assert "losses" in line
+    (target / "phase.json").write_text("{", encoding="utf-8")
+    (line,) = training(["english@fp32"], [run], workspace, Silent()).absent
+    assert f"{target / 'phase.json'} is damaged (not JSON" in line
+    named(folder, None)
+    (run,) = find([str(folder)], workspace)[0]
+    assert training(["english@fp32"], [run], workspace, Silent()).absent == [
+        "english@fp32: no training curves: its record names no checkpoint"
+    ]
+
+
+def named(folder: Path, digest: str | None) -> None:
+    """Let a run's record name the checkpoint of MNLI, or none."""
     path = folder / "scores.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    document["provenance"]["checkpoint_sha256"] = {"encoder": "c" * 64}
+    document["provenance"]["checkpoint_sha256"] = {} if digest is None else {"mnli": digest}
     path.write_text(json.dumps(document), encoding="utf-8")
-    (run,) = find([str(folder)], workspace)[0]
-    return run
-
-
-def test_layers_are_those_of_the_runs_checkpoint(swept_run: FinishedRun, workspace: Workspace) -> None:
-    swept(workspace, "english", "c" * 64, [3.0, 41.5, 20.0])
-    found = layers(["english@fp32"], [swept_run], workspace)
-    assert [name for name, _ in found.charts] == ["tatoeba, test"]
-    assert found.rows == [["tatoeba, test", "english@fp32", "1 of 2: 41.5", "-", "Cyrl 41.5"]]
-    swept(workspace, "english", "d" * 64, [3.0])
-    swept(workspace, "english-two", "c" * 64, [3.0])
-    assert layers(["english@fp32"], [swept_run], workspace).rows == []
-
-
-def test_damaged_sweep_is_named(swept_run: FinishedRun, workspace: Workspace) -> None:
-    path = swept(workspace, "english", "c" * 64, [3.0])
-    path.write_text("{", encoding="utf-8")
-    with pytest.raises(UsageError, match=rf"{path} is damaged .*; remove it, or write it again with `harness sweep"):
-        layers(["english@fp32"], [swept_run], workspace)
 
 
 def written(folder: Path, phase: str, parents: dict[str, str], losses: list, scores: list) -> str:
@@ -428,3 +504,21 @@ def written(folder: Path, phase: str, parents: dict[str, str], losses: list, sco
     }  # fmt: skip
     (folder / "phase.json").write_text(json.dumps(document), encoding="utf-8")
     return read_metadata(folder).digest
+
+
+def test_language_with_zero_examples_is_refused_with_its_name(page, make_run, xnli, write) -> None:
+    """No reader gives an empty file, so its answers were lost, or the file was emptied after the run."""
+    en, ru = xnli("en"), xnli("ru")
+    make_run("whole", {"xnli": {"en": en, "ru": ru}})
+    folder = make_run("lost", {"xnli": {"en": en, "ru": ru}})
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as journal, journal:
+        journal.execute("DELETE FROM prediction WHERE language = 'ru'")
+    record = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    record["tasks"]["xnli"]["languages"]["ru"]["examples"] = 0
+    (folder / "scores.json").write_text(json.dumps(record), encoding="utf-8")
+    for names in (("lost",), ("whole", "lost")):
+        with pytest.raises(UsageError, match=r"lost-fp32 has no prediction of xnli in 'ru'"):
+            page(*names)
+    write("xnli/test-ru.tsv", "")
+    with pytest.raises(UsageError, match=r"xnli: the files in .* are not those that .*whole-fp32 was scored on"):
+        page("whole")

@@ -40,6 +40,9 @@ class ParallelLines:
                 f"line n must be the translation of line n"
             )
             raise DataError(message)
+        if foreign == english:
+            message = f"{english_path} and {foreign_path.name} have the same lines; the second must be {language}"
+            raise DataError(message)
         order = sorted(range(len(english)), key=lambda row: (english[row].strip(), row))
         candidates = [SentenceExample(f"{language}-{row}", text, "candidate") for row, text in enumerate(foreign)]
         queries = [
@@ -61,4 +64,7 @@ def _sentences(path: Path) -> list[str]:
         at_end = number > len(lines) - trailing_blanks(lines)
         where = "at the end of the file; remove it" if at_end else "between sentences; put its sentence there"
         raise malformed(path, number, f"a blank line {where}, line n of both files must be one pair")
+    tab = next((number for number, line in enumerate(lines, start=1) if "\t" in line), None)
+    if tab is not None:
+        raise malformed(path, tab, "a tab stands in the line; one sentence a line is expected, without columns")
     return lines

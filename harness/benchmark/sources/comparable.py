@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.benchmark.sources.lines import check_id, is_blank, is_visible, malformed, read_lines
+from harness.benchmark.sources.scripts import check_script
 from harness.core.errors import DataError
 from harness.core.examples import SentenceExample
 from harness.core.layout import DataFile, Layout, Split
@@ -54,13 +55,14 @@ class ComparableCorpora:
                 if not tab or name not in known:
                     raise malformed(gold_path, number, f"{name!r} is no id of {path.name}; `id TAB id` is expected")
             gold.setdefault(source, set()).add(target)
-        return [
-            *(SentenceExample(name, text, "candidate", tuning=tuning) for name, text in english.items()),
-            *(
-                SentenceExample(name, text, "query", frozenset(gold.get(name, ())), tuning=tuning)
-                for name, text in foreign.items()
-            ),
+        candidates = [SentenceExample(name, text, "candidate", tuning=tuning) for name, text in english.items()]
+        queries = [
+            SentenceExample(name, text, "query", frozenset(gold.get(name, ())), tuning=tuning)
+            for name, text in foreign.items()
         ]
+        check_script(english_path, "en", candidates)
+        check_script(foreign_path, language, queries)
+        return [*candidates, *queries]
 
 
 def _sentences(path: Path) -> dict[str, str]:

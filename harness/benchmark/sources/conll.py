@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.benchmark.sources.lines import is_blank, malformed, read_lines, stripped
+from harness.benchmark.sources.scripts import check_script
 from harness.core.errors import DataError
 from harness.core.examples import WordsExample
 from harness.core.layout import DataFile, Layout, Split
@@ -55,6 +56,7 @@ class Conll:
             words.append(word)
             tags.append(tag)
         self._check_whole(path, examples)
+        check_script(path, language, examples)
         return examples
 
     def _check_whole(self, path: Path, examples: Sequence[WordsExample]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.benchmark.sources.lines import is_visible, malformed, read_lines, trailing_blanks
+from harness.benchmark.sources.scripts import check_script
 from harness.core.errors import DataError
 from harness.core.examples import SentenceExample
 from harness.core.languages import language as language_row
@@ -49,6 +50,8 @@ class ParallelLines:
             SentenceExample(f"en-{row}", english[row].strip(), "query", frozenset({f"{language}-{row}"}))
             for row in order
         ]
+        check_script(foreign_path, language, candidates)
+        check_script(english_path, "en", queries)
         return [*candidates, *queries]
 
 

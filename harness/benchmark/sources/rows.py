@@ -17,6 +17,7 @@ from harness.benchmark.sources.lines import (
     read_lines,
     stripped,
 )  # fmt: skip
+from harness.benchmark.sources.scripts import check_script
 from harness.benchmark.sources.strict_json import check_text, parse_object
 from harness.core.examples import Example
 from harness.core.layout import DataFile, Layout, Split
@@ -72,6 +73,7 @@ class Tsv(Generic[ExampleT]):
                 raise malformed(path, index + 1, problem)
             examples.append(example)
         check_labels(path, [row[-1] for row in rows])
+        check_script(path, language, examples)
         return examples
 
     def _layout_problem(self, row: Sequence[str]) -> str:
@@ -117,6 +119,7 @@ class Jsonl(Generic[ExampleT]):
             examples.append(example)
         if self.blank is not None:
             check_labels(path, [getattr(example, "label", None) for example in examples])
+        check_script(path, language, examples)
         return examples
 
 

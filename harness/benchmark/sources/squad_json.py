@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.benchmark.sources.lines import invisible_field, is_visible, stripped
 from harness.benchmark.sources.rows import id_of, text_of, whole_number
+from harness.benchmark.sources.scripts import check_script
 from harness.benchmark.sources.spans import check_span
 from harness.benchmark.sources.strict_json import read_file
 from harness.core.errors import DataError
@@ -35,13 +36,15 @@ class SquadJson:
     def read(self, layout: Layout, language: str, split: Split) -> list[QuestionExample]:
         """See `harness.core.task.Source`."""
         (path,) = self.paths(layout, language, split)
-        return read_questions(
+        examples = read_questions(
             path,
             unanswerable=self.unanswerable,
             has_blanks=self.has_blanks,
             allowed=layout.gold_errors,
             training=split == "train",
         )
+        check_script(path, language, examples)
+        return examples
 
 
 def read_questions(

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.benchmark.sources.lines import is_visible, stripped
 from harness.benchmark.sources.rows import id_of, shown_text, text_of, whole_number
+from harness.benchmark.sources.scripts import check_script
 from harness.benchmark.sources.sentences import sentence_breaks
 from harness.benchmark.sources.spans import check_span, refuse_or_count, sentence_problem
 from harness.benchmark.sources.squad_json import SquadJson, read_json
@@ -85,10 +86,12 @@ class XquadRQuestions(_XquadR):
         for file in files.values():
             for name, _, candidate in file.questions:
                 gold.setdefault(name, set()).add(candidate)
-        return [
+        queries = [
             SentenceExample(f"{language}_{name}", text, "query", frozenset(gold[name]))
             for name, text, _ in files[language].questions
         ]
+        check_script(self.file.at(layout, language=language), language, queries)
+        return queries
 
 
 class XquadRSentences(_XquadR):

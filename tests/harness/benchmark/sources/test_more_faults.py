@@ -408,3 +408,44 @@ def test_sentences_that_can_be_no_candidates_are_refused(
         write(f"lareqa/xquad-r/{code}.json", squad(row))
     with pytest.raises(DataError, match=re.escape(said)):
         task.source.read(layout, "ar", "test")
+
+
+# languages
+
+
+@pytest.mark.parametrize("task", ["xnli", "udpos", "panx", "xcopa", "xquad"])
+def test_language_of_another_script_in_its_place_is_refused(write, layout: Layout, task: str) -> None:
+    words = ["кот сидит", "the cat sits"]
+    language, script = {"xcopa": ("ta", "Taml")}.get(task, ("ru", "Cyrl"))
+    if task == "xcopa":
+        words[0] = "பூனை உட்கார்ந்து"
+
+    def content(words: str) -> str:
+        if task == "xnli":
+            labels = ("neutral", "entailment")
+            return "".join(f"{words} {number}\t{words}\t{labels[number % 2]}\n" for number in range(20))
+        if task == "xcopa":
+            return "".join(json.dumps({**CHOICE, "premise": words, "label": number % 2}) + "\n" for number in range(20))
+        if task == "xquad":
+            return squad(*(question(0, name=number, context=words, text=words[:3]) for number in range(20)))
+        tag = {"udpos": "NOUN", "panx": "O"}[task]
+        return ("".join(f"{word}\t{tag}\n" for word in words.split()) + "\n") * 20
+
+    source = tasks.load(task).source
+    (path,) = source.paths(layout, language, "test")
+    for place, text in enumerate(words):
+        write(str(path.relative_to(layout.xtreme)), content(text))
+        if place == 0:
+            assert len(source.read(layout, language, "test")) == 20
+        else:
+            with pytest.raises(DataError, match=rf"20 of 20 items have no letter of .*'s script, {script}"):
+                source.read(layout, language, "test")
+
+
+@pytest.mark.parametrize("wrong", ["rus", "eng"])
+def test_language_of_another_script_in_a_parallel_file_is_refused(write, layout: Layout, wrong: str) -> None:
+    for end in ("rus", "eng"):
+        text = "的" if end == wrong else {"rus": "а", "eng": "a"}[end]
+        write(f"tatoeba/tatoeba.rus-eng.{end}", "".join(f"{text}{number}\n" for number in range(20)))
+    with pytest.raises(DataError, match=rf"rus-eng\.{wrong}: 20 of 20 items have no letter of"):
+        tasks.load("tatoeba").source.read(layout, "ru", "test")

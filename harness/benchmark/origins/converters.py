@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness.benchmark.sources.lines import stripped
-from harness.benchmark.sources.rows import FEW, unquote
+from harness.benchmark.sources.lines import FEW, stripped
+from harness.benchmark.sources.rows import unquote
 from harness.core.errors import DataError
 from harness.core.origins import Row, Written
 

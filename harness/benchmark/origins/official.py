@@ -4,7 +4,6 @@ Its `download/` folder holds one folder a task. Test labels are stripped there, 
 notice and refuse.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.benchmark.sources.lines import iterate_lines, malformed
 from harness.benchmark.sources.rows import unquote
 from harness.benchmark.sources.squad_json import read_json
+from harness.benchmark.sources.strict_json import parse_object
 from harness.core.errors import DataError
 from harness.core.origins import Row, fill
 
@@ -80,12 +80,9 @@ class Objects(_Files):
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise malformed(path, number, f"not JSON ({error.msg})") from error
-    if not isinstance(row, dict):
-        raise malformed(path, number, "the line is not a JSON object")
-    return row
+        return parse_object(line)
+    except ValueError as error:
+        raise malformed(path, number, str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

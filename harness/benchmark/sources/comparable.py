@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark.sources.lines import is_blank, is_visible, malformed, read_lines
+from harness.benchmark.sources.lines import check_id, is_blank, is_visible, malformed, read_lines
+from harness.benchmark.sources.scripts import check_script
+from harness.core.errors import DataError
 from harness.core.examples import SentenceExample
 from harness.core.layout import DataFile, Layout, Split
 
@@ -41,6 +43,11 @@ class ComparableCorpora:
             file.at(layout, language=language, split=split) for file in (self.foreign, self.english, self.gold)
         )
         foreign, english = _sentences(foreign_path), _sentences(english_path)
+        if not foreign.keys().isdisjoint(english) or set(foreign.values()) == set(english.values()):
+            shared = next((name for name in foreign if name in english), None)
+            what = "the same sentences" if shared is None else f"the same id {shared!r}"
+            message = f"{foreign_path} and {english_path.name} have {what}; one must be {language}, the other English"
+            raise DataError(message)
         gold: dict[str, set[str]] = {}
         for number, line in enumerate(read_lines(gold_path), start=1):
             source, tab, target = line.partition("\t")
@@ -48,13 +55,14 @@ class ComparableCorpora:
                 if not tab or name not in known:
                     raise malformed(gold_path, number, f"{name!r} is no id of {path.name}; `id TAB id` is expected")
             gold.setdefault(source, set()).add(target)
-        return [
-            *(SentenceExample(name, text, "candidate", tuning=tuning) for name, text in english.items()),
-            *(
-                SentenceExample(name, text, "query", frozenset(gold.get(name, ())), tuning=tuning)
-                for name, text in foreign.items()
-            ),
+        candidates = [SentenceExample(name, text, "candidate", tuning=tuning) for name, text in english.items()]
+        queries = [
+            SentenceExample(name, text, "query", frozenset(gold.get(name, ())), tuning=tuning)
+            for name, text in foreign.items()
         ]
+        check_script(english_path, "en", candidates)
+        check_script(foreign_path, language, queries)
+        return [*candidates, *queries]
 
 
 def _sentences(path: Path) -> dict[str, str]:
@@ -65,6 +73,12 @@ def _sentences(path: Path) -> dict[str, str]:
         if not tab:
             what = "a blank line; remove it" if is_blank(line) else "no tab between id and sentence"
             raise malformed(path, number, what)
+        try:
+            check_id(name)
+        except ValueError as error:
+            raise malformed(path, number, str(error)) from error
+        if "\t" in text:
+            raise malformed(path, number, "the line has several tabs; `id TAB sentence` is expected")
         if not is_visible(text):
             raise malformed(path, number, f"the sentence of {name!r} is {text!r}, which shows nothing; leave it out")
         if name in found:

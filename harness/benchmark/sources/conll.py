@@ -1,13 +1,20 @@
 """Tagged words: `form TAB tag` lines with a blank line after each sentence."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.benchmark.sources.lines import is_blank, malformed, read_lines, stripped
+from harness.benchmark.sources.scripts import check_script
 from harness.core.errors import DataError
 from harness.core.examples import WordsExample
 from harness.core.layout import DataFile, Layout, Split
+
+#: A language's code before a word.
+_PREFIX = re.compile(r"[a-z]{2,3}:")
+#: Words of a file above which they are more than one sentence; official sentences have up to 700.
+LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +55,25 @@ class Conll:
                 raise malformed(path, number, f"the word is {word!r}, which is blank; leave the line out")
             words.append(word)
             tags.append(tag)
-        prefix = f"{language}:"
-        if examples and all(word.startswith(prefix) for example in examples for word in example.words):
+        self._check_whole(path, examples)
+        check_script(path, language, examples)
+        return examples
+
+    def _check_whole(self, path: Path, examples: Sequence[WordsExample]) -> None:
+        """Refuse what no line shows: the language before every word, or sentences that nothing ends."""
+        first = examples[0].words[0] if examples else ""
+        prefix = _PREFIX.match(first)
+        if prefix and all(word.startswith(prefix[0]) for example in examples for word in example.words):
             message = (
-                f"{path}: all words begin with {prefix!r}, as in the raw files of PAN-X; remove it from every line"
+                f"{path}: all words begin with {prefix[0]!r}, as in the raw files of PAN-X; remove it from every line"
             )
             raise DataError(message)
-        return examples
+        if len(examples) == 1 and len(examples[0].words) > LONGEST:
+            message = (
+                f"{path} has {len(examples[0].words):,} words and no blank line between them; "
+                f"a blank line must end each sentence"
+            )
+            raise DataError(message)
 
     def _problem(self, line: str, tag: str) -> str:
         """Return what is wrong with a line that is no form and known tag."""

@@ -4,7 +4,6 @@ Formats: google-research/google-research dense_representations_for_entity_retrie
 Released results of the paper used other data and do not compare.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.benchmark.sources.lines import iterate_lines, malformed, stripped
-from harness.benchmark.sources.rows import text_of
-from harness.benchmark.sources.spans import refuse_or_count, span_problem
+from harness.benchmark.sources.rows import id_of, text_of, whole_number
+from harness.benchmark.sources.spans import refuse_or_count, shortened, span_problem
+from harness.benchmark.sources.strict_json import parse_object
 from harness.core.errors import DataError
 from harness.core.examples import MatchExample, SentenceExample
 from harness.core.gold import GoldError, GoldErrors
@@ -64,7 +64,7 @@ class Entities:
         seen: set[str] = set()
         yield from _rows(
             path,
-            lambda row: SentenceExample(_new(text_of(row, "entity_id"), seen), description(row), "candidate"),
+            lambda row: SentenceExample(_new(id_of(row, "entity_id"), seen), description(row), "candidate"),
         )
 
 
@@ -85,7 +85,7 @@ class MentionPairs:
 
         def pair(row: Mapping[str, Any]) -> MatchExample | None:
             mention = row["contextual_mention"]
-            name = str(mention["mention"]["example_id"])
+            name = id_of(mention["mention"], "example_id")
             span = mention["mention"]["mention_span"]
             right = check_mention(path, name, mention["context"], span, layout.gold_errors)
             if split == "train" and not right:
@@ -101,8 +101,7 @@ def _rows(path: Path, parse: Callable[[Mapping[str, Any]], T]) -> Iterator[T]:
     number = 0
     for number, line in enumerate(iterate_lines(path), start=1):
         try:
-            row = json.loads(line)
-            yield parse(row)
+            yield parse(parse_object(line))
         except KeyError as error:
             raise malformed(path, number, f"the object lacks the key {error}") from error
         except (ValueError, TypeError, IndexError) as error:
@@ -116,9 +115,9 @@ def _article(path: Path, row: Mapping[str, Any], seen: set[str], allowed: GoldEr
     """Return an article's mentions; `seen` holds the ids of the articles before."""
     examples = []
     for mention in row["mentions"]:
-        name = _new(text_of(mention, "example_id"), seen)
+        name = _new(id_of(mention, "example_id"), seen)
         # A blank entity is what stripping leaves.
-        gold = frozenset({mention["entity_id"]} - {""})
+        gold = frozenset({id_of(mention, "entity_id")} if mention["entity_id"] != "" else ())
         check_mention(path, name, row["context"], mention["mention_span"], allowed)
         examples.append(SentenceExample(name, marked(row["context"], mention["mention_span"]), "query", gold))
     return examples
@@ -135,7 +134,11 @@ def check_mention(
     # Without the article's text, which is put in afterwards, there is nothing to compare.
     if "text" not in span or not context["text"]:
         return True
-    problem = span_problem(context["text"], span["text"], int(span["start"]), what="text", at="start", item="mention")
+    text, named = text_of(context, "text"), text_of(span, "text")
+    start, end = whole_number(span["start"]), whole_number(span["end"])
+    problem = span_problem(text, named, start, what="text", at="start", item="mention")
+    if problem is None and end != start + len(named):
+        problem = f"has text {shortened(named)!r} at start {start} and end {end}; the end must be {start + len(named)}"
     if problem is not None:
         refuse_or_count(GoldError(path, name, problem, "mention"), allowed)
     return problem is None
@@ -158,11 +161,11 @@ def marked(context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
     Raises:
         ValueError: the article has no text, or no sentence of it holds the mention.
     """
-    text, start, end = context["text"], int(span["start"]), int(span["end"])
+    text, start, end = text_of(context, "text"), whole_number(span["start"]), whole_number(span["end"])
     if not text:
         message = "the article's text is empty; Mewsli-X ships without it, `get-mewsli-x.sh` puts it in"
         raise ValueError(message)
-    holding = [(first, last) for first, last in _spans(context) if first <= start < end <= last]
+    holding = [(first, last) for first, last in _spans(context, len(text)) if first <= start < end <= last]
     if not holding:
         message = f"no sentence of the article holds mention_span {start} to {end}"
         raise ValueError(message)
@@ -175,7 +178,7 @@ def marked(context: Mapping[str, Any], span: Mapping[str, Any]) -> str:
 def description(entity: Mapping[str, Any]) -> str:
     """Return an entity's description, its sentences joined by a space (`preprocess_entity_description` there)."""
     text = text_of(entity, "description")
-    return _one_line(" ".join(text[first:last] for first, last in _spans(entity)))
+    return _one_line(" ".join(text[first:last] for first, last in _spans(entity, len(text))))
 
 
 def _one_line(text: str) -> str:
@@ -183,9 +186,20 @@ def _one_line(text: str) -> str:
     return " ".join(text.splitlines()).replace("  ", " ").strip()
 
 
-def _spans(holder: Mapping[str, Any]) -> Sequence[tuple[int, int]]:
-    """Return the sentence spans, which are pairs or objects with start and end."""
-    return [
-        (int(span["start"]), int(span["end"])) if isinstance(span, Mapping) else (int(span[0]), int(span[1]))
+def _spans(holder: Mapping[str, Any], length: int) -> Sequence[tuple[int, int]]:
+    """Return the sentence spans, which are pairs or objects with start and end.
+
+    Raises:
+        ValueError: one lies outside of the text, which has `length` characters.
+    """
+    spans = [
+        (whole_number(span["start"]), whole_number(span["end"]))
+        if isinstance(span, Mapping)
+        else (whole_number(span[0]), whole_number(span[1]))
         for span in holder["sentence_spans"]
     ]
+    wrong = next((span for span in spans if not 0 <= span[0] <= span[1] <= length), None)
+    if wrong is not None:
+        message = f"sentence_spans has {wrong[0]} to {wrong[1]}, and the text has {length} characters"
+        raise ValueError(message)
+    return spans

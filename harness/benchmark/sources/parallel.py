@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.benchmark.sources.lines import is_visible, malformed, read_lines, trailing_blanks
+from harness.benchmark.sources.scripts import check_script
 from harness.core.errors import DataError
 from harness.core.examples import SentenceExample
 from harness.core.languages import language as language_row
@@ -40,12 +41,17 @@ class ParallelLines:
                 f"line n must be the translation of line n"
             )
             raise DataError(message)
+        if foreign == english:
+            message = f"{english_path} and {foreign_path.name} have the same lines; the second must be {language}"
+            raise DataError(message)
         order = sorted(range(len(english)), key=lambda row: (english[row].strip(), row))
         candidates = [SentenceExample(f"{language}-{row}", text, "candidate") for row, text in enumerate(foreign)]
         queries = [
             SentenceExample(f"en-{row}", english[row].strip(), "query", frozenset({f"{language}-{row}"}))
             for row in order
         ]
+        check_script(foreign_path, language, candidates)
+        check_script(english_path, "en", queries)
         return [*candidates, *queries]
 
 
@@ -61,4 +67,7 @@ def _sentences(path: Path) -> list[str]:
         at_end = number > len(lines) - trailing_blanks(lines)
         where = "at the end of the file; remove it" if at_end else "between sentences; put its sentence there"
         raise malformed(path, number, f"a blank line {where}, line n of both files must be one pair")
+    tab = next((number for number, line in enumerate(lines, start=1) if "\t" in line), None)
+    if tab is not None:
+        raise malformed(path, tab, "a tab stands in the line; one sentence a line is expected, without columns")
     return lines

@@ -1,20 +1,33 @@
 """Files of one row per line: tab-separated and JSON lines."""
 
-import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from harness.benchmark.sources.lines import invisible_field, is_blank, is_visible, malformed, read_lines, stripped
+from harness.benchmark.sources.lines import (
+    FEW,
+    check_id,
+    check_labels,
+    invisible_field,
+    is_blank,
+    is_visible,
+    malformed,
+    read_lines,
+    stripped,
+)  # fmt: skip
+from harness.benchmark.sources.scripts import check_script
+from harness.benchmark.sources.strict_json import check_text, parse_object
 from harness.core.examples import Example
 from harness.core.layout import DataFile, Layout, Split
 from harness.core.task import Source
 
 ExampleT = TypeVar("ExampleT", bound=Example)
 
-#: Rows below which equal labels may be chance.
-FEW = 20
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
+#: What files with a header line call the column of labels.
+_HEADINGS = ("label", "labels", "gold_label", "gold label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +65,15 @@ class Tsv(Generic[ExampleT]):
             try:
                 example = self.parse(index, columns)
             except ValueError as error:
-                raise malformed(path, index + 1, str(error)) from error
+                # The names of columns are no row.
+                header = "; remove the header line" if index == 0 and columns[-1].casefold() in _HEADINGS else ""
+                raise malformed(path, index + 1, f"{error}{header}") from error
             problem = invisible_field(example)
             if problem is not None:
                 raise malformed(path, index + 1, problem)
             examples.append(example)
+        check_labels(path, [row[-1] for row in rows])
+        check_script(path, language, examples)
         return examples
 
     def _layout_problem(self, row: Sequence[str]) -> str:
@@ -75,7 +92,8 @@ class Jsonl(Generic[ExampleT]):
     splits: tuple[Split, ...] = ("dev", "test")
     #: What the files call a split, where that differs.
     names: Mapping[Split, str] = field(default_factory=dict)
-    #: The label that stands in every row where labels were stripped; None where they are never.
+    #: The label that stands in every row where labels were stripped; None where they are never. One of another value
+    #: in every row is refused as well.
     blank: Any = None
     #: Whether official rows have a text that is blank (QQP); refused elsewhere, and always where all texts are.
     has_blanks: bool = False
@@ -89,13 +107,8 @@ class Jsonl(Generic[ExampleT]):
         (path,) = self.paths(layout, language, split)
         examples = []
         for index, line in enumerate(read_lines(path)):
-            if is_blank(line):
-                raise malformed(path, index + 1, "a blank line; remove it")
             try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise malformed(path, index + 1, "the line is not a JSON object")
-                example = self.parse(index, row)
+                example = self.parse(index, parse_object(line))
             except KeyError as error:
                 raise malformed(path, index + 1, f"the object lacks the key {error}") from error
             except (ValueError, TypeError) as error:
@@ -104,9 +117,9 @@ class Jsonl(Generic[ExampleT]):
             if problem is not None and not (self.has_blanks and any(is_visible(text) for _, text in example.texts())):
                 raise malformed(path, index + 1, problem)
             examples.append(example)
-        labels = [getattr(example, "label", None) for example in examples]
-        if self.blank is not None and len(labels) >= FEW and all(label == self.blank for label in labels):
-            raise stripped(path, f"label {self.blank!r} in all of its {len(labels)} rows")
+        if self.blank is not None:
+            check_labels(path, [getattr(example, "label", None) for example in examples])
+        check_script(path, language, examples)
         return examples
 
 
@@ -153,12 +166,21 @@ def text_of(row: Mapping[str, Any], key: str, *others: str) -> str:
     if not isinstance(value, str):
         message = f"{key} is {value!r}, text is expected"
         raise ValueError(message)
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        message = f"{key} has half of a surrogate pair at character {error.start}, which is no text; correct the row"
-        raise ValueError(message) from error
+    check_text(value, key)
     return value
+
+
+def id_of(row: Mapping[str, Any], key: str) -> str:
+    """Return a row's id, which may be written as a whole number.
+
+    Raises:
+        KeyError: the row lacks the key.
+        ValueError: the value is no id; readers add file and line.
+    """
+    value = row[key]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return check_id(text_of(row, key), key)
 
 
 def whole_number(value: object) -> int:
@@ -167,10 +189,12 @@ def whole_number(value: object) -> int:
     Raises:
         ValueError: it is none; readers add the file.
     """
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        message = f"{value!r} is no whole number"
+    # `int` would also read other digits than ASCII's, blanks around them and underscores between them.
+    is_whole = _WHOLE.fullmatch(value) if isinstance(value, str) else type(value) is int
+    if not is_whole:
+        message = f"{value!r:.40} is no whole number"
         raise ValueError(message)
-    return int(value)
+    return int(cast("int | str", value))
 
 
 def one_of(value: str, known: tuple[str, ...], what: str) -> str:

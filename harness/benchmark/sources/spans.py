@@ -4,6 +4,7 @@ import unicodedata
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from harness.benchmark.sources.lines import is_visible
 from harness.core.errors import DataError
 from harness.core.gold import GoldError, GoldErrors
 
@@ -60,7 +61,7 @@ def span_problem(
         at: what its start is called.
         item: what can be left out.
     """
-    if not text.strip():
+    if not is_visible(text):
         return f"has an empty {what} ({text!r}) at {at} {start}; leave the {what} out"
     if context.startswith(text, start) and 0 <= start <= len(context):
         return None

@@ -1,14 +1,15 @@
 """SQuAD's JSON: articles of paragraphs of questions, answers as spans of the paragraph."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from harness.benchmark.sources.lines import invisible_field, is_visible, stripped
-from harness.benchmark.sources.rows import text_of, whole_number
+from harness.benchmark.sources.rows import id_of, text_of, whole_number
+from harness.benchmark.sources.scripts import check_script
 from harness.benchmark.sources.spans import check_span
+from harness.benchmark.sources.strict_json import read_file
 from harness.core.errors import DataError
 from harness.core.examples import Answer, QuestionExample
 from harness.core.gold import GoldErrors
@@ -35,13 +36,15 @@ class SquadJson:
     def read(self, layout: Layout, language: str, split: Split) -> list[QuestionExample]:
         """See `harness.core.task.Source`."""
         (path,) = self.paths(layout, language, split)
-        return read_questions(
+        examples = read_questions(
             path,
             unanswerable=self.unanswerable,
             has_blanks=self.has_blanks,
             allowed=layout.gold_errors,
             training=split == "train",
         )
+        check_script(path, language, examples)
+        return examples
 
 
 def read_questions(
@@ -79,7 +82,10 @@ def read_questions(
             for context, row in rows
             for example in _question(path, context, row, unanswerable, has_blanks, allowed, training)
         ]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise DataError(message) from error
+    except (KeyError, TypeError, AttributeError) as error:
         message = f"{path}: not SQuAD's format, {error!r} while reading data/paragraphs/qas"
         raise DataError(message) from error
     if not rows:
@@ -99,24 +105,23 @@ def read_json(path: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        DataError: the file is missing, not UTF-8 or not JSON.
+        DataError: see `harness.benchmark.sources.strict_json.read_file`.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        message = f"{path} is missing; `--data` must name a folder that holds it"
-        raise DataError(message) from error
-    except UnicodeDecodeError as error:
-        message = f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8"
-        raise DataError(message) from error
-    except json.JSONDecodeError as error:
-        message = f"{path}:{error.lineno}: not JSON ({error.msg}); SQuAD's format is expected"
-        raise DataError(message) from error
+    return read_file(
+        path,
+        "SQuAD's format is expected",
+        missing=lambda: DataError(f"{path} is missing; `--data` must name a folder that holds it"),
+    )
 
 
 def _has_answer(row: Mapping[str, Any]) -> bool:
     # XTREME's remove_qa_test_annotations leaves one empty answer at 0.
-    return any(text_of(answer, "text") for answer in row["answers"])
+    answers = row["answers"]
+    if not isinstance(answers, list):
+        # The hub's tables have one object of two lists.
+        message = f"question {row.get('id')!r} has answers {str(answers)[:40]!r}; a list of objects is expected"
+        raise ValueError(message)
+    return any(text_of(answer, "text") for answer in answers)
 
 
 def _question(
@@ -129,7 +134,7 @@ def _question(
     training: bool,
 ) -> list[QuestionExample]:
     """Return the question; nothing where it is for training and all of its answers are wrong."""
-    name = str(row["id"])
+    name = id_of(row, "id")
     question = QuestionExample(name, text_of(row, "question"), text_of({"context": context}, "context"), ())
     problem = invisible_field(question)
     if problem is not None and not (has_blanks and is_visible(context)):
@@ -140,7 +145,11 @@ def _question(
     if not _has_answer(row):
         message = f"{path}: question {name!r} has no answer, while others have; correct it, or leave the question out"
         raise DataError(message)
-    answers = [Answer(text_of(answer, "text"), whole_number(answer["answer_start"])) for answer in row["answers"]]
+    try:
+        answers = [Answer(text_of(answer, "text"), whole_number(answer["answer_start"])) for answer in row["answers"]]
+    except ValueError as error:
+        message = f"{path}: question {name!r}: {error}; each answer has text and answer_start, in characters"
+        raise DataError(message) from error
     right = [answer for answer in answers if check_span(path, name, context, answer.text, answer.start, allowed)]
     kept = right if training else answers
     return [replace(question, answers=tuple(kept))] if kept else []

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.benchmark.sources.lines import is_visible, stripped
-from harness.benchmark.sources.rows import whole_number
+from harness.benchmark.sources.rows import id_of, shown_text, text_of, whole_number
+from harness.benchmark.sources.scripts import check_script
 from harness.benchmark.sources.sentences import sentence_breaks
 from harness.benchmark.sources.spans import check_span, refuse_or_count, sentence_problem
 from harness.benchmark.sources.squad_json import SquadJson, read_json
@@ -85,10 +86,12 @@ class XquadRQuestions(_XquadR):
         for file in files.values():
             for name, _, candidate in file.questions:
                 gold.setdefault(name, set()).add(candidate)
-        return [
+        queries = [
             SentenceExample(f"{language}_{name}", text, "query", frozenset(gold[name]))
             for name, text, _ in files[language].questions
         ]
+        check_script(self.file.at(layout, language=language), language, queries)
+        return queries
 
 
 class XquadRSentences(_XquadR):
@@ -114,10 +117,16 @@ def _parse(path: Path, language: str, _changed: int) -> _File:
         if rows and not any(answer["text"] for row in rows for answer in row["answers"]):
             raise stripped(path, f"no answer to any of its {len(rows)} questions")
         parsed = [_paragraph(path, f"{language}_{number}", each) for number, each in enumerate(paragraphs)]
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except ValueError as error:
+        message = f"{path}: {error}"
+        raise DataError(message) from error
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
         message = f"{path}: not XQuAD-R's format, {error!r} while reading data/paragraphs/qas"
         raise DataError(message) from error
-    twice = [name for name, count in Counter(str(row["id"]) for row in rows).items() if count > 1]
+    if not any(each.questions for each in parsed):
+        message = f"{path}: the answers to its {len(rows)} questions lie in no sentence; correct `sentence_breaks`"
+        raise DataError(message)
+    twice = [name for name, count in Counter(id_of(row, "id") for row in rows).items() if count > 1]
     if twice:
         message = f"{path}: question id {twice[0]!r} occurs twice, as do {len(twice) - 1} others; ids must be unique"
         raise DataError(message)
@@ -130,7 +139,7 @@ def _parse(path: Path, language: str, _changed: int) -> _File:
 
 def _paragraph(path: Path, name: str, paragraph: dict[str, Any]) -> _File:
     """Return what one paragraph adds; `name` begins the ids of its sentences."""
-    breaks, context = _breaks(path, paragraph), paragraph["context"]
+    breaks, context = _breaks(path, paragraph), shown_text(paragraph, "context")
     candidates = [
         (f"{name}_{place}", answer_text(sentence, context)) for place, sentence in enumerate(paragraph["sentences"])
     ]
@@ -139,25 +148,29 @@ def _paragraph(path: Path, name: str, paragraph: dict[str, Any]) -> _File:
         problem = sentence_problem(context, sentence, first, end)
         if problem is not None:
             errors.add(GoldError(path, f"{name}_{place}", problem, "sentence"))
+        if not is_visible(text_of({"sentence": sentence}, "sentence")):
+            message = f"{path}: sentence '{name}_{place}' shows nothing; it would be a candidate; leave it out"
+            raise DataError(message)
     for question in paragraph["qas"]:
-        if not is_visible(question["question"]):
-            message = f"{path}: question {question['id']!r}: its text shows nothing; correct it, or leave it out"
+        asked = id_of(question, "id")
+        if not is_visible(text_of(question, "question")):
+            message = f"{path}: question {asked!r}: its text shows nothing; correct it, or leave it out"
             raise DataError(message)
         answer = question["answers"][0]
         start = whole_number(answer["answer_start"])
-        check_span(path, question["id"], context, answer["text"], start, errors)
+        check_span(path, asked, context, text_of(answer, "text"), start, errors)
         inside = [place for place, (first, end) in enumerate(breaks) if first <= start < end]
         # A question whose answer lies in no sentence is skipped, as in the official code.
         if inside:
-            questions.append((question["id"], question["question"], f"{name}_{inside[0]}"))
+            questions.append((asked, question["question"], f"{name}_{inside[0]}"))
     return _File(tuple(questions), tuple(candidates), tuple(errors))
 
 
 def _breaks(path: Path, paragraph: dict[str, Any]) -> list[tuple[int, int]]:
     try:
-        breaks = [(int(first), int(end)) for first, end in paragraph["sentence_breaks"]]
+        breaks = [(whole_number(first), whole_number(end)) for first, end in paragraph["sentence_breaks"]]
         whole = len(breaks) == len(paragraph["sentences"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         message = f"{path}: a paragraph lacks `sentence_breaks` or `sentences`; XQuAD-R is expected, not XQuAD"
         raise DataError(message) from error
     if not whole:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.benchmark.sources.strict_json import parse
 from harness.benchmark.submissions import reading
 from harness.core.examples import ChoiceExample
 from harness.core.task import Tally
@@ -35,7 +36,7 @@ class ChoiceLines:
 
 def _choice(line: str) -> int:
     try:
-        row = json.loads(line)
+        row = parse(line)
     except json.JSONDecodeError:
         row = None
     if not isinstance(row, dict) or "label" not in row:

@@ -45,6 +45,8 @@ class PairLines:
             found = _pairs(predictions, "predictions", tally)
         else:
             tally.missing += sum(len(targets) for targets in gold.values())
+        if tally is None:
+            _check_ids(predictions, found, labels, gold)
         names = list(dict.fromkeys((*gold, *found)))
         examples = [SentenceExample(name, "", "query", frozenset(gold.get(name, ()))) for name in names]
         return examples, [tuple(found.get(name, ())) for name in names]
@@ -62,6 +64,31 @@ def _pairs(path: Path, role: Role, tally: Tally | None) -> dict[str, dict[str, N
             raise _no_pair(path, role, number, line)
         found.setdefault(ids[0], {})[ids[1]] = None
     return found
+
+
+def _check_ids(
+    path: Path, found: Mapping[str, Mapping[str, None]], labels: Path, gold: Mapping[str, Mapping[str, None]]
+) -> None:
+    """Refuse predicted ids that can match no gold pair, though they are meant to.
+
+    Ids without a gold pair are right here: most sentences have no translation.
+
+    Raises:
+        DataError: the columns are in the other order, or an id is written in another way.
+    """
+    english = {target for targets in gold.values() for target in targets}
+    if found and found.keys().isdisjoint(gold) and not english.isdisjoint(found):
+        message = f"{path} has the English ids first; each line must be `foreign id TAB English id`, as in {labels}"
+        raise DataError(message)
+    predicted = dict.fromkeys(target for targets in found.values() for target in targets)
+    for ids, known in ((found, gold), (predicted, english)):
+        alike = reading.look_alike((name for name in ids if name not in known), known)
+        if alike is not None:
+            message = (
+                f"{path} has the id {alike[0]!r} where {labels} has {alike[1]!r}; "
+                f"they differ in case, blanks or normal form only, and ids must be equal"
+            )
+            raise DataError(message)
 
 
 def _no_pair(path: Path, role: Role, number: int, line: str) -> DataError:

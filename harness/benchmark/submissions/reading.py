@@ -1,13 +1,12 @@
 """Reading prediction and label files, so that every format refuses the same faults in the same words."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from harness.benchmark.sources.lines import malformed, read_lines
-from harness.benchmark.sources.rows import FEW
+from harness.benchmark.sources.lines import FEW, malformed, read_lines
+from harness.benchmark.sources.strict_json import read_file
 from harness.core.errors import DataError
 from harness.core.task import Tally
 
@@ -41,7 +40,7 @@ def lines(path: Path, role: Role) -> list[str]:
     except UnicodeDecodeError:
         return read_lines(path)
     # Millions of lines are split at once; what is wrong with a file `read_lines` finds and words.
-    if text.startswith("\ufeff") or not text.strip() or raw.count(b"\r") != raw.count(b"\r\n"):
+    if text.startswith("\ufeff") or "\0" in text or not text.strip() or raw.count(b"\r") != raw.count(b"\r\n"):
         return read_lines(path)
     found = (text.replace("\r\n", "\n") if "\r" in text else text).split("\n")
     if found[-1] == "":
@@ -163,34 +162,13 @@ def json_object(path: Path, role: Role) -> dict[str, Any]:
     """Return a file's JSON object.
 
     Raises:
-        DataError: the file is missing, empty, not UTF-8, not JSON or no object, starts with a byte
-            order mark, or has a key twice.
+        DataError: the file is missing, holds no object, or `read_file` of `strict_json` refuses it.
     """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-            message = f"{path}: id {twice!r} occurs twice; ids must be unique"
-            raise DataError(message)
-        return found
-
-    raw = present(path, role).read_bytes()
-    try:
-        text = raw.decode("utf-8")
-        if text.startswith("\ufeff"):
-            message = f"{path} starts with a byte order mark; remove its first three bytes"
-            raise DataError(message)
-        if not text.strip():
-            message = f"{path} is empty; an object from ids to predictions is expected"
-            raise DataError(message)
-        found = json.loads(text, object_pairs_hook=unique)
-    except UnicodeDecodeError as error:
-        message = f"{path} is not UTF-8 at byte {error.start}; convert it to UTF-8"
-        raise DataError(message) from error
-    except json.JSONDecodeError as error:
-        message = f"{path}:{error.lineno}: not JSON ({error.msg}); an object from ids to predictions is expected"
-        raise DataError(message) from error
+    found = read_file(
+        present(path, role),
+        "an object from ids to predictions is expected",
+        missing=lambda: DataError(f"{path} is missing; `--{role}` must name a folder that holds it"),
+    )
     if not isinstance(found, dict):
         message = f"{path} holds a JSON {type(found).__name__}; an object from ids to predictions is expected"
         raise DataError(message)
@@ -219,12 +197,24 @@ def by_id(path: Path, found: Mapping[str, T], gold: Path, ids: Sequence[str], ta
             for what, names in (("lacks", missing), ("adds", extra))
             if names
         ]
+        alike = look_alike(extra, missing)
+        same = f"; {alike[0]!r} and {alike[1]!r} differ in case, blanks or normal form only" if alike else ""
         message = (
-            f"{path} {' and '.join(faults)} against {gold}; there must be one prediction for each of its {len(ids)} "
-            f"ids, or `--official-missing` counts missing ones as wrong and ignores the others"
+            f"{path} {' and '.join(faults)} against {gold}{same}; there must be one prediction for each of its "
+            f"{len(ids)} ids, or `--official-missing` counts missing ones as wrong and ignores the others"
         )
         raise DataError(message)
     if tally is not None:
         tally.missing += len(missing)
         tally.extra += len(extra)
     return [found.get(name) for name in ids]
+
+
+def look_alike(ids: Iterable[str], others: Collection[str]) -> tuple[str, str] | None:
+    """Return the first id that differs from another one in case, blanks or Unicode normal form only, with that one."""
+    known = {_folded(name): name for name in others}
+    return next(((name, known[_folded(name)]) for name in ids if known.get(_folded(name), name) != name), None)
+
+
+def _folded(name: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())

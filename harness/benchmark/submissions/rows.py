@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.benchmark.sources.lines import malformed
 from harness.benchmark.submissions import reading
 from harness.core.examples import SentenceExample, is_scored
 from harness.core.task import Tally
 
 #: The official scorer compares texts, so that 07 would not be 7.
-_ROW = re.compile("0|[1-9][0-9]*")
+_ROW = re.compile("0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class RowNumbers:
         found = reading.values(predictions, "predictions", _row)
         if len(found) != len(gold):
             raise reading.unequal(predictions, len(found), labels, len(gold))
+        # Queries and candidates are as many, and the gold rows a part of them.
+        size = max(len(gold), 1 + max(map(int, gold)))
+        beyond = next((number for number, row in enumerate(found, start=1) if int(row) >= size), None)
+        if beyond is not None and tally is None:
+            problem = f"row {found[beyond - 1]} is beyond the {size:,} rows of the foreign file, which count from 0"
+            raise malformed(predictions, beyond, f"{problem}; or `--official-missing` counts it as wrong")
         examples = [SentenceExample(str(number), "", "query", frozenset({row})) for number, row in enumerate(gold)]
         return examples, [(row,) for row in found]
 

@@ -69,7 +69,7 @@ def test_training_pairs_are_matches(write, layout) -> None:
         (json.dumps(article(entity_id="")), r"labels were stripped.*--split dev"),
         (json.dumps({**article(), "context": {"text": "", "sentence_spans": []}}), r":1: .*empty"),
         ('{"context": {}}', r":1: the object lacks the key 'mentions'"),
-        ("{", r":1: Expecting property name"),
+        ("{", r":1: not JSON \(Expecting property name"),
         (f"{json.dumps(article())}\n{json.dumps(article())}", r":2: id 'm-1' occurs twice"),
     ],
     ids=["stripped", "no-text", "no-mentions", "no-json", "id-twice"],

@@ -18,6 +18,11 @@ PAGE = Path(__file__).parents[2] / "docs" / "answer.md"
 PLOT = "answer.svg"
 #: What `answer_reference` found for one unit.
 CHECK = Path(__file__).with_name("check.json")
+README = Path(__file__).parents[2] / "README.md"
+#: Around the answer in README.
+LINE_START, LINE_END = "<!-- the answer, made by `make answer` -->\n", "<!-- end of the answer -->\n"
+#: Of an arm in a primary comparison; with fewer, a verdict is an interim look.
+FEWEST = 3
 START = "<!-- results: made by `make answer`, do not edit below -->\n"
 _VERDICTS = {
     "yes": "better",
@@ -29,16 +34,17 @@ _VERDICTS = {
 Rows = Sequence[Sequence[str]]
 
 
-def write(folder: Path, declaration: str, page: Path = PAGE) -> list[str]:
-    """Write the results into the page and the plot beside it, and return lines that say what was written.
+def write(folder: Path, declaration: str, page: Path = PAGE, readme: Path = README) -> list[str]:
+    """Write the results into the page, the plot beside it and one line into README; return what was written.
 
     Args:
         folder: of the records.
         declaration: the SHA-256 that each record must have.
         page: the document, which has the declaration.
+        readme: the document with a place for the answer in one line.
 
     Raises:
-        DataError: a record is not of this declaration, or the page has no place for results.
+        DataError: a record is not of this declaration, or a document has no place for results.
     """
     records = read_records(folder, declaration)
     text = page.read_text(encoding="utf-8")
@@ -50,7 +56,15 @@ def write(folder: Path, declaration: str, page: Path = PAGE) -> list[str]:
     drawn = _drawn(found, records)
     if drawn:
         forest(drawn, f"mixed_all minus english, {_seed_text(records)}", page.with_name(PLOT))
+    before, start, rest = readme.read_text(encoding="utf-8").partition(LINE_START)
+    _, end, after = rest.partition(LINE_END)
+    if not end:
+        message = (
+            f"{readme} lacks the lines {LINE_START.strip()!r} and {LINE_END.strip()!r}; put them where the answer is"
+        )
+        raise DataError(message)
     write_text(page, declared + mark + "\n".join(_results(records, found, bool(drawn))) + "\n")
+    write_text(readme, f"{before}{start}{in_one_line(records, found)}\n{end}{after}")
     return [f"{page}: {len(records)} of {len(units())} units"]
 
 
@@ -145,7 +159,28 @@ def _answer(records: Sequence[UnitRecord], found: Sequence[ContrastOutcome]) -> 
     yield (
         f"* One small encoder (multilingual-e5-small), {_seed_text(records)} of {len(SEEDS)} declared; parts of the "
         "training sets; samples of the test sets."
+        + (f" This is {_interim(records)}: a verdict may change." if _interim(records) else "")
     )
+
+
+def in_one_line(records: Sequence[UnitRecord], found: Sequence[ContrastOutcome]) -> str:
+    """Return the answer for README: the primary differences with their intervals."""
+    primary = [each for each in found if each.comparison.family == "primary" and each.value is not None]
+    if not primary:
+        return "No answer yet: [docs/answer.md](docs/answer.md)."
+    numbers = "; ".join(
+        f"{each.comparison.name.rpartition(': ')[2]} {each.value:+.1f} ({_interval(each) or 'one seed'}, "
+        f"{_VERDICTS[each.verdict]})"
+        for each in primary
+    )
+    interim = f", {_interim(records)}" if _interim(records) else ""
+    return f"**Mixed minus English, points, 95 % interval{interim}**: {numbers}. [docs/answer.md](docs/answer.md)"
+
+
+def _interim(records: Sequence[UnitRecord]) -> str:
+    """Return that a primary comparison has few seeds; empty where both arms have enough."""
+    fewest = min(sum(record.file.arm == arm for record in records) for arm in ("english", "mixed_all"))
+    return "" if fewest >= FEWEST else f"an interim look at {fewest} of {len(SEEDS)} seeds"
 
 
 def _quoted(outcome: ContrastOutcome) -> str:

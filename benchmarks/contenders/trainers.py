@@ -82,7 +82,7 @@ class Side:
     """One way to train."""
 
     name: str
-    #: None for ours; what transformers' Trainer is told beside its defaults.
+    #: None for ours; what transformers' Trainer is given beside its defaults.
     arguments: Mapping[str, Any] | None
     frozen: bool
 

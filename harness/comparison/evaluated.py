@@ -4,7 +4,7 @@ The rooms below this one cannot call it; `harness/commands/evaluate.py` can.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from harness.comparison.comparing import ComparisonRequest, compare, notes
 from harness.comparison.differences import GroupDifference, differences
 from harness.comparison.groups import EVERY_LANGUAGE, By
 from harness.comparison.runs import FinishedRun
-from harness.comparison.scores import GroupScore, measured_scores
+from harness.comparison.scores import measured_scores
 from harness.comparison.signature import signature
 from harness.core.errors import HarnessError, UsageError
 from harness.core.files import code_sha256, content_sha256, write_text
@@ -155,20 +155,6 @@ def difference_table(rows: Sequence[GroupDifference], title: str) -> Table:
 def _difference(row: GroupDifference) -> str:
     half = "" if row.interval is None else f" ±{row.interval.half:.1f}"
     return f"{row.value:+.1f}{half}{'*' if row.significant else ''}"
-
-
-def measured(
-    folder: Path, workspace: Workspace, progress: Progress | None = None, by: By = "language"
-) -> Mapping[tuple[str, str], GroupScore]:
-    """Return the scores of a finished run with their intervals, by task and group.
-
-    ``measured(...)["xnli", "sw"].text()`` is ``72.8 ±1.2, n 5,010``; the group ``mean`` is that of all languages.
-
-    Raises:
-        UsageError: the run has no journal, or its data changed.
-    """
-    aligned = align([FinishedRun(folder, read_run(folder))], workspace, progress or Silent())
-    return {(row.task, row.group): row for row in measured_scores(aligned, by)}
 
 
 def signature_line(folder: Path, workspace: Workspace) -> str:

@@ -45,7 +45,7 @@ VERSION = 3
 READABLE = (2, VERSION)
 #: Held by the process that writes a run.
 LOCK = ".writing"
-#: Where the answers of a run lie that was told of no store.
+#: Where the answers of a run lie if it shares no store.
 ANSWERS = "answers"
 
 

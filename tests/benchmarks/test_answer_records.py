@@ -212,11 +212,18 @@ def test_detectable_differences_are_those_of_the_declaration() -> None:
     assert tables.planned_difference(1.0, 5) == pytest.approx(2.0, abs=0.05)
 
 
+def readme(folder: Path) -> Path:
+    """Write a README with a place for the answer."""
+    path = folder / "README.md"
+    path.write_text(f"# A project\n{page.LINE_START}{page.LINE_END}", encoding="utf-8")
+    return path
+
+
 def test_page_keeps_the_declaration_and_names_missing_units(tmp_path: Path) -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     own = tmp_path / "answer.md"
     own.write_text(text.partition(page.START)[0] + page.START, encoding="utf-8")
-    page.write(tmp_path / "records", DECLARATION, own)
+    page.write(tmp_path / "records", DECLARATION, own, readme(tmp_path))
     made = own.read_text(encoding="utf-8")
     assert made.startswith(text.partition(page.START)[0])
     assert f"Units without a record, of {5 * len(SEEDS)}" in made
@@ -227,14 +234,26 @@ def test_page_without_a_place_for_results_is_refused(tmp_path: Path) -> None:
     own = tmp_path / "answer.md"
     own.write_text("# The answer\n", encoding="utf-8")
     with pytest.raises(DataError, match="put it at its end"):
-        page.write(tmp_path / "records", DECLARATION, own)
+        page.write(tmp_path / "records", DECLARATION, own, readme(tmp_path))
+
+
+def test_readme_without_a_place_for_the_answer_is_refused(tmp_path: Path) -> None:
+    own = tmp_path / "answer.md"
+    own.write_text(page.START, encoding="utf-8")
+    (tmp_path / "README.md").write_text("# A project\n", encoding="utf-8")
+    with pytest.raises(DataError, match="put them where the answer is"):
+        page.write(tmp_path / "records", DECLARATION, own, tmp_path / "README.md")
+    assert own.read_text(encoding="utf-8") == page.START
 
 
 def test_committed_page_is_what_the_committed_records_give(tmp_path: Path) -> None:
     own = tmp_path / "answer.md"
     own.write_text(page.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    page.write(units.RECORDS, units.declared(), own)
+    first = tmp_path / "README.md"
+    first.write_text(page.README.read_text(encoding="utf-8"), encoding="utf-8")
+    page.write(units.RECORDS, units.declared(), own, first)
     assert own.read_text(encoding="utf-8") == page.PAGE.read_text(encoding="utf-8")
+    assert first.read_text(encoding="utf-8") == page.README.read_text(encoding="utf-8")
 
 
 def test_families_of_comparisons_have_one_name_each() -> None:

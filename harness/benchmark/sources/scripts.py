@@ -49,7 +49,7 @@ def in_script(texts: Iterable[str], script: str) -> bool:
 def check_script(path: Path, language: str, examples: Sequence[Example]) -> None:
     """Refuse a file of which most items have no letter of the language's script.
 
-    Languages of one script are not told apart, nor are files of a few items and languages that the table lacks.
+    Languages of one script are not distinguished, nor are files of a few items and languages that the table lacks.
 
     Raises:
         DataError: names the script and the share.

@@ -353,7 +353,7 @@ class Service:
         check_version(self._server.repository, self._graph(name), self._versions[name])
 
     def _files(self, name: str) -> tuple[Any, ...]:
-        """Return what tells whether a model's files were written again: names, sizes and times."""
+        """Return what shows whether a model's files were written again: names, sizes and times."""
         folder = self._server.repository / name / str(self._versions[name])
         states = ((path, path.stat()) for path in sorted(folder.rglob("*")) if path.is_file())
         return tuple((str(path), state.st_size, state.st_mtime_ns) for path, state in states)

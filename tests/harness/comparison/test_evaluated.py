@@ -3,7 +3,7 @@
 from xnli_labels import wrong
 
 from harness.artifacts.workspace import Workspace
-from harness.comparison.evaluated import intervals, measured, run_differences, seed_lines, signature_line
+from harness.comparison.evaluated import intervals, run_differences, seed_lines, signature_line
 
 
 def test_differences_are_those_of_compare(workspace: Workspace, make_run, xnli) -> None:
@@ -64,12 +64,6 @@ def test_runs_that_do_not_compare_get_a_sentence(workspace: Workspace, make_run,
     one, two = make_run("one", {"xnli": {"ru": ru}}), make_run("two", {"xnli": {"ru": ru[:30]}}, limit=30)
     (line,) = run_differences(one, two, workspace)
     assert line.startswith("not compared: xnli: one@fp32 and two@fp32 have different limit")
-
-
-def test_scores_have_intervals_and_n(workspace: Workspace, make_run, xnli) -> None:
-    found = measured(make_run("one", {"xnli": {"ru": xnli("ru"), "en": xnli("en")}}), workspace)
-    assert set(found) == {("xnli", "ru"), ("xnli", "en"), ("xnli", "mean")}
-    assert found["xnli", "mean"].text().endswith(", n 120")
 
 
 def test_signature_stands_on_a_line(workspace: Workspace, make_run, xnli) -> None:

@@ -263,7 +263,7 @@ class Certificates(NamedTuple):
     root: Path
     server: ServerTls
     client: ClientTls
-    stranger: Path
+    unknown: Path
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         root=root,
         server=ServerTls(certificate=certificate, key=key, client_root=root),
         client=ClientTls(root=root, certificate=shown, key=shown_key),
-        stranger=make("stranger")[0],
+        unknown=make("unknown")[0],
     )
 
 
@@ -324,7 +324,7 @@ def test_mutual_tls_round_trip(
         with pytest.raises(EndpointError, match=f"no Triton answers at {hosts[0]} "):
             TritonEndpoint(hosts, graph, tls=ClientTls(root=certificates.root))  # shows no certificate
         with pytest.raises(EndpointError, match=f"no Triton answers at {hosts[0]} .*set {ROOT} to the root"):
-            TritonEndpoint(hosts, graph, tls=ClientTls(root=certificates.stranger))
+            TritonEndpoint(hosts, graph, tls=ClientTls(root=certificates.unknown))
 
 
 @pytest.mark.triton

@@ -54,6 +54,12 @@ class StoredAnswers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            message = (
+                f"{self._folder / JOURNAL} is damaged ({error}); remove its folder and evaluate again with "
+                "`harness eval`: what was answered is kept in the answer store"
+            )
+            raise UsageError(message) from error
 
     def row(self, task: str, language: str) -> StoredRow:
         """Return the statistics of every example of one task and language, in the order of its file.

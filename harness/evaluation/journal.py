@@ -108,6 +108,18 @@ class Journal:
         self._connection.close()
         for store in self._stores.values():
             store.close()
+        if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            message = (
+                f"{self.path} cannot be written ({error}); make room or make the folder writable, and run the same "
+                "command again: what was answered is kept"
+            )
+            raise UsageError(message) from error
+        if isinstance(error, sqlite3.DatabaseError):
+            message = (
+                f"{self.path} is damaged ({error}); remove its folder and run the same command again: what was answered "
+                "is kept in the answer store"
+            )
+            raise UsageError(message) from error
 
     def claim_run(self, identity: Mapping[str, str]) -> None:
         """Claim the file for one run, or check that it is that run's.

@@ -208,3 +208,58 @@ def test_killed_run_can_go_on(killed: Path) -> None:
         journal.claim_run({"model": "english"})
         journal.record("g", [feature(9, 9, 9)], [blob(1, 2, 3)], COST)
         assert journal.outputs("g", [feature(9, 9, 9).key], LABELS)[0]["logits"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("page", [1, 2, 4, 6])
+def test_damaged_page_of_a_journal_is_one_sentence(tmp_path: Path, page: int) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        for number in range(40):
+            journal.record("g", [feature(number)], [blob(1, 1, 1)], COST)
+            journal.write_predictions("t", f"l{number}", ["0"], ["x" * 500], np.ones((1, 2)))
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 + (100 if page == 1 else 0) : page * 4096] = b"\xa5" * (4096 - (100 if page == 1 else 0))
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"is damaged|is not a journal"), Journal(path) as journal:
+        journal.metadata()
+        journal.padding()
+        journal.clear_predictions()
+        journal.write_predictions("t", "ru", ["0"], ["x" * 500], np.ones((1, 2)))
+        for number in range(40):
+            journal.predictions("t", f"l{number}")
+            journal.record("g", [feature(number, 1)], [blob(1, 1, 1)], COST)
+
+
+def test_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.sqlite", tmp_path / "answers") as journal:
+        journal.record("g", [feature(1)], [blob(1, 1, 1)], COST)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)], cwd=Path(__file__).parents[3], capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout.startswith("answers cannot be written to ")
+    assert "what was answered before is kept" in done.stdout
+    with Journal(tmp_path / "journal.sqlite", tmp_path / "answers") as journal:
+        assert journal.outputs("g", [feature(1).key], LABELS)[0]["logits"].tolist() == [1, 1, 1]
+
+
+#: No file may grow beyond 400 KB, as on a disk that fills up.
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from harness.core.errors import UsageError
+from harness.core.features import Feature
+from harness.evaluation.journal import BatchRecord, Journal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+folder = Path(sys.argv[1])
+try:
+    with Journal(folder / "journal.sqlite", folder / "answers") as journal:
+        for number in range(2, 2_000):
+            row = Feature(0, np.array([number]))
+            journal.record("g", [row], [np.zeros(3_000, dtype="<f4").tobytes()], BatchRecord(1, 1, 1, 0.0))
+except UsageError as error:
+    print(error)
+    sys.exit(2)
+"""

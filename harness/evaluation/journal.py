@@ -116,8 +116,8 @@ class Journal:
             raise UsageError(message) from error
         if isinstance(error, sqlite3.DatabaseError):
             message = (
-                f"{self.path} is damaged ({error}); remove its folder and run the same command again: what was answered "
-                "is kept in the answer store"
+                f"{self.path} is damaged ({error}); remove its folder and run the same command again: what was "
+                "answered is kept in the answer store"
             )
             raise UsageError(message) from error
 

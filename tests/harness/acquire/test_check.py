@@ -65,6 +65,36 @@ def test_file_that_cannot_be_read_says_why(dataset, dest: Path) -> None:
     assert "dev-ru.tsv:1: 1 columns where 3 are expected" in detail
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbfa\tb\tneutral\n", "dev-ru.tsv starts with a byte order mark"),
+        ("a\tb\tneutral\n".encode("utf-16"), "dev-ru.tsv is UTF-16"),
+        (b"\x1f\x8b\x08\x00", "dev-ru.tsv is compressed with gzip"),
+        (b"a\tb\tneutral\nthe c\0t\tb\tneutral\n", "dev-ru.tsv:2: a NUL character"),
+        (b"a\tb\tneutral\rc\td\tneutral\n", "dev-ru.tsv:1: a carriage return stands inside the line"),
+        (b"caf\xe9\tb\tneutral\n", "dev-ru.tsv:1: not UTF-8 at byte 3 of the line"),
+        ("猫\t狗\tneutral\n猫\t这\tentailment\n".encode() * 10, "20 of 20 items have no letter of Russian's"),
+    ],
+    ids=["mark", "utf-16", "gzip", "nul", "cr", "latin-1", "language"],
+)
+def test_damaged_file_is_unreadable_and_says_how(dataset, dest: Path, content: bytes, said: str) -> None:
+    (dest / "manifests/pairs.json").unlink()
+    (dest / "xtreme/pairs/dev-ru.tsv").write_bytes(content)
+    state, detail = found(dataset(), dest)["dev", "ru"]
+    assert state == "unreadable"
+    assert said in detail
+
+
+def test_cr_lf_and_normal_form_d_are_read_and_the_form_is_counted(dataset, dest: Path) -> None:
+    (dest / "manifests/pairs.json").unlink()
+    (dest / "xtreme/pairs/dev-ru.tsv").write_text("é\tи\u0306\tneutral\r\ni\tb\tneutral\r\n", newline="")
+    (finding,) = (
+        each for each in check([dataset()], Layout.at(dest), Silent()) if (each.split, each.language) == ("dev", "ru")
+    )
+    assert (finding.state, finding.health and finding.health.not_nfc) == ("whole", 1)
+
+
 def test_number_that_nobody_pins_is_not_judged(dataset, dest: Path) -> None:
     assert found(dataset(official={"en": 3}), dest)["test", "ru"] == ("unknown", "")
 

@@ -422,7 +422,7 @@ STRIPPED_SQUAD = {"data": [{"paragraphs": [{"context": "c", "qas": [
         ("predictions", "panx/test-my.tsv", "O\nB-PERS\n\n", "test-my.tsv:2: tag 'B-PERS' is not one of"),
         ("predictions", "panx/test-my.tsv", "O\n\nO\n", "test-my.tsv.* sentence"),
         ("predictions", "xquad/test-hi.json", "{}", "test-hi.json lacks 6 ids"),
-        ("predictions", "mlqa/test-hi.json", '{"1": "a", "1": "b"}', "test-hi.json: id '1' occurs twice"),
+        ("predictions", "mlqa/test-hi.json", '{"1": "a", "1": "b"}', "test-hi.json: an object has the key '1' twice"),
         ("predictions", "bucc2018/test-fr.tsv", "fr-1\n", "test-fr.tsv:1: 'fr-1' is no pair"),
         ("predictions", "tatoeba/test-af.tsv", "af-1\n" * 6, "test-af.tsv:1: 'af-1' is no row"),
         ("labels", "udpos/test-th.tsv", "form\nform\n\nform\n", "test-th.tsv:1: tag 'form' .* labels were stripped"),

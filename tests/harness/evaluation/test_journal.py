@@ -220,7 +220,13 @@ def test_damaged_page_of_a_journal_is_one_sentence(tmp_path: Path, page: int) ->
     content = bytearray(path.read_bytes())
     content[(page - 1) * 4096 + (100 if page == 1 else 0) : page * 4096] = b"\xa5" * (4096 - (100 if page == 1 else 0))
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"is damaged|is not a journal"), Journal(path) as journal:
+    with pytest.raises(UsageError, match=r"is damaged|is not a journal"):
+        use(path)
+
+
+def use(path: Path) -> None:
+    """Read and write all of a journal."""
+    with Journal(path) as journal:
         journal.metadata()
         journal.padding()
         journal.clear_predictions()

@@ -23,7 +23,8 @@ def request(**changes: object) -> EvaluationRequest:
 @pytest.fixture
 def files(write) -> None:
     for code in ("ru", "zh"):
-        write(f"xnli/test-{code}.tsv", "".join(f"{code} {number}\tb\tneutral\n" for number in range(50)))
+        rows = (f"{code} {number}\tb\t{('neutral', 'entailment')[number % 2]}\n" for number in range(50))
+        write(f"xnli/test-{code}.tsv", "".join(rows))
 
 
 def drawn(layout, code: str, sample: Sample) -> list[str]:

@@ -415,7 +415,7 @@ def test_sentences_that_can_be_no_candidates_are_refused(
 
 @pytest.mark.parametrize("task", ["xnli", "udpos", "panx", "xcopa", "xquad"])
 def test_language_of_another_script_in_its_place_is_refused(write, layout: Layout, task: str) -> None:
-    words = ["кот сидит", "the cat sits"]
+    words = ["кот сидит", "猫坐在这里 有"]
     language, script = {"xcopa": ("ta", "Taml")}.get(task, ("ru", "Cyrl"))
     if task == "xcopa":
         words[0] = "பூனை உட்கார்ந்து"
@@ -449,3 +449,13 @@ def test_language_of_another_script_in_a_parallel_file_is_refused(write, layout:
         write(f"tatoeba/tatoeba.rus-eng.{end}", "".join(f"{text}{number}\n" for number in range(20)))
     with pytest.raises(DataError, match=rf"rus-eng\.{wrong}: 20 of 20 items have no letter of"):
         tasks.load("tatoeba").source.read(layout, "ru", "test")
+
+
+@pytest.mark.parametrize("count", [199, 200])
+def test_language_in_latin_letters_is_refused_from_many_items_on(read, count: int) -> None:
+    content = "".join(f"cat {number}\tsits\t{('neutral', 'entailment')[number % 2]}\n" for number in range(count))
+    if count < 200:
+        assert len(read("xnli", content, "ru")) == count
+    else:
+        with pytest.raises(DataError, match="200 of 200 items have no letter of Russian's script, Cyrl"):
+            read("xnli", content, "ru")

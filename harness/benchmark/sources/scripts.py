@@ -50,8 +50,8 @@ def _not_latin() -> re.Pattern[str]:
 def check_script(path: Path, language: str, examples: Sequence[Example]) -> None:
     """Refuse a file of which most items have no letter of the language's script.
 
-    Languages of one script are not distinguished, nor are languages judged that the table lacks. Files made by hand for a
-    trial are often in Latin letters whatever their language, so those are judged from `MANY` items on only.
+    Languages of one script are not distinguished, nor are languages judged that the table lacks. Files made by hand for
+    a trial are often in Latin letters whatever their language, so those are judged from `MANY` items on only.
 
     Raises:
         DataError: names the script and the share.

@@ -5,7 +5,7 @@
     <repository>/<model>-<finetune>-<variant>/
       config.pbtxt                      profile evaluation, of the version that is served
       configs/online.pbtxt              profile online, of the same version
-      <version>/model.onnx              a hard link to the artifact's where the file system allows
+      <version>/model.onnx              a copy of the artifact's, by reflink where the file system has it
       <version>/model.onnx.data         the same, only for a graph whose weights one file cannot hold
       <version>/known_answer.json
       <version>/manifest.json           the artifact's, and its gate.json where it has one
@@ -39,7 +39,7 @@ from harness.artifacts.manifest import MANIFEST
 from harness.artifacts.store import Artifact
 from harness.core.errors import ArtifactError
 from harness.core.features import Feature, pad_features
-from harness.core.files import file_sha256, link_or_copy
+from harness.core.files import copy_apart, file_sha256
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.inference.planner import BatchPlanner
@@ -120,8 +120,8 @@ class _Version:
     number: int
     #: The files of the version folder that are rendered or copied, by their path in it.
     files: Mapping[str, bytes]
-    #: Hard-linked into the version folder: the graph's files.
-    linked: Sequence[Path] = ()
+    #: Copied into the version folder, without a shared inode: the graph's files.
+    copied: Sequence[Path] = ()
     #: Files of the model's folder that are the same for all versions.
     shared: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -132,7 +132,7 @@ class _Version:
         wanted = {folder / name: value for name, value in self.files.items()}
         wanted |= {model / name: value for name, value in self.shared.items()}
         recorded, answer = digests_of(folder) or {}, folder / FILE
-        there = answer.is_file() and all((folder / path.name).is_file() for path in self.linked)
+        there = answer.is_file() and all((folder / path.name).is_file() for path in self.copied)
         # The other digests follow from the files themselves, which are compared below.
         if not there or recorded.keys() != self._paths() or recorded[FILE] != file_sha256(answer):
             return False
@@ -141,15 +141,15 @@ class _Version:
     def _paths(self) -> set[str]:
         """Return the paths of its files from the version's folder."""
         shared = {f"../{name}" for name in self.shared}
-        return {*self.files, FILE, *shared, *(path.name for path in self.linked)}
+        return {*self.files, FILE, *shared, *(path.name for path in self.copied)}
 
     def write(self, repository: Path, staged: Path, answer: KnownAnswer) -> None:
         """Write the version folder, at once where it is new; nothing is selected by that."""
         model, draft = repository / self.name, staged / self.name / str(self.number)
         for name, value in self.files.items():
             _write(draft / name, value)
-        for path in self.linked:
-            link_or_copy(path, draft / path.name)
+        for path in self.copied:
+            copy_apart(path, draft / path.name)
         answer.write(draft / FILE)
         for name, value in self.shared.items():
             _write(staged / self.name / name, value)
@@ -241,7 +241,7 @@ def _graph_version(
         name=artifact.name,
         number=number,
         files=files,
-        linked=artifact.graph_files,
+        copied=artifact.graph_files,
         shared={f"warmup/{warm_up.file(spec)}": inputs[spec.name].tobytes() for spec in artifact.signature.inputs},
     )
 

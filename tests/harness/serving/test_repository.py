@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.artifacts.store import Artifact
+from harness.core import files
 from harness.core.errors import ArtifactError, EndpointError, UsageError
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.repository import store as module
@@ -37,9 +38,9 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 def test_published_files_are_those_triton_looks_for(artifact: Make, probe: list[int], tmp_path: Path) -> None:
     graph = artifact()
     assert publish(graph, tmp_path / "repository", SERVING, probe_ids=probe) == 1
-    files = {name.replace(graph.name, "M") for name in snapshot(tmp_path / "repository")}
-    warm_up = {name for name in files if name.startswith("M/warmup/probe-")}
-    assert files - warm_up == {
+    found = {name.replace(graph.name, "M") for name in snapshot(tmp_path / "repository")}
+    warm_up = {name for name in found if name.startswith("M/warmup/probe-")}
+    assert found - warm_up == {
         "M/config.pbtxt",
         "M/configs/online.pbtxt",
         "M/1/model.onnx",
@@ -52,23 +53,44 @@ def test_published_files_are_those_triton_looks_for(artifact: Make, probe: list[
     assert os.listdir(tmp_path / "repository") == [graph.name]
 
 
-def test_graph_is_a_hard_link(artifact: Make, probe: list[int], tmp_path: Path) -> None:
+def flip(path: Path) -> None:
+    """Change the last byte of a file in place."""
+    with path.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        last = stream.read(1)[0]
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last ^ 1]))
+
+
+def test_byte_written_into_artifact_or_repository_never_reaches_the_other(
+    artifact: Make, probe: list[int], tmp_path: Path
+) -> None:
     graph = artifact()
     publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
-    assert (tmp_path / "repository" / graph.name / "1" / "model.onnx").samefile(graph.graph)
+    copy, content = tmp_path / "repository" / graph.name / "1" / "model.onnx", graph.graph.read_bytes()
+    assert not copy.samefile(graph.graph)
+    assert copy.read_bytes() == content
+    flip(graph.graph)
+    assert copy.read_bytes() == content
+    flip(graph.graph)
+    flip(copy)
+    assert graph.graph.read_bytes() == content != copy.read_bytes()
 
 
-def test_graph_is_copied_where_links_are_not_possible(
+def test_graph_is_cloned_where_the_file_system_does_it(
     artifact: Make, probe: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
+    asked = []
 
-    monkeypatch.setattr(module.os, "link", refuse)
+    def clone(written: int, request: int, read: int) -> int:
+        asked.append(request)
+        return os.sendfile(written, read, 0, os.fstat(read).st_size)
+
+    monkeypatch.setattr(files.fcntl, "ioctl", clone)
     graph = artifact()
     publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    assert asked == [0x40049409]
     copy = tmp_path / "repository" / graph.name / "1" / "model.onnx"
-    assert not copy.samefile(graph.graph)
     assert copy.read_bytes() == graph.graph.read_bytes()
 
 
@@ -105,7 +127,7 @@ def test_changed_graph_is_a_new_version_beside_the_old(artifact: Make, probe: li
     new = artifact(seed=1)
     assert publish(new, tmp_path / "repository", SERVING, probe_ids=probe) == 2
     assert (model / "1" / "model.onnx").read_bytes() == first
-    assert (model / "2" / "model.onnx").samefile(new.graph)
+    assert (model / "2" / "model.onnx").read_bytes() == new.graph.read_bytes()
     config = (model / "config.pbtxt").read_text()
     assert "versions: [ 2 ]" in config
     assert new.graph_sha256 in config
@@ -197,18 +219,20 @@ def test_damaged_version_is_not_taken_for_the_graph(exported: Make, probe: list[
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Change a published file, never the artifact's that it may be a link to."""
+    """Change a published file, never the artifact's."""
     path.unlink()
     path.write_bytes(content)
 
 
-def test_weights_beside_a_graph_are_linked_with_it(
+def test_weights_beside_a_graph_are_copied_with_it(
     exported: Make, apart: Apart, probe: list[int], tmp_path: Path
 ) -> None:
     graph, repository = apart(exported()), tmp_path / "repository"
     publish(graph, repository, SERVING, probe_ids=probe)
     folder = repository / graph.name / "1"
-    assert (folder / "model.onnx.data").samefile(graph.directory / "model.onnx.data")
+    copy, own = folder / "model.onnx.data", graph.directory / "model.onnx.data"
+    assert not copy.samefile(own)
+    assert copy.read_bytes() == own.read_bytes()
     assert {"model.onnx", "model.onnx.data"} < json.loads((folder / "files.json").read_text()).keys()
     check_version(repository, graph.name, 1)
     before = snapshot(repository)

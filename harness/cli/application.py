@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from harness.core.errors import HarnessError, UsageError
-from harness.core.output import accept_all_letters, show_control_characters, visible
+from harness.core.output import accept_all_letters, only_shown
 from harness.core.version import __version__
 
 _GPU = "a GPU is an endpoint: `--endpoint onnx:cuda` or `--endpoint onnx:tensorrt`"
@@ -171,6 +171,12 @@ def _root(
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2, Ctrl-C is 130."""
+    accept_all_letters()
+    with only_shown():
+        _run()
+
+
+def _run() -> None:
     import signal
 
     # typer carries a click of its own in newer releases and uses the package in older ones; what it exports
@@ -184,8 +190,6 @@ def main() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
-    accept_all_letters()
-    show_control_characters()
     try:
         status = app(standalone_mode=False)
     except HarnessError as error:
@@ -226,4 +230,4 @@ def _hint(error: Any) -> str | None:
 
 
 def _fail(message: str) -> None:
-    print(f"harness: {visible(message)}", file=sys.stderr)  # noqa: T201 - nothing else prints a failure
+    print(f"harness: {message}", file=sys.stderr)  # noqa: T201 - nothing else prints a failure

@@ -161,7 +161,8 @@ def card(
     every_eval_ever: Annotated[
         Path | None,
         typer.Option(
-            help="Also write the newest run to this JSON file, in the format of Every Eval Ever, with its package.",
+            help="Also write the newest run to this JSON file, in the format of Every Eval Ever, by its package.  "
+            "[default: nowhere]",
             rich_help_panel=OUTPUT,
         ),
     ] = None,

@@ -15,9 +15,6 @@ from typing import Any
 
 from harness.core.errors import UsageError
 
-#: Linux's FICLONE, of linux/fs.h: the second file gets the first one's blocks, each until it is written.
-_CLONE = 0x40049409
-
 
 def file_sha256(path: Path) -> str:
     """Return the hex digest of a file, read in blocks."""
@@ -115,15 +112,19 @@ def link_or_copy(source: Path, destination: Path) -> None:
         shutil.copyfile(source, destination)
 
 
-def copy_apart(source: Path, destination: Path) -> None:
-    """Copy a file so that a change of one never changes the other; the blocks are shared where the file system can.
+#: Linux's request for a copy that shares blocks until one side is written to (ioctl_ficlone(2)).
+_FICLONE = 0x40049409
 
-    A hard link would be one file: what damages it in one place, damages both.
+
+def copy_apart(source: Path, destination: Path) -> None:
+    """Copy a file so that writing into one never changes the other, by reflink where the file system has it.
+
+    Btrfs, XFS and bcachefs have it, and such a copy takes no room at first; elsewhere the bytes are copied.
     """
     with source.open("rb") as read, destination.open("wb") as written:
         try:
-            fcntl.ioctl(written, _CLONE, read.fileno())
-        except OSError:  # another file system, or one that shares no blocks
+            fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
+        except OSError:  # another file system, or one without reflinks
             shutil.copyfileobj(read, written, 1 << 20)
 
 

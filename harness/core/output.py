@@ -4,42 +4,24 @@ Python stops with a traceback at the first letter that the encoding of standard 
 `PYTHONIOENCODING=latin-1`. Answers are in any script, so the harness writes such a letter as ``\u0c24``, which JSON
 reads as that letter.
 
-Control characters are written so too, wherever they come from: an example's id, a file's name, a server's error. A
-terminal would obey them: move the cursor, colour, rename the window, turn the direction of a line.
+Control characters of data, names and servers' errors are written as the same escapes, on standard error too: a
+terminal would obey them.
 """
 
 import codecs
 import io
 import re
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 #: The name under which Python's codecs find `escape`.
 HANDLER = "harness.escape"
 
-
-#: C0 but tab and newline, DEL, C1, and what overrides the direction of text.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    r"""Return a text in which control characters are seen and not obeyed: ``\\u001b[31m``."""
-    return _CONTROL.sub(lambda found: escaped(found[0]), text)
-
-
-class Visible:
-    """A stream of text in which control characters are seen; all else is the stream's."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write a text; see `visible`."""
-        self._stream.write(visible(text))
-        return len(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+#: What a terminal obeys: C0 without tab and line feed, DEL, C1 (as the CSI of eight bits), and the embeddings,
+#: overrides and isolates of the Unicode bidirectional algorithm (UAX #9), which show text in another order.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class _Escapes:
@@ -72,12 +54,6 @@ def escaped(text: str) -> str:
     return "".join(f"\\u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2))
 
 
-def show_control_characters() -> None:
-    """Let standard output show control characters instead of passing them on to a terminal that obeys them."""
-    if not isinstance(sys.stdout, Visible):
-        sys.stdout = cast(TextIO, Visible(sys.stdout))
-
-
 def accept_all_letters(stream: TextIO | None = None) -> None:
     """Let a stream write any text, whatever its encoding is.
 
@@ -88,3 +64,54 @@ def accept_all_letters(stream: TextIO | None = None) -> None:
     if isinstance(chosen, io.TextIOWrapper):
         codecs.register_error(HANDLER, _Escapes())
         chosen.reconfigure(errors=HANDLER)
+
+
+def shown(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey: ESC is ``\\u001b``, as JSON escapes it."""
+    return _OBEYED.sub(lambda found: escaped(found.group()), text)
+
+
+class _Shown:
+    """A text stream that writes `shown` texts; all else is the stream's own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: Any) -> int:
+        """Write a text; return its length, as it was given.
+
+        Raises:
+            TypeError: it is no text. click tells text streams from binary ones by that.
+        """
+        if not isinstance(text, str):
+            message = f"a text is expected, not {type(text).__name__}"
+            raise TypeError(message)
+        self._stream.write(shown(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts, one after the other."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def only_shown() -> Iterator[None]:
+    """Let nothing that a terminal obeys pass to standard output and error inside a `with` block.
+
+    Bars of progress move the cursor: `harness.core.terminal` writes them to the stream below, see `unguarded`.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast("TextIO", _Shown(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def unguarded(stream: TextIO) -> TextIO:
+    """Return the stream below one that `only_shown` guards, or the stream itself."""
+    return stream._stream if isinstance(stream, _Shown) else stream

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from harness.core.output import visible
+from harness.core.output import shown, unguarded
 from harness.core.progress import Advance, counted, unit_of
 
 #: Steps that took less time say nothing outside a terminal.
@@ -19,11 +19,13 @@ class Terminal:
     """Shows progress on standard error, so that standard output holds results only."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        # Bars move the cursor, which the guard of standard error would show instead of doing it.
+        self._console = Console(file=unguarded(sys.stderr), highlight=False)
 
     @contextmanager
     def step(self, description: str, total: int, unit: str) -> Iterator[Advance]:
         """See `harness.core.progress.Progress`."""
+        description = shown(description)
         begin = time.monotonic()
         done = 0
         if not self._console.is_terminal:
@@ -46,7 +48,7 @@ class Terminal:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as bar:
-            task = bar.add_task(visible(description), total=total)
+            task = bar.add_task(description, total=total)
             yield lambda newly: bar.advance(task, newly)
         seconds = time.monotonic() - begin
         if seconds >= _WORTH_SAYING:
@@ -54,4 +56,4 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """See `harness.core.progress.Progress`."""
-        print(visible(line), file=sys.stderr, flush=True)  # noqa: T201 - nothing else writes status lines
+        print(shown(line), file=sys.stderr, flush=True)  # noqa: T201 - nothing else writes status lines

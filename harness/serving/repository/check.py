@@ -29,8 +29,7 @@ def serves(artifact: Artifact, repository: Path) -> bool:
 
 def holds(version: Path, artifact: Artifact) -> bool:
     """Return whether a version is an artifact's graph with its tokenizer, whole."""
-    pairs = [(version / path.name, path) for path in artifact.graph_files]
-    if not all(path.is_file() for path, _ in pairs):
+    if not all((version / path.name).is_file() for path in artifact.graph_files):
         return False
     manifest = version_manifest(version)
     if manifest is not None and (manifest.graph_sha256, manifest.tokenizer_sha256) != (

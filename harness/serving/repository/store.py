@@ -5,7 +5,7 @@
     <repository>/<model>-<finetune>-<variant>/
       config.pbtxt                      profile evaluation, of the version that is served
       configs/online.pbtxt              profile online, of the same version
-      <version>/model.onnx              a copy of the artifact's, which shares its blocks where the file system can
+      <version>/model.onnx              a copy of the artifact's, by reflink where the file system has it
       <version>/model.onnx.data         the same, only for a graph whose weights one file cannot hold
       <version>/known_answer.json
       <version>/manifest.json           the artifact's, and its gate.json where it has one
@@ -118,9 +118,9 @@ class _Version:
 
     name: str
     number: int
-    #: The files of the version folder that are rendered, by their path in it.
+    #: The files of the version folder that are rendered or copied, by their path in it.
     files: Mapping[str, bytes]
-    #: Copied into the version folder: the graph's files.
+    #: Copied into the version folder, without a shared inode: the graph's files.
     copied: Sequence[Path] = ()
     #: Files of the model's folder that are the same for all versions.
     shared: Mapping[str, bytes] = field(default_factory=dict)
@@ -263,8 +263,8 @@ def publish(
     """Return the version under which Triton now finds a graph, writing only what changed.
 
     A graph that was never published gets a new version beside the old ones; one that was is
-    selected again; changed settings replace the configs only. The graph is copied: what
-    damages the artifact's file does not damage what is served.
+    selected again; changed settings replace the configs only. The graph is hard-linked: a later
+    export must replace the artifact's file, never write into it.
 
     Args:
         artifact: an exported graph.

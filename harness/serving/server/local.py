@@ -25,7 +25,7 @@ from harness.serving.access import Access
 from harness.serving.repository.config import check_name
 from harness.serving.repository.layout import Profile
 from harness.serving.server.process import Member, check_host, free_ports, is_free, members, spawn, stop
-from harness.serving.server.running import RunningTriton
+from harness.serving.server.running import Ended, RunningTriton
 from harness.serving.server.supervisor import clean
 from harness.serving.server.wheel import Wheel, build_runtime, environment, find_wheel
 
@@ -153,14 +153,26 @@ class LocalTriton(RunningTriton):
         """Wait until the server ends, or so many seconds, as `harness serve` does.
 
         Raises:
-            EndpointError: it ended by itself.
+            Ended: it ended by itself.
         """
         if self._process is not None:
             try:
                 status = self._process.wait(seconds)
             except TimeoutExpired:
                 return
-            raise EndpointError(self._failure(f"Triton stopped by itself (exit status {status})"))
+            raise Ended(self._failure(f"Triton stopped by itself (exit status {status})"))
+
+    def restart(self) -> None:
+        """Start a server that ended by itself again, on the same ports and with the same models; its log is kept.
+
+        Raises:
+            EndpointError: it does not start, or a model does not give its known answer.
+        """
+        self.stop()
+        self._wanted_ports = {"http": self.http_port, "grpc": self.grpc_port, "metrics": self.metrics_port}
+        if self.log.is_file():
+            self.log.replace(self.log.with_suffix(f".ended{self.log.suffix}"))
+        self._start()
 
     def _start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,10 @@ _ERROR = re.compile(r"^E\d{4} \S+ +\d+ [\w.]+:\d+\] \"?(.*?)\"?$", re.MULTILINE)
 _HARMLESS = "CudaDriverHelper has not been initialized"
 
 
+class Ended(EndpointError):
+    """The server's process ended by itself."""
+
+
 class Busy(EndpointError):
     """A model refuses or delays a known question because others wait before it; it may be alive or dead."""
 

@@ -1,6 +1,7 @@
 """Serve what is published: for `harness serve` until Ctrl-C, or in the background of a Python program."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,10 +11,14 @@ from typing import cast, get_args
 from harness.core.errors import EndpointError, UsageError, nearest
 from harness.core.progress import Progress, counted
 from harness.serving.access import Access
-from harness.serving.repository.layout import Profile, published, with_text
+from harness.serving.repository.layout import Profile, is_text, published, with_text
 from harness.serving.server.local import LocalTriton
+from harness.serving.server.running import Ended
 from harness.serving.server.selection import check_published, read_configs
 from harness.serving.server.service import Service
+
+#: Each end of the server within so many seconds doubles the pause before the next start, up to `_PAUSE` seconds.
+_WINDOW, _PAUSE = 300.0, 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,8 @@ def serve(
     Raises:
         UsageError: nothing is published under such a name.
         ArtifactError: what a graph selects is damaged; the message has the command that serves the others.
-        EndpointError: the server does not start or ends by itself, or a model cannot be healed.
+        EndpointError: the server does not start, or a model cannot be healed. One that ends by itself is started
+            again, on the same ports.
     """
     with _started(repository, wanted, ports, host, profile, access, log, progress) as (server, service):
         address = f"http://{server.http_host}"
@@ -76,7 +82,38 @@ def serve(
             yield f"evaluate with `harness eval --endpoint {server.uri}`; Ctrl-C stops it"
         else:
             yield f"send texts with `harness predict --endpoint {server.uri}`; Ctrl-C stops it"
-        service.run()
+        ended: list[float] = []
+        while True:
+            try:
+                service.run()
+            except Ended as error:
+                service = _restarted(server, error, ended, progress)
+
+
+def _restarted(server: LocalTriton, error: Ended, ended: list[float], progress: Progress) -> Service:
+    """Start a server again that ended, as Triton 2.51 does at deeply nested JSON; return what watches over it.
+
+    Args:
+        server: what ended.
+        error: how.
+        ended: when it ended before, in seconds of a monotonic clock; this time is added.
+        progress: shows it.
+
+    Raises:
+        ArtifactError: what a graph selects is damaged meanwhile.
+        EndpointError: it does not start again.
+    """
+    now = time.monotonic()
+    lately = sum(now - each < _WINDOW for each in ended)
+    ended.append(now)
+    pause = min(2.0**lately - 1, _PAUSE)
+    progress.say(f"{str(error).splitlines()[0]}; starting it again" + (f" in {pause:.0f} s" if pause else ""))
+    time.sleep(pause)
+    check_published(server.repository, [name for name in server.models if not is_text(name)], server.profile)
+    configs = read_configs(server.repository, server.models, server.profile)
+    server.restart()
+    progress.say(f"Triton serves {counted(len(server.models), 'models')} again: gRPC {server.uri}")
+    return Service(server, configs, progress)
 
 
 @contextmanager

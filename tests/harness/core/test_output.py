@@ -12,7 +12,7 @@ import pytest
 
 from harness.artifacts.store import Artifact
 from harness.benchmark import finetunes
-from harness.core.output import accept_all_letters, escaped, visible
+from harness.core.output import accept_all_letters, escaped
 
 TELUGU = "ఉపాధ్యాయుడు కిటికీ తెరిచాడు"
 
@@ -77,43 +77,3 @@ def test_faults_edges_an_error_in_telugu_is_one_sentence(home: Path) -> None:
     assert ended.returncode == 2
     assert ended.stderr.count(b"\n") == 1
     assert b"no exported model" in ended.stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("\x1b[31mred\x1b[0m", r"\u001b[31mred\u001b[0m"),
-        ("\x1b]0;title\x07", r"\u001b]0;title\u0007"),
-        ("over\rwritten", r"over\u000dwritten"),
-        ("\x9b2J", r"\u009b2J"),
-        ("a\u202egnp.exe", r"a\u202egnp.exe"),
-        ("a\tb\nc", "a\tb\nc"),
-        ("العربية हिन्दी 中文 \u200f", "العربية हिन्दी 中文 \u200f"),
-    ],
-)
-def test_control_characters_are_seen_and_not_obeyed(text: str, shown: str) -> None:
-    assert visible(text) == shown
-
-
-PRINTS = r"""
-import sys
-from harness.core.output import accept_all_letters, show_control_characters
-from harness.core.terminal import Terminal
-accept_all_letters()
-show_control_characters()
-print("id \x1b[2J \u0c24")
-Terminal().say("server said \x1b[31m")
-"""
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_nothing_of_the_input_reaches_the_terminal_raw(encoding: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PRINTS],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "PYTHONIOENCODING": encoding},
-    )
-    assert b"\x1b" not in done.stdout + done.stderr
-    assert done.stdout.decode(encoding).startswith(r"id \u001b[2J ")
-    assert rb"server said \u001b[31m" in done.stderr

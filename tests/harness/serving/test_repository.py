@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from harness.artifacts.store import Artifact
+from harness.core import files
 from harness.core.errors import ArtifactError, EndpointError, UsageError
 from harness.inference.endpoints.onnx import OnnxEndpoint
 from harness.serving.repository import store as module
@@ -37,9 +38,9 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
 def test_published_files_are_those_triton_looks_for(artifact: Make, probe: list[int], tmp_path: Path) -> None:
     graph = artifact()
     assert publish(graph, tmp_path / "repository", SERVING, probe_ids=probe) == 1
-    files = {name.replace(graph.name, "M") for name in snapshot(tmp_path / "repository")}
-    warm_up = {name for name in files if name.startswith("M/warmup/probe-")}
-    assert files - warm_up == {
+    found = {name.replace(graph.name, "M") for name in snapshot(tmp_path / "repository")}
+    warm_up = {name for name in found if name.startswith("M/warmup/probe-")}
+    assert found - warm_up == {
         "M/config.pbtxt",
         "M/configs/online.pbtxt",
         "M/1/model.onnx",
@@ -52,27 +53,45 @@ def test_published_files_are_those_triton_looks_for(artifact: Make, probe: list[
     assert os.listdir(tmp_path / "repository") == [graph.name]
 
 
-def test_published_graph_is_another_file_than_the_artifact(artifact: Make, probe: list[int], tmp_path: Path) -> None:
-    graph = artifact()
-    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
-    copy = tmp_path / "repository" / graph.name / "1" / "model.onnx"
-    content = graph.graph.read_bytes()
-    with graph.graph.open("r+b") as stream:
-        stream.write(b"damaged")
-    assert graph.graph.read_bytes() != content
-    assert copy.read_bytes() == content
+def flip(path: Path) -> None:
+    """Change the last byte of a file in place."""
+    with path.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        last = stream.read(1)[0]
+        stream.seek(-1, os.SEEK_END)
+        stream.write(bytes([last ^ 1]))
 
 
-def test_published_graph_that_was_damaged_is_not_the_artifacts(
+def test_byte_written_into_artifact_or_repository_never_reaches_the_other(
     artifact: Make, probe: list[int], tmp_path: Path
 ) -> None:
-    graph, repository = artifact(), tmp_path / "repository"
-    publish(graph, repository, SERVING, probe_ids=probe)
-    assert serves(graph, repository)
-    copy = repository / graph.name / "1" / "model.onnx"
-    content = copy.read_bytes()
-    copy.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert not serves(graph, repository)
+    graph = artifact()
+    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    copy, content = tmp_path / "repository" / graph.name / "1" / "model.onnx", graph.graph.read_bytes()
+    assert not copy.samefile(graph.graph)
+    assert copy.read_bytes() == content
+    flip(graph.graph)
+    assert copy.read_bytes() == content
+    flip(graph.graph)
+    flip(copy)
+    assert graph.graph.read_bytes() == content != copy.read_bytes()
+
+
+def test_graph_is_cloned_where_the_file_system_does_it(
+    artifact: Make, probe: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def clone(written: int, request: int, read: int) -> int:
+        asked.append(request)
+        return os.sendfile(written, read, 0, os.fstat(read).st_size)
+
+    monkeypatch.setattr(files.fcntl, "ioctl", clone)
+    graph = artifact()
+    publish(graph, tmp_path / "repository", SERVING, probe_ids=probe)
+    assert asked == [0x40049409]
+    copy = tmp_path / "repository" / graph.name / "1" / "model.onnx"
+    assert copy.read_bytes() == graph.graph.read_bytes()
 
 
 def test_warm_up_files_hold_the_probe_as_raw_int64(artifact: Make, probe: list[int], tmp_path: Path) -> None:
@@ -200,18 +219,20 @@ def test_damaged_version_is_not_taken_for_the_graph(exported: Make, probe: list[
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Change a published file, never the artifact's that it may be a link to."""
+    """Change a published file, never the artifact's."""
     path.unlink()
     path.write_bytes(content)
 
 
-def test_weights_beside_a_graph_are_published_with_it(
+def test_weights_beside_a_graph_are_copied_with_it(
     exported: Make, apart: Apart, probe: list[int], tmp_path: Path
 ) -> None:
     graph, repository = apart(exported()), tmp_path / "repository"
     publish(graph, repository, SERVING, probe_ids=probe)
     folder = repository / graph.name / "1"
-    assert (folder / "model.onnx.data").read_bytes() == (graph.directory / "model.onnx.data").read_bytes()
+    copy, own = folder / "model.onnx.data", graph.directory / "model.onnx.data"
+    assert not copy.samefile(own)
+    assert copy.read_bytes() == own.read_bytes()
     assert {"model.onnx", "model.onnx.data"} < json.loads((folder / "files.json").read_text()).keys()
     check_version(repository, graph.name, 1)
     before = snapshot(repository)

@@ -75,7 +75,8 @@ def test_reason_lets_a_leak_pass() -> None:
 
 def test_few_shared_sentences_of_many_are_told_and_stop_nothing(write, evaluated) -> None:
     lines = [LONG.format(f"{word} {number}") for word in WORDS for number in range(50)]
-    write("xnli/test-en.tsv", "".join(f"{line}\tb\tneutral\n" for line in lines))
+    labels = ("neutral", "entailment")
+    write("xnli/test-en.tsv", "".join(f"{line}\tb\t{labels[place % 2]}\n" for place, line in enumerate(lines)))
     overlaps = evaluated().overlaps({"mine": lines[:5]}, {})
     assert [(overlap.sentences, overlap.of, overlap.is_leak) for overlap in overlaps] == [(5, 500, False)]
     check(overlaps, None)

@@ -9,6 +9,8 @@ from harness.core.examples import Example
 
 #: Rows below which equal labels may be chance.
 FEW = 20
+#: Rows from which on a file cannot have been made by hand for a trial; most official test files have that many.
+MANY = 200
 
 
 def read_lines(path: Path) -> list[str]:
@@ -159,13 +161,13 @@ def check_id(name: str, what: str = "id") -> str:
     return name
 
 
-def check_labels(path: Path, labels: Sequence[object]) -> None:
-    """Refuse a file with one label in all of its rows, which are too many for chance.
+def check_labels(path: Path, labels: Sequence[object], least: int) -> None:
+    """Refuse a file with one label in all of its rows, which are `least` or more.
 
     Raises:
         DataError: so it is.
     """
-    if len(labels) >= FEW and len(set(labels)) == 1:
+    if len(labels) >= least and len(set(labels)) == 1:
         raise stripped(path, f"label {labels[0]!r} in all of its {len(labels)} rows")
 
 

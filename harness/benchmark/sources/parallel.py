@@ -41,7 +41,7 @@ class ParallelLines:
                 f"line n must be the translation of line n"
             )
             raise DataError(message)
-        if foreign == english:
+        if [line.strip() for line in foreign] == [line.strip() for line in english]:
             message = f"{english_path} and {foreign_path.name} have the same lines; the second must be {language}"
             raise DataError(message)
         order = sorted(range(len(english)), key=lambda row: (english[row].strip(), row))

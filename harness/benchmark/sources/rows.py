@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from harness.benchmark.sources.lines import (
     FEW,
+    MANY,
     check_id,
     check_labels,
     invisible_field,
@@ -72,7 +73,7 @@ class Tsv(Generic[ExampleT]):
             if problem is not None:
                 raise malformed(path, index + 1, problem)
             examples.append(example)
-        check_labels(path, [row[-1] for row in rows])
+        check_labels(path, [row[-1] for row in rows], MANY)
         check_script(path, language, examples)
         return examples
 
@@ -118,7 +119,7 @@ class Jsonl(Generic[ExampleT]):
                 raise malformed(path, index + 1, problem)
             examples.append(example)
         if self.blank is not None:
-            check_labels(path, [getattr(example, "label", None) for example in examples])
+            check_labels(path, [getattr(example, "label", None) for example in examples], FEW)
         check_script(path, language, examples)
         return examples
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from harness.benchmark.sources.lines import FEW
+from harness.benchmark.sources.lines import FEW, MANY
 from harness.core.errors import DataError
 from harness.core.examples import Example
 from harness.core.languages import table
@@ -33,8 +33,6 @@ _LETTERS = {
 }
 #: A file of a language has so many items with a letter of its script at least.
 LEAST = 0.5
-#: Items from which on a file in Latin letters is judged; official test files have that many, but for a few small ones.
-MANY = 200
 
 
 @cache

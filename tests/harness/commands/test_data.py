@@ -13,7 +13,7 @@ from harness.core.errors import DataError, UsageError
 QUESTIONS = [
     {
         "id": str(number),
-        "context": "in Bonn",
+        "context": "in Bonn, Βόννη",
         "question": f"where {number}?",
         "answers": {"text": ["Bonn"], "answer_start": [3]},
     }

@@ -344,7 +344,7 @@ def test_limit_scores_the_first_examples(run) -> None:
 
 
 def test_retrieval_counts_queries_as_its_examples(write, layout, graph_of, tmp_path: Path) -> None:
-    write("tatoeba/tatoeba.rus-eng.rus", "b\na\n")
+    write("tatoeba/tatoeba.rus-eng.rus", "b c\na c\n")
     write("tatoeba/tatoeba.rus-eng.eng", "b\na\n")
     graph_of("encoder", hidden=2)
     jobs = [Job(tasks.load("tatoeba"), "ru", "test")]

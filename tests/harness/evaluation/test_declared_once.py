@@ -224,8 +224,8 @@ def test_prompt_pooling_and_layer_of_the_manifest_are_obeyed(
     document |= {"head": {"kind": "SentenceEmbedding", "pooling": "cls"}, "retrieval_layer": 3, "layers": 12}
     document["max_tokens"] = 6
     artifact = change(artifact, **document)
-    for suffix in ("rus", "eng"):
-        write(f"tatoeba/tatoeba.rus-eng.{suffix}", "".join(f"{first}\n" for first, _ in TEXTS))
+    for suffix, side in (("rus", 1), ("eng", 0)):
+        write(f"tatoeba/tatoeba.rus-eng.{suffix}", "".join(f"{text[side]}\n" for text in TEXTS))
     (answer,) = api.predict("tiny", "tatoeba", "abcdef", home=tmp_path)
     with OnnxEndpoint.of(artifact) as graph:
         ids = np.array([[0, 20, 24, 4, 5, 2]])

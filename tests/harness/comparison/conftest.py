@@ -24,6 +24,12 @@ from harness.evaluation.workload import Job
 Answers = Mapping[str, Mapping[str, Sequence[Any]]]
 
 
+#: A word in the script of a language: a file without a letter of it is refused.
+WORDS = {
+    "ar": "كلمة", "bg": "дума", "el": "λέξη", "hi": "शब्द", "ru": "слово", "th": "คำ", "ur": "لفظ", "zh": "词",
+}  # fmt: skip
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
@@ -109,7 +115,8 @@ def xnli(write: Callable[..., Path]) -> Callable[..., list[str]]:
 
     def make(language: str, *, premises: int = 20) -> list[str]:
         gold = [LABELS[(number * 7 + number // 3) % 3] for number in range(3 * premises)]
-        lines = [f"{language} premise {row // 3}\thypothesis {row}\t{label}\n" for row, label in enumerate(gold)]
+        word = WORDS.get(language, "word")
+        lines = [f"{language} premise {row // 3} {word}\thypothesis {row}\t{label}\n" for row, label in enumerate(gold)]
         write(f"xnli/test-{language}.tsv", "".join(lines))
         return gold
 

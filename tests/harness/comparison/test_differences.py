@@ -37,13 +37,15 @@ def rows(aligned) -> Callable[..., dict[tuple[str, str], GroupDifference]]:
 def plain(make_run, write) -> tuple[Path, Path]:
     """XCOPA with a premise of its own for each of 60 examples: independent examples, right or wrong."""
     lines = [
-        json.dumps({"premise": f"p{at}", "choice1": "a", "choice2": "b", "question": "cause", "label": 1, "idx": at})
+        json.dumps(
+            {"premise": f"p{at}", "choice1": "a", "choice2": "b", "question": "cause", "label": at % 2, "idx": at}
+        )
         for at in range(60)
     ]
     for code in ("et", "sw"):
         write(f"xcopa/{code}/test.{code}.jsonl", "\n".join(lines) + "\n")
-    left = [int(at >= 30) for at in range(60)]
-    right = [int(not 22 <= at < 33) for at in range(60)]
+    left = [at % 2 if at >= 30 else 1 - at % 2 for at in range(60)]
+    right = [1 - at % 2 if 22 <= at < 33 else at % 2 for at in range(60)]
     runs = [make_run(name, {"xcopa": {"et": side, "sw": left}}) for name, side in (("a", left), ("b", right))]
     return runs[0], runs[1]
 
@@ -51,7 +53,7 @@ def plain(make_run, write) -> tuple[Path, Path]:
 def test_right_or_wrong_examples_get_the_exact_test_of_statsmodels(rows, plain) -> None:
     contingency = pytest.importorskip("statsmodels.stats.contingency_tables")
     row = rows(*plain, by="language")["xcopa", "et"]
-    # Right is label 1: the left is wrong at 0 to 29, the right at 22 to 32.
+    # The left is wrong at 0 to 29, the right at 22 to 32.
     table = [[27, 3], [22, 8]]
     assert row.test == "exact McNemar"
     assert row.p_value == pytest.approx(contingency.mcnemar(table, exact=True).pvalue)

@@ -37,7 +37,7 @@ def test_parquet_has_the_run_example_by_example(run, workspace, tmp_path) -> Non
     }
     assert all((row["gold"] == row["prediction"]) == (row["score"] == 100) for row in ru)
     texts = [text for _, text in json.loads(ru[3]["text"])]
-    assert texts == ["ru premise 1", "hypothesis 3"]
+    assert texts == ["ru premise 1 слово", "hypothesis 3"]
     assert ru[3]["text_sha256"] == sha256(json.dumps(texts, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -101,7 +101,7 @@ def connection(
 
         yield Connection(endpoint, in_process, False, numerics=lambda artifact: onnxruntime(device.kind))
     elif endpoint.startswith(("triton://", "tritons://")):
-        yield _remote(endpoint, repository)
+        yield _remote(endpoint, repository, progress)
     else:
         hint = nearest(endpoint, ("onnx", "onnx:cuda", "triton://localhost:8001"))
         message = (
@@ -126,26 +126,70 @@ def _checked(endpoint: Endpoint, artifact: Artifact, repository: Path) -> Endpoi
     return endpoint
 
 
-def _remote(uri: str, repository: Path) -> Connection:
-    from harness.inference.endpoints.triton import TritonEndpoint, parse_hosts, parse_tls
+class _Remote:
+    """Somebody else's servers: each is checked for itself at every opening, since one alone may compute something else.
 
-    hosts, tls = parse_hosts(uri), parse_tls(uri, os.environ)
-    known: dict[str, str] = {}
+    A host that was right once and fails later is left out, and tried again when the next graph is opened. One that was
+    never right is the user's mistake, and ends the run.
+    """
 
-    def opened(artifact: Artifact) -> Endpoint:
-        # Each host for itself: they answer in turn, and one of them alone may compute something else.
-        for host in hosts if len(hosts) > 1 else ():
-            _checked(TritonEndpoint([host], artifact, tls=tls), artifact, repository).close()
-        endpoint = _checked(TritonEndpoint(hosts, artifact, tls=tls), artifact, repository)
-        known[artifact.name] = endpoint.numerics
-        return endpoint
+    def __init__(self, uri: str, repository: Path, progress: Progress) -> None:
+        from harness.inference.endpoints.triton import parse_hosts, parse_tls
 
-    def numerics(artifact: Artifact) -> str:
-        if artifact.name not in known:
-            opened(artifact).close()
-        return known[artifact.name]
+        self._hosts, self._tls = parse_hosts(uri), parse_tls(uri, os.environ)
+        self._repository, self._progress = repository, progress
+        self._proven: set[str] = set()
+        self._left_out: set[str] = set()
+        self._numerics: dict[str, str] = {}
 
-    return Connection(uri, opened, True, numerics=numerics)
+    def open(self, artifact: Artifact) -> Endpoint:
+        """Connect to the hosts that serve an artifact's graph and give its known answer.
+
+        Raises:
+            EndpointError: no host does, or one that never did.
+        """
+        from harness.inference.endpoints.triton import TritonEndpoint
+
+        good, problem = [], EndpointError("no host is given")
+        for host in self._hosts if len(self._hosts) > 1 else ():
+            try:
+                _checked(TritonEndpoint([host], artifact, tls=self._tls), artifact, self._repository).close()
+            except EndpointError as error:
+                if host not in self._proven:
+                    raise
+                problem = error
+                self._leave_out(host, str(error))
+            else:
+                good.append(host)
+                self._take_back(host)
+        if len(self._hosts) > 1 and not good:
+            raise problem
+        endpoint = TritonEndpoint(good or self._hosts, artifact, tls=self._tls)
+        opened = _checked(endpoint, artifact, self._repository)
+        self._numerics[artifact.name] = opened.numerics
+        return opened
+
+    def _leave_out(self, host: str, reason: str) -> None:
+        if host not in self._left_out:
+            self._left_out.add(host)
+            self._progress.say(f"{host} is left out, the other hosts take its batches: {reason}")
+
+    def _take_back(self, host: str) -> None:
+        self._proven.add(host)
+        if host in self._left_out:
+            self._left_out.remove(host)
+            self._progress.say(f"{host} answers again")
+
+    def numerics(self, artifact: Artifact) -> str:
+        """Return what computes a graph's answers on the hosts."""
+        if artifact.name not in self._numerics:
+            self.open(artifact).close()
+        return self._numerics[artifact.name]
+
+
+def _remote(uri: str, repository: Path, progress: Progress) -> Connection:
+    remote = _Remote(uri, repository, progress)
+    return Connection(uri, remote.open, True, numerics=remote.numerics)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ class CallableEndpoint(Closing):
     function: Callable[[Tensors], Tensors]
     concurrency: int = 1
     backend: str = "function"
+    numerics: str = "a function"
 
     def infer(self, inputs: Tensors) -> Tensors:
         """See `harness.inference.endpoints.Endpoint`."""

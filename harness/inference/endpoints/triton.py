@@ -5,8 +5,10 @@ Only gRPC: threads may share its client, but not the HTTP one. ``triton://`` is 
 """
 
 import logging
+import math
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +39,10 @@ _WIRE = {"int64": "INT64", "float32": "FP32"}
 _MESSAGE_BYTES = 2**31 - 1
 #: Seconds for metadata. A server that is up answers at once, unless it computes on all cores.
 _OPEN_TIMEOUT = 30.0
+#: Answers after which the time for a batch is known.
+_ENOUGH = 3
+#: Times the slowest answer that a batch may take, and the seconds that it may always take: who is busy is not dead.
+_PATIENCE, _LEAST = 30.0, 60.0
 #: The status of a wrong request: another host would refuse it too.
 _REFUSED = "StatusCode.INVALID_ARGUMENT"
 
@@ -222,6 +228,30 @@ class _Host:
             raise EndpointError(message)
 
 
+class Deadline:
+    """How long a batch may take: a limit at first, then so many times the slowest of those that were answered."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._answered = 0
+        #: Seconds for a token of a padded batch, its time in the queue included.
+        self._slowest = 0.0
+
+    def of(self, tokens: int) -> float:
+        """Return the seconds for a batch of so many padded tokens."""
+        with self._lock:
+            if self._answered < _ENOUGH:
+                return self._limit
+            return min(self._limit, max(_LEAST, _PATIENCE * self._slowest * tokens))
+
+    def answered(self, tokens: int, seconds: float) -> None:
+        """Note a batch that was answered."""
+        with self._lock:
+            self._answered += 1
+            self._slowest = max(self._slowest, seconds / max(1, tokens))
+
+
 class TritonEndpoint(Closing):
     """A graph served by one Triton or by several that all serve the same graph.
 
@@ -244,7 +274,8 @@ class TritonEndpoint(Closing):
             hosts: ``host:port`` of each server's gRPC service.
             artifact: the graph that each host must serve.
             tls: None for plain text.
-            timeout: seconds for one batch, its time in the server's queue included.
+            timeout: seconds for one batch, its time in the server's queue included; once some were answered, a batch
+                may take 30 times as long for a token as the slowest of them, and a minute at least.
             closed: called once the connections are closed, also where one of them failed to open.
 
         Raises:
@@ -252,7 +283,7 @@ class TritonEndpoint(Closing):
         """
         self._name = artifact.name
         self._max_tokens = artifact.manifest.max_tokens
-        self._timeout = timeout
+        self._deadline = Deadline(timeout)
         self._closed = closed
         self._lock = threading.Lock()
         self._turn = 0
@@ -331,16 +362,42 @@ class TritonEndpoint(Closing):
             inputs.append(client.InferInput(name, value.shape, _WIRE[self._inputs[name].dtype]))
             inputs[-1].set_data_from_numpy(value)
         outputs = [client.InferRequestedOutput(name) for name in self._outputs]
+        shape = next(iter(feed.values())).shape
         while True:
-            host = self._next_host()
+            host, begin = self._next_host(), time.monotonic()
             try:
                 result = host.client.infer(
-                    self._name, inputs, host.served.version, outputs, client_timeout=self._timeout
+                    self._name,
+                    inputs,
+                    host.served.version,
+                    outputs,
+                    client_timeout=self._deadline.of(math.prod(shape)),
                 )
             except InferenceServerException as error:
-                self._fail(host, error, next(iter(feed.values())).shape)
+                self._fail(host, error, shape)
                 continue
-            return {name: result.as_numpy(name) for name in self._outputs}
+            answer = self._read(result, shape)
+            if isinstance(answer, str):
+                self._leave_out(host, answer)
+                continue
+            self._deadline.answered(math.prod(shape), time.monotonic() - begin)
+            return answer
+
+    def _read(self, result: Any, shape: tuple[int, ...]) -> Tensors | str:
+        """Return the outputs of an answer; what is wrong with its form where it is none."""
+        sizes = {"rows": shape[0], "tokens": shape[1]}
+        found = {}
+        for spec in self.signature.outputs:
+            try:
+                value = result.as_numpy(spec.name)
+            except Exception as error:  # tritonclient gives whatever numpy says of bytes that are no tensor
+                return f"its output {spec.name!r} cannot be read: {error}"
+            wanted = tuple(axis if isinstance(axis, int) else sizes[axis] for axis in spec.axes)
+            if value is None or value.shape != wanted:
+                there = "missing" if value is None else f"of shape {value.shape}"
+                return f"its output {spec.name!r} is {there}, {wanted} is expected"
+            found[spec.name] = value
+        return found
 
     def _next_host(self) -> _Host:
         with self._lock:
@@ -366,11 +423,15 @@ class TritonEndpoint(Closing):
         if error.status() == _REFUSED:
             message = f"Triton at {host.address} refuses a batch of {shape} for {self._name!r}: {_reason(error)}"
             raise EndpointError(message) from error
+        self._leave_out(host, _reason(error))
+
+    def _leave_out(self, host: _Host, reason: str) -> None:
+        """Send no more batches to a host."""
         with self._lock:
             first = host.address not in self.failures
-            self.failures[host.address] = _reason(error)
+            self.failures[host.address] = reason
         if first:
-            _LOGGER.warning("Triton at %s fails and gets no more batches: %s", host.address, _reason(error))
+            _LOGGER.warning("Triton at %s fails and gets no more batches: %s", host.address, reason)
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,11 +1,12 @@
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from callable_endpoint import CallableEndpoint
 
 from harness.artifacts.store import Artifact
 from harness.core.errors import EndpointError, UsageError
@@ -209,3 +210,69 @@ def test_ctrl_c_while_a_graph_loads_leaves_no_process(
         interrupted(found)
     assert isinstance(waiting[0].exception(), EndpointError)
     assert session_members(sessions[0]) == {}
+
+
+class Hosts:
+    """Servers by their addresses, in the place of Triton's client: which of them are down."""
+
+    def __init__(self) -> None:
+        self.down: set[str] = set()
+        self.opened: list[tuple[str, ...]] = []
+
+    def __call__(self, hosts: Sequence[str], artifact: Artifact, *, tls: object = None) -> CallableEndpoint:
+        if gone := self.down & set(hosts):
+            message = f"no Triton answers at {', '.join(gone)}"
+            raise EndpointError(message)
+        self.opened.append(tuple(hosts))
+        return CallableEndpoint(artifact.signature, lambda inputs: {})
+
+
+@pytest.fixture
+def remote(monkeypatch: pytest.MonkeyPatch, graph_of, tmp_path: Path) -> tuple[Hosts, Artifact, list[str]]:
+    hosts = Hosts()
+    monkeypatch.setattr("harness.inference.endpoints.triton.TritonEndpoint", hosts)
+    monkeypatch.setattr("harness.evaluation.connection.check_answer", lambda *_: None)
+    return hosts, graph_of("mnli"), []
+
+
+class Said(Silent):
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
+def test_host_that_dies_is_left_out_and_comes_back(remote, tmp_path: Path) -> None:
+    hosts, graph, said = remote
+    with connection("triton://a:8001,b:8001", [graph], tmp_path, Said(said)) as opened:
+        opened.open(graph).close()
+        hosts.down = {"b:8001"}
+        opened.open(graph).close()
+        opened.open(graph).close()
+        hosts.down = set()
+        opened.open(graph).close()
+    both, one, other = ("a:8001", "b:8001"), ("a:8001",), ("b:8001",)
+    assert hosts.opened == [one, other, both, one, one, one, one, one, other, both]
+    assert said == [
+        "b:8001 is left out, the other hosts take its batches: no Triton answers at b:8001",
+        "b:8001 answers again",
+    ]
+
+
+def test_host_that_was_never_right_ends_the_run(remote, tmp_path: Path) -> None:
+    hosts, graph, said = remote
+    hosts.down = {"b:8001"}
+    refused = pytest.raises(EndpointError, match="no Triton answers at b:8001")
+    with connection("triton://a:8001,b:8001", [graph], tmp_path, Said(said)) as opened, refused:
+        opened.open(graph)
+    assert said == []
+
+
+def test_run_ends_where_all_hosts_are_gone(remote, tmp_path: Path) -> None:
+    hosts, graph, said = remote
+    with connection("triton://a:8001,b:8001", [graph], tmp_path, Said(said)) as opened:
+        opened.open(graph).close()
+        hosts.down = {"a:8001", "b:8001"}
+        with pytest.raises(EndpointError, match="no Triton answers at b:8001"):
+            opened.open(graph)

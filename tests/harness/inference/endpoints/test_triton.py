@@ -14,7 +14,7 @@ from harness.core.errors import EndpointError, UsageError
 from harness.core.tensors import Tensors, pad
 from harness.inference.endpoints import check_signature
 from harness.inference.endpoints.onnx import OnnxEndpoint
-from harness.inference.endpoints.triton import TritonEndpoint, parse_hosts
+from harness.inference.endpoints.triton import Deadline, TritonEndpoint, parse_hosts
 from harness.serving.repository.config import Serving
 from harness.serving.repository.store import publish
 from harness.serving.server.local import LocalTriton
@@ -210,3 +210,13 @@ def test_host_that_fails_is_named_and_its_batches_go_to_another(
             assert f"Triton at {address} fails and gets no more batches" in caplog.text
             with pytest.raises(EndpointError, match=f"no host is left that answers for '{graph.name}' .{address}"):
                 alone.infer(batch(3))
+
+
+def test_deadline_follows_the_slowest_answer() -> None:
+    deadline = Deadline(900.0)
+    assert deadline.of(4_096) == 900.0
+    for seconds in (1.0, 4.0, 2.0):
+        deadline.answered(4_096, seconds)
+    assert deadline.of(4_096) == pytest.approx(120.0)
+    assert deadline.of(64) == 60.0
+    assert deadline.of(4_096_000) == 900.0

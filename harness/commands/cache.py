@@ -65,7 +65,9 @@ def table(workspace: Workspace) -> Table:
     for each in reversed(kept(workspace)):
         if each.path.suffix == SUFFIX:
             origin, count = _about(each.path)
-            name = graphs.get(origin.graph, f"{origin.graph[:12]}, which no exported model has")
+            reference = origin.numerics.startswith("torch ")
+            other = "a checkpoint, for the gate of its graphs" if reference else "which no exported model has"
+            name = graphs.get(origin.graph, f"{origin.graph[:12]}, {other}")
             rows.append([name, origin.numerics or "unknown", f"{count:,}", size_text(each.size), _ago(each.used)])
     if tokens:
         size = size_text(sum(each.size for each in tokens))

@@ -1,7 +1,7 @@
 """What an evaluation has to do: whether it was finished before, its rows, and the batches that are pending."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from harness.evaluation.provenance import data_sha256
 from harness.evaluation.request import JOURNAL, Evaluation
 from harness.evaluation.results import RunResult, TaskScore
 from harness.evaluation.workload import unanswered
+from harness.inference.endpoints.numerics import MERGED
 from harness.inference.planner import Batch, BatchPlanner
 from harness.tokenization.cache import TokenCache
 from harness.tokenization.rows import Rows
@@ -82,7 +83,9 @@ def finished(evaluation: Evaluation) -> RunResult | None:
         )
         for name, value in recorded.tasks.items()
     ]
-    return RunResult(evaluation.model, evaluation.output, tasks, recorded.padding, recorded.warnings)
+    return RunResult(
+        evaluation.model, evaluation.output, tasks, recorded.padding, recorded.warnings, {}, recorded.repeats
+    )
 
 
 def rows_of(evaluation: Evaluation) -> Rows:
@@ -203,11 +206,22 @@ def pending_batches(
     ]
 
 
-def repeats(artifacts: Sequence[Artifact]) -> str:
-    """Return why the same evaluation gives the same answers again."""
+def repeats(artifacts: Sequence[Artifact], numerics: Mapping[str, str]) -> str:
+    """Return whether and why the same evaluation gives the same answers again.
+
+    Args:
+        artifacts: the graphs.
+        numerics: what computed each graph's answers, by the graph's digest.
+    """
     dependent = [artifact.name for artifact in artifacts if artifact.batch_dependent]
     if not dependent:
         return "each row's answer is its own, whatever it is batched with"
+    merged = [artifact.name for artifact in artifacts if numerics.get(artifact.graph_sha256, "").endswith(MERGED)]
+    if merged:
+        return (
+            f"{', '.join(merged)} scale whole batches, and the server merges requests of all its clients into one: the "
+            "same evaluation may give other answers; serve with `harness serve --profile evaluation`"
+        )
     return (
         f"{', '.join(dependent)} scale whole batches: answers repeat since the plan follows from the data alone, "
         f"one batch is one call, and the server merges nothing"

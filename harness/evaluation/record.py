@@ -46,6 +46,8 @@ def write_run(
     padding = journal.padding([artifact.graph_sha256 for artifact in evaluation.artifacts])
     # Published scores say nothing of sample data.
     doubts = warnings(tasks, official=evaluation.layout.coverage() is None)
+    computed = {graph.graph_sha256: journal.origin(graph.graph_sha256).numerics for graph in evaluation.artifacts}
+    same = repeats(evaluation.artifacts, computed)
     now = provenance(evaluation.jobs, evaluation.layout, evaluation.artifacts, backend)
     document = {
         "format": RunRecord.newest,
@@ -65,7 +67,7 @@ def write_run(
         "warnings": to_json(doubts),
         "padding": padding,
         "gold_errors": gold_errors(evaluation),
-        "repeats": repeats(evaluation.artifacts),
+        "repeats": same,
         "provenance": {
             **(now if answered is None else _answered(answered, now)),
             "tuning": None if evaluation.tuning is None else evaluation.tuning.to_json(),
@@ -73,7 +75,7 @@ def write_run(
         **beside,
     }
     write_json(evaluation.output / SCORES, document)
-    return RunResult(evaluation.model, evaluation.output, tasks, padding, doubts, beside.get("answers", {}))
+    return RunResult(evaluation.model, evaluation.output, tasks, padding, doubts, beside.get("answers", {}), same)
 
 
 def gold_errors(evaluation: Evaluation) -> list[dict[str, str]] | None:

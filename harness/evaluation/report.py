@@ -11,7 +11,6 @@ from harness.benchmark.suites import SUITES, Suite, group_means, overall, rules
 from harness.core.languages import language, scripts, table
 from harness.core.tables import EMPTY, Table
 from harness.evaluation.exposure import MARKS
-from harness.evaluation.plan import repeats
 from harness.evaluation.request import Evaluation
 from harness.evaluation.results import NOT_LATIN, LanguageScore, RunResult, TaskScore
 from harness.evaluation.tuning.applied import TUNED
@@ -297,7 +296,7 @@ def result_lines(
         )
     yield padding_line(result)
     if any(artifact.batch_dependent for artifact in evaluation.artifacts):
-        yield repeats(evaluation.artifacts)
+        yield result.repeats
     yield from warning_lines(result.warnings)
 
 

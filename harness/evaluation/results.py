@@ -237,6 +237,8 @@ class RunResult:
     warnings: Sequence[WarningRecord] = ()
     #: Rows ``asked``, and ``kept`` from before.
     answers: Mapping[str, int] = field(default_factory=dict)
+    #: Whether and why the same evaluation gives the same answers again.
+    repeats: str = ""
 
 
 def _span(counts: Sequence[int]) -> str:

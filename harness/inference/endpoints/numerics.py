@@ -12,8 +12,11 @@ from harness.core import machine
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu")
 #: Where NVIDIA's driver names its cards.
 _CARDS = Path("/proc/driver/nvidia/gpus")
-#: The parameter of a served model's config that names what computes it.
-PARAMETER = "numerics"
+#: What the name of a server of the project's own begins with; the rest is what computes in it.
+SERVER = "xtreme-harness: "
+#: What stands behind the engine where the server merges requests and an answer depends on its batch: others' rows are
+#: in it then.
+MERGED = ", requests merged"
 
 
 def onnxruntime(provider: str = "cpu") -> str:

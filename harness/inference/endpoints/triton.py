@@ -20,7 +20,7 @@ from harness.core.errors import EndpointError, MissingExtra, UsageError
 from harness.core.tensors import NOT_FINITE, Axis, GraphSignature, Tensors, TensorSpec, row_problem
 from harness.inference.endpoints import Closing, NotFiniteAnswer
 from harness.inference.endpoints.model_config import dtype_name
-from harness.inference.endpoints.numerics import PARAMETER
+from harness.inference.endpoints.numerics import MERGED, SERVER
 from harness.inference.endpoints.tls import ClientTls, remedy
 
 try:
@@ -139,10 +139,10 @@ def _backend(config: Any, server: Any) -> str:
     return f"{config.backend or config.platform} ({kind} backend) in Triton {server.version}"
 
 
-def _numerics(config: Any, server: Any) -> str:
-    """Return what computes; where requests are merged, that is said too, since rows then meet others' rows."""
-    named = config.parameters[PARAMETER].string_value if PARAMETER in config.parameters else _backend(config, server)
-    return f"{named}, requests merged" if config.HasField("dynamic_batching") else named
+def _numerics(config: Any, server: Any, artifact: Artifact) -> str:
+    """Return what computes; where an answer depends on its batch and requests are merged, that is said too."""
+    named = server.name.removeprefix(SERVER) if server.name.startswith(SERVER) else _backend(config, server)
+    return f"{named}{MERGED}" if artifact.batch_dependent and config.HasField("dynamic_batching") else named
 
 
 class _Host:
@@ -190,7 +190,7 @@ class _Host:
             graph_sha256=config.parameters["graph_sha256"].string_value if "graph_sha256" in config.parameters else "",
             max_batch_size=config.max_batch_size,
             backend=_backend(config, server),
-            numerics=_numerics(config, server),
+            numerics=_numerics(config, server, artifact),
         )
 
     def _newest(self, name: str, versions: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.core.errors import EndpointError, UsageError, nearest
-from harness.inference.endpoints.numerics import onnxruntime
+from harness.inference.endpoints.numerics import SERVER, onnxruntime
 from harness.serving.access import Access
 from harness.serving.repository.config import check_name
 from harness.serving.repository.layout import Profile
@@ -85,8 +85,6 @@ class LocalTriton(RunningTriton):
             UsageError: the repository lacks a model; names the nearest.
         """
         super().__init__(repository, host=host, profile=profile, access=access or Access(), log=log, timeout=timeout)
-        # The stubs compute with the engine of this environment.
-        self.numerics = onnxruntime()
         self.models = list(dict.fromkeys(models))
         self._wanted_ports = {"http": http_port, "grpc": grpc_port, "metrics": metrics_port}
         self._progress: Progress = progress or (lambda _model, _state: None)
@@ -246,6 +244,8 @@ class LocalTriton(RunningTriton):
 
     def _options(self, folder: Path) -> list[str]:
         options = [
+            # The stubs compute with the engine of this environment, and clients keep answers under its name.
+            f"--id={SERVER}{onnxruntime()}",
             f"--model-repository={self.repository}",
             f"--backend-directory={folder / 'backends'}",
             f"--backend-config=python,shm-region-prefix-name={folder.name}",

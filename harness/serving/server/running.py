@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import EndpointError
-from harness.inference.endpoints.numerics import PARAMETER
 from harness.serving.access import Access
 from harness.serving.repository.config import PROFILE
 from harness.serving.repository.known_answer import FILE, KnownAnswer, is_busy, read_known_answer
@@ -37,8 +36,6 @@ class RunningTriton:
 
     #: The port of the HTTP service.
     http_port: int
-    #: What computes in the server, where that is known; see `harness.inference.endpoints.numerics`.
-    numerics: str = ""
 
     def __init__(
         self, repository: Path, *, host: str, profile: Profile, access: Access, log: Path, timeout: float
@@ -178,9 +175,6 @@ class RunningTriton:
         Raises:
             EndpointError: it did not load; what was served before is still served.
         """
-        if self.numerics and not is_text(name):
-            # Clients keep answers under it, whoever of the machine computed them.
-            config = {**config, "parameters": {**config["parameters"], PARAMETER: {"string_value": self.numerics}}}
         body = {"parameters": {"config": json.dumps(config)}}
         self._request("POST", f"/v2/repository/models/{name}/load", name, body)
         missing = set(config["version_policy"]["specific"]["versions"]) - set(self.served_versions(name))

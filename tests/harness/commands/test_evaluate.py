@@ -27,11 +27,12 @@ from harness.evaluation import dispatch
 from harness.evaluation.answers import DamagedAnswers, batch_keys
 from harness.evaluation.connection import Connect, Connection
 from harness.evaluation.journal import Journal
-from harness.evaluation.plan import pending_batches, plan
+from harness.evaluation.plan import pending_batches, plan, repeats
 from harness.evaluation.request import Evaluation
 from harness.evaluation.results import RunResult
 from harness.evaluation.stages import Stages
 from harness.evaluation.workload import GraphWorkload, Job, group
+from harness.inference.endpoints.numerics import MERGED
 from harness.inference.planner import BatchPlanner
 
 #: Premises whose first letter is what `first_letter` answers.
@@ -579,3 +580,13 @@ def test_answers_of_another_engine_are_not_taken(run, tmp_path: Path) -> None:
     graph = Counting()
     run(graph, output=tmp_path / "other", cache=tmp_path / "cache", numerics="openvino 2026.4 cpu bf16")
     assert graph.rows == 5
+
+
+def test_what_is_said_of_repeating_is_what_the_server_does(graph_of) -> None:
+    graph = graph_of("mnli")
+    dependent = dataclasses.replace(graph, manifest=msgspec.structs.replace(graph.manifest, batch_dependent=True))
+    engine = "onnxruntime 1.31.1 cpu"
+    assert "its own, whatever it is batched with" in repeats([graph], {graph.graph_sha256: f"{engine}{MERGED}"})
+    assert "the server merges nothing" in repeats([dependent], {graph.graph_sha256: engine})
+    said = repeats([dependent], {graph.graph_sha256: f"{engine}{MERGED}"})
+    assert "merges requests of all its clients into one: the same evaluation may give other answers" in said

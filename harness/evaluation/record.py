@@ -122,7 +122,8 @@ def check_answered(planned: Plan, journal: Journal) -> None:
         pending = sum(len(unanswered(block, answered)) for block in workload.blocks(planned.rows))
         if pending:
             message = (
-                f"run {evaluation.output} lacks {pending:,} answers of {workload.artifact.name!r}; it was stopped, "
-                f"or the graph or the data changed; finish it with `harness eval --output {evaluation.output} ...`"
+                f"run {evaluation.output} lacks {pending:,} answers of {workload.artifact.name!r}; it was stopped, the "
+                f"graph or the data changed, or its answers were pruned; finish it with "
+                f"`harness eval --output {evaluation.output} ...`, or ask for all of them with `harness eval --fresh`"
             )
             raise UsageError(message)

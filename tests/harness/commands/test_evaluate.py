@@ -564,7 +564,7 @@ def test_scores_of_damaged_answers_are_not_computed_again(run, tmp_path: Path) -
     with Journal(tmp_path / "run" / "journal.sqlite", tmp_path / "cache" / "answers") as journal:
         graph = ArtifactStore(tmp_path / "artifacts").of("tiny")[0]
         keys = journal.answered(graph.graph_sha256)
-        with pytest.raises(DamagedAnswers, match="ask for them again with the same `harness eval` command"):
+        with pytest.raises(DamagedAnswers, match="the next `harness eval` that needs them asks again"):
             journal.outputs(graph.graph_sha256, keys, graph.signature)
 
 

@@ -276,8 +276,8 @@ class AnswerStore:
         self._index = None
         named = ", ".join(map(str, damaged[:3])) + (f" and {len(damaged) - 3} more" if len(damaged) > 3 else "")
         return DamagedAnswers(
-            f"{self.path} had {rows:,} damaged answers (block {named}: the checksum differs); they were dropped, and the "
-            "next `harness eval` that needs them asks again, with `--fresh` for all"
+            f"{self.path} had {rows:,} damaged answers (block {named}: the checksum differs); they were dropped, and "
+            "the next `harness eval` that needs them asks again, with `--fresh` for all"
         )
 
     def _salvage(self) -> None:

@@ -38,6 +38,14 @@ def serve(
     log: Annotated[
         Path | None, typer.Option(help="Where the server's own log is written.  [default: a new file under runs/]")
     ] = None,
+    write_perf_input: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write a real request for each served model there, for perf_analyzer, and print its commands.  "
+            "[default: nowhere]",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve published models with a local Triton until Ctrl-C.
@@ -48,6 +56,12 @@ def serve(
     from harness.serving.server import serve as serving
 
     workspace = current_workspace(quiet)
+    if write_perf_input is not None:
+        from harness.serving.perf_input import write_perf_inputs
+
+        chosen = serving.check_profile(profile)
+        for line in write_perf_inputs(workspace.model_repository, names(models), chosen, write_perf_input):
+            typer.echo(line)
     lines = serving.serve(
         workspace.model_repository,
         names(models),

@@ -28,7 +28,7 @@ from harness.tokenization.tokenizer import FastTokenizer
 from training.checkpoint import read_checkpoint
 from training.encoders.loading import load_encoder
 
-PREMISE, HYPOTHESIS = "w10 w20 w30", "w40 w50"
+PREMISE, HYPOTHESIS = "wж10 wж20 wж30", "wж40 wж50"
 
 
 def probes_of(first: int, last: int) -> Sequence[NDArray[np.int64]]:

@@ -333,7 +333,7 @@ def test_the_manifest_names_the_gate_and_what_the_graph_needs(trained: Checkpoin
 
 def line(ids: NDArray[np.int64], label: str) -> str:
     """Return a sentence as a line of XNLI has it."""
-    *first, _, _, second, _ = (f"w{token}" for token in ids[1:])
+    *first, _, _, second, _ = (f"wж{token}" for token in ids[1:])
     return f"{' '.join(first)}\t{second}\t{label}\n"
 
 

@@ -86,8 +86,11 @@ def tiny_network(name: str, seed: int = 0) -> PreTrainedModel:
 
 
 def write_tokenizer(path: Path, pad: str = "<pad>") -> None:
-    """Write a word-level tokenizer with XLM-R's special ids; `pad` names the token with id 1."""
-    words = ["<s>", pad, "</s>", "<unk>", *(f"w{index}" for index in range(4, VOCABULARY))]
+    """Write a word-level tokenizer with XLM-R's special ids; `pad` names the token with id 1.
+
+    Its words have letters of two scripts, so that files of either may hold them.
+    """
+    words = ["<s>", pad, "</s>", "<unk>", *(f"wж{index}" for index in range(4, VOCABULARY))]
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.post_processor = processors.TemplateProcessing(

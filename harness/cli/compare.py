@@ -175,11 +175,12 @@ def card(
     from harness.commands import comparison
 
     workspace, shown = current_workspace(quiet), progress(quiet)
-    for line in comparison.card(model, output, workspace, shown):
-        typer.echo(line)
     if every_eval_ever is not None:
+        # Before the card, so that what is refused leaves nothing.
         for line in comparison.every_eval_ever(model, every_eval_ever, workspace, shown):
             shown.say(line)
+    for line in comparison.card(model, output, workspace, shown):
+        typer.echo(line)
 
 
 @app.command(cls=Command, epilog="harness leaderboard --sort xnli")

@@ -94,6 +94,7 @@ def every_eval_ever(model: str, output: Path, workspace: Workspace, progress: Pr
         UsageError: the model has no run, the format's package is not installed, or the output cannot be a file.
     """
     _check_output(output, "result.json")
+    every_eval_ever_format.package()
     (run, *_), remarks = find([model], workspace)
     document = every_eval_ever_format.checked(run, workspace, progress)
     write_json(output, document)

@@ -26,21 +26,29 @@ RELATIONSHIP = "other"
 _CONFIDENCE = 0.95
 
 
-def checked(run: FinishedRun, workspace: Workspace, progress: Progress) -> dict[str, Any]:
-    """Return the document of a run as the format's package gives it back.
+def package() -> tuple[Any, Any]:
+    """Return the modules of the format's package that have its schema and its types.
 
     Raises:
-        UsageError: the package is not installed, or refuses the document; says why.
+        UsageError: it is not installed.
     """
     try:
-        schema = import_module(f"{PACKAGE}.schema")
-        types = import_module(f"{PACKAGE}.eval_types")
+        return import_module(f"{PACKAGE}.schema"), import_module(f"{PACKAGE}.eval_types")
     except ImportError as error:
         message = (
             f"the package {PACKAGE!r} is not installed, and nothing is written without its check; "
             "`pip install every-eval-ever` adds it, with Python 3.12 or newer"
         )
         raise UsageError(message) from error
+
+
+def checked(run: FinishedRun, workspace: Workspace, progress: Progress) -> dict[str, Any]:
+    """Return the document of a run as the format's package gives it back.
+
+    Raises:
+        UsageError: the package is not installed, or refuses the document; says why.
+    """
+    schema, types = package()
     written = document(run, workspace, progress, version=schema.get_schema_version(), retrieved=time.time())
     try:
         found = types.EvaluationLog.model_validate(written)

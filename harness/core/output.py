@@ -81,7 +81,7 @@ class _Shown:
         """Write a text; return its length, as it was given.
 
         Raises:
-            TypeError: it is no text. click tells text streams from binary ones by that.
+            TypeError: it is no text. click finds out by that which streams are binary.
         """
         if not isinstance(text, str):
             message = f"a text is expected, not {type(text).__name__}"

@@ -289,7 +289,7 @@ def test_task_without_hidden_states_is_not_swept(home: Path) -> None:
 def test_phases_of_a_model_are_compared_by_retrieval(home: Path, in_process: Path) -> None:
     refused = harness(home, "compare", "tiny@pretrained", str(in_process))
     assert refused.returncode == 2
-    assert "`harness train tiny --phase pretrained --export` makes the model tiny.pretrained" in refused.stderr
+    assert "with the recipe of 'tiny', makes the model tiny.pretrained" in refused.stderr
     done = harness(home, "train", str(RECIPE), "--phase", "pretrained", "--export")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (home / "artifacts" / "tiny.pretrained").iterdir()) == [

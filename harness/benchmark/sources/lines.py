@@ -147,7 +147,7 @@ def trailing_blanks(lines: Sequence[str]) -> int:
 
 
 def check_id(name: str, what: str = "id") -> str:
-    """Return an id that can be told from others by eye.
+    """Return an id that the eye can distinguish from others.
 
     Ids are compared exactly, as the official scorers do; one that is empty, or has white space or control characters
     at an end, matches nothing that looks like it.

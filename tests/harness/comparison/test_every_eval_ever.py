@@ -1,9 +1,11 @@
 """A run in the format of Every Eval Ever."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -45,6 +47,16 @@ def test_nothing_is_written_without_the_formats_package(run: FinishedRun, worksp
     with pytest.raises(UsageError, match="'every_eval_ever' is not installed, and nothing is written without"):
         list(every_eval_ever("english", output, workspace, Silent()))
     assert not output.exists()
+
+
+@pytest.mark.skipif(find_spec("every_eval_ever") is not None, reason="every_eval_ever is installed")
+def test_no_card_is_written_either_where_the_format_is_refused(run: FinishedRun, workspace, tmp_path) -> None:
+    arguments = ["card", "english", "--output", "card.md", "--every-eval-ever", "result.json"]
+    command = [sys.executable, "-m", "harness.cli", *arguments]
+    environment = {**os.environ, "HARNESS_HOME": str(workspace.root), "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "is not installed" in done.stderr) == (2, True)
+    assert not (tmp_path / "card.md").exists()
 
 
 @pytest.mark.skipif(find_spec("every_eval_ever") is None, reason="every_eval_ever needs Python 3.12 and numpy 2.4")

@@ -169,8 +169,8 @@ def _of_model(name: str, known: Found, workspace: Workspace, *, seeds: bool) -> 
     if name.endswith(f"@{PRETRAINED}"):
         message = (
             f"{name!r} is no finished run, here or under {workspace.runs}; "
-            f"`harness train RECIPE --phase {PRETRAINED} --export`, with the recipe of {name.partition('@')[0]!r}, makes "
-            f"the model {model}, and `harness eval --model {model} --tasks tatoeba,bucc2018` its run"
+            f"`harness train RECIPE --phase {PRETRAINED} --export`, with the recipe of {name.partition('@')[0]!r}, "
+            f"makes the model {model}, and `harness eval --model {model} --tasks tatoeba,bucc2018` its run"
         )
         raise UsageError(message)
     message = (
